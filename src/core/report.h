@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* report.h - what List and Status show: a borrowed view of the core's state.
+ *
+ * Built on the stack for one answer and serialized before the verb returns, so
+ * nothing in it is owned. What only the system knows (addresses, counters) the
+ * transport takes from the handle.
+ */
+#pragma once
+#include "backend.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct client_view {
+    pid_t pid;
+    uid_t uid;
+};
+
+struct network_view {
+    const struct net_def *def;
+    const char *state; /* net_state_name() */
+    unsigned clients, interfaces;
+    const struct net_handle *handle;   /* NULL while it does not exist */
+    const struct client_view *holders; /* n = clients; NULL where the asker may not see them */
+};
+
+struct broker_report {
+    const struct network_view *networks; /* sorted by name */
+    size_t n_networks;
+    struct backend_view backend;
+    uint64_t uptime_usec;
+    bool detailed; /* Status, not List */
+};

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* net_def.h - what a network is, before it exists: its definition.
+ *
+ * `shared` and `host` are built in. A definition is a plain value: copied,
+ * compared and passed around freely, owning nothing.
+ */
+#pragma once
+#include "addr.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A name is one DNS label, since VMs are found as NAME.NETWORK.vmnet.internal:
+ * 1 to 63 of a-z, 0-9 and '-', neither beginning nor ending with '-'. */
+#define NAME_SIZE  64 /* with its NUL */
+#define NAME_RULES "1 to 63 characters of a-z, 0-9 and '-', not beginning or ending with '-'"
+
+#define DNS_SUFFIX "vmnet.internal"
+
+enum net_mode { NET_MODE_SHARED, NET_MODE_HOST };
+enum anti_spoofing { SPOOF_STRICT, SPOOF_MAC, SPOOF_OFF };
+enum uplink_kind { UPLINK_AUTO, UPLINK_USER, UPLINK_KERNEL };
+
+#define MTU_DEFAULT 1500u
+#define MTU_MIN     1280u /* IPv6 needs it */
+#define MTU_MAX     65521u
+
+struct net_def {
+    char name[NAME_SIZE];
+    enum net_mode mode;
+    enum anti_spoofing anti_spoofing;
+    enum uplink_kind uplink;
+    struct subnet4 subnet;  /* prefix 0: the broker chooses */
+    struct prefix6 prefix6; /* len 0: a random ULA /64, remembered */
+    unsigned mtu;
+    bool nat44, nat66, dhcp, dns_proxy, router_advertisement;
+    bool isolation;            /* VMs reach the gateway but not each other */
+    uint32_t idle_timeout_sec; /* UINT32_MAX: the daemon's own */
+};
+
+bool name_valid(const char *name);
+
+/* A name that a VM may not take because the network uses it itself:
+ * host, gateway, wpad, localhost. */
+bool vm_name_reserved(const char *name);
+
+const char *net_mode_name(enum net_mode mode); /* "shared", "host" */
+int net_mode_parse(const char *text, enum net_mode *ret);
+
+/* Fills in the definition of a network by name.
+ * Returns 0; -EINVAL for a name that breaks NAME_RULES; -ENOENT when nobody
+ * defines it. On error *ret is untouched. */
+int net_def_find(const char *name, struct net_def *ret);

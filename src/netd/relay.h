@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* relay.h - the unprivileged process that carries DNS out of the namespace.
+ *
+ * It lives in the host's namespace and works on sockets that netd made inside and
+ * passed to it: what dnsmasq asks at 127.0.0.54:53 it carries to the host's own
+ * resolver, wherever that listens and whatever becomes of the uplink. It moves
+ * bytes and parses nothing that a guest sent.
+ */
+#pragma once
+#include <sys/types.h>
+
+#define RELAY_DNS_ADDRESS 0x7f000036u /* 127.0.0.54 */
+
+/* Inside the namespace: the two sockets for the relay. 0 or a negative errno. */
+int relay_open_sockets(int *ret_udp, int *ret_tcp);
+
+/* The process itself; never returns. Takes over both descriptors. */
+_Noreturn void relay_main(int udp, int tcp);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* router.h - the namespace as a router: who may talk to it, and through it.
+ *
+ * One nftables table, `inet vmnet`. Guests reach only their own gateway's DHCP,
+ * DNS and ICMP; networks never reach each other; a shared network reaches the
+ * uplink, masqueraded; `host` reaches nothing. Flows that a dead uplink engine has
+ * forgotten are reset at once (docs/decisions has the reasons for each rule).
+ */
+#pragma once
+#include "netd_msg.h"
+#include "nft.h"
+
+#define UPLINK_LINK "uplink"
+
+int router_init(struct nft *nft);
+int router_add_network(struct nft *nft, const char *bridge, const struct netd_network *net);
+int router_remove_network(struct nft *nft, const char *bridge, const struct netd_network *net);
+/* A new engine has started: flows of earlier generations are dead. gen counts up from 1. */
+int router_set_generation(struct nft *nft, uint32_t gen);

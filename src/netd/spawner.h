@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spawner.h - starts netd's children, from outside netd's own confinement.
+ *
+ * netd forks the spawner before it enters the namespace and drops what it does
+ * not need; afterwards netd itself can start nothing. The spawner takes no path,
+ * command or argument: only which of the few programs below is wanted, and for
+ * which network index; it composes the command line itself. Children are the
+ * spawner's, so netd holds a pidfd of each and watches that.
+ */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum child_kind {
+    CHILD_DNSMASQ,     /* inside the namespace, ambient CAP_NET_*; per network   */
+    CHILD_PASTA,       /* outside; joins the namespace by the anchor's /proc paths */
+    CHILD_SLIRP4NETNS, /* outside; likewise; one descriptor: --ready-fd           */
+    CHILD_RELAY,       /* outside; not a program but relay_main(); two descriptors:
+                        * UDP and TCP sockets made inside                         */
+    CHILD_KINDS
+};
+
+struct child {
+    pid_t pid;     /* 0: not running */
+    int pidfd;     /* -1: none; readable when the child has ended */
+    uint64_t born; /* field 22 of /proc/PID/stat: with the pid, an identity */
+};
+
+struct spawner;
+
+/* anchor_pid: whose namespaces children join. state_dirfd: netd's directory in
+ * the state directory (borrowed): dnsmasq of network N reads N/dnsmasq.conf there. */
+int spawner_start(pid_t anchor_pid, int state_dirfd, const char *state_path, struct spawner **ret);
+void spawner_free(struct spawner *spawner); /* ends the spawner, not its children */
+
+/* fds: borrowed; the child gets them as 3, 4, ... . On error *ret is untouched. */
+int spawner_run(struct spawner *spawner, enum child_kind kind, uint32_t network, const int *fds,
+                size_t n_fds, struct child *ret);
+
+/* SIGTERM, or sig; -ESRCH when it has already ended. Through the pidfd. */
+int child_signal(const struct child *child, int sig);
+/* Forget an ended child: closes the pidfd and zeroes the struct. */
+void child_forget(struct child *child);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* uplink.h - the way out of a user instance: an engine outside the namespace.
+ *
+ * netd makes and addresses a persistent TAP, so that routes outlive the engine;
+ * the engine (pasta or slirp4netns, engine.h) attaches to it from outside. It is
+ * watched, restarted with back-off, and restarted when the host's routes change.
+ */
+#pragma once
+#include "link.h"
+#include "nft.h"
+#include "spawner.h"
+
+#include <systemd/sd-event.h>
+
+struct uplink;
+
+/* state: "checking", "ok", "failed: why" - valid during the call. */
+typedef void (*uplink_changed)(void *arg, const char *engine, const char *state);
+
+/* host_routes: an rtnetlink socket opened in the host's namespace and subscribed to
+ * route, address and link changes (taken over). All else is borrowed. Starts nothing. */
+int uplink_new(sd_event *event, struct link_ctx *links, struct nft *nft, struct spawner *spawner,
+               int host_routes, uplink_changed changed, void *arg, struct uplink **ret);
+/* Made when the first shared network appears, idempotent; ended when the last goes. */
+int uplink_start(struct uplink *uplink);
+void uplink_stop(struct uplink *uplink);
+void uplink_free(struct uplink *uplink);
+const char *uplink_engine(const struct uplink *uplink); /* "none" while stopped */
+const char *uplink_state(const struct uplink *uplink);
+/* In the host's namespace, before netd enters its own: the socket for uplink_new(). */
+int uplink_open_host_routes(void);
+/* The engine that runs, for the journal; NULL while none does. */
+const struct child *uplink_child(const struct uplink *uplink);
+/* Told whenever that child changes, before it can do anything. */
+void uplink_set_child_watch(struct uplink *uplink, void (*child)(void *arg, const struct child *c),
+                            void *arg);

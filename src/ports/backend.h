@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* backend.h - what the core asks of an operating system's networks.
+ *
+ * One of these is chosen by brokerd/main.c (linux/backend_netd.c,
+ * macos/backend_vmnet.c) or by a test (tests/fakes/fake_backend.c). The core
+ * includes nothing of the system beyond this point.
+ *
+ * Every call is made on the loop thread. What takes time only starts the work
+ * and answers later, on the same thread, exactly once, through done() - never
+ * from inside the call itself. Names and definitions are borrowed for the
+ * length of the call.
+ */
+#pragma once
+#include "addr.h"
+#include "net_def.h"
+#include "status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A network that exists, as its clients see it. Opaque to the core: an XPC
+ * object on macOS, the Varlink type Network on Linux (linux/net_handle.h).
+ * Owned by the core once done() was called with it; ended through ops->drop(). */
+struct net_handle;
+
+/* A started interface as its client sees it (Linux only: linux/net_handle.h).
+ * Given to the core by start_interface()'s done(), passed on at once to the
+ * transport, which ends it. */
+struct iface_handle;
+
+/* What a client asks for when it starts an interface. Strings are NULL when
+ * not given. Form has been checked (name_valid(), mac_is_unicast()). */
+struct iface_request {
+    const char *network;      /* held by the client */
+    const char *interface_id; /* 1 to 63 printable characters without blanks */
+    const char *name;
+    const struct mac *mac; /* NULL: the broker chooses */
+    unsigned queues;       /* 1 to IFACE_QUEUES_MAX */
+    bool offload;
+    bool isolated;
+    uid_t uid; /* who asks; an identity belongs to its uid */
+};
+
+#define IFACE_QUEUES_MAX 16u
+
+/* failure is NULL when it worked (then the handle is set), and valid during the
+ * call when it did not (then the handle is NULL). */
+typedef void (*backend_built)(void *arg, const struct failure *failure, struct net_handle *handle);
+typedef void (*backend_removed)(void *arg, const struct failure *failure);
+typedef void (*backend_started)(void *arg, const struct failure *failure,
+                                struct iface_handle *handle);
+/* failure may be set beside a report: then the figures are the last known. */
+typedef void (*backend_inspected)(void *arg, const struct failure *failure);
+
+/* What `status` shows of the backend itself. Texts are the backend's, valid until
+ * the next call into it. */
+struct backend_view {
+    const char *uplink_engine; /* "none", "pasta", "slirp4netns"                    */
+    const char *problem;       /* what is wrong now, with its remedy; NULL: nothing */
+    pid_t namespace_pid;       /* 0: no namespace exists                            */
+};
+
+struct backend_ops {
+    const char *name; /* for logs and for `vmnet-brokerctl status` */
+
+    /* Each returns 0 when the work has begun and done() will follow, or a
+     * negative errno when it has not and done() will never be called. */
+    int (*build)(void *self, const struct net_def *def, backend_built done, void *arg);
+    int (*remove)(void *self, const char *net_name, backend_removed done, void *arg);
+
+    /* NULL where clients start interfaces themselves (macOS). */
+    int (*start_interface)(void *self, const struct iface_request *request, backend_started done,
+                           void *arg);
+
+    /* Bring traffic and drop counters up to date. done() follows within two
+     * seconds whatever the helper does; after it the transport reads the
+     * figures from the handle. NULL where there is nothing to ask. */
+    int (*inspect)(void *self, backend_inspected done, void *arg);
+
+    void (*describe)(void *self, struct backend_view *ret);
+    void (*drop)(void *self, struct net_handle *handle); /* NULL is fine */
+    void (*free)(void *self);
+};
+
+struct backend {
+    const struct backend_ops *ops;
+    void *self;
+};
+
+/* What a backend tells the core unasked. Given to the backend when it is made. */
+struct backend_events {
+    /* The helper already had this network when we came: adopt it as ready.
+     * Called only before the transport accepts anybody. The handle becomes the
+     * core's. */
+    void (*found)(void *arg, const struct net_def *def, struct net_handle *handle, unsigned live);
+    /* live interfaces of a network changed (a TAP opened, or its last descriptor closed). */
+    void (*interfaces)(void *arg, const char *net_name, unsigned live);
+    /* A network is gone although nobody asked for that. The handle given for it
+     * is still the core's to drop. */
+    void (*lost)(void *arg, const char *net_name, const struct failure *failure);
+    void *arg;
+};

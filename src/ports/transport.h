@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* transport.h - how the core answers, whatever the wire is.
+ *
+ * A transport (linux/transport_varlink.c, macos/transport_xpc.c, or
+ * tests/fakes/fake_transport.c) accepts connections, makes a core peer for
+ * each, decodes what they say and calls the verbs of core/broker.h with a
+ * `struct call`: one request awaiting its answer.
+ *
+ * The call belongs to the transport. The core answers it exactly once, either
+ * from inside the verb or later on the loop thread, unless the peer goes
+ * first: after broker_peer_gone() the core has forgotten every call of that
+ * peer, and the transport frees them. A transport gives the core one call of a
+ * peer at a time, so replies come in order.
+ */
+#pragma once
+#include "backend.h"
+#include "status.h"
+
+struct call;
+struct broker_report; /* core/report.h: what List and Status show */
+
+struct transport_ops {
+    /* handle: borrowed; the transport serializes it before returning. */
+    void (*answer_network)(struct call *call, const struct net_handle *handle);
+    /* handle: becomes the transport's, with its descriptors. */
+    void (*answer_interface)(struct call *call, struct iface_handle *handle);
+    /* report: borrowed; serialized before returning. */
+    void (*answer_report)(struct call *call, const struct broker_report *report);
+    /* An empty success (Release, Stop). */
+    void (*answer_done)(struct call *call);
+    /* message: names what, where and the remedy; borrowed. */
+    void (*answer_error)(struct call *call, enum status status, const char *message);
+};
+
+/* Who is on the other side of a connection, as the kernel vouches for it. */
+struct peer_cred {
+    uid_t uid;
+    gid_t gid;
+    pid_t pid; /* as of connecting: for logs and status, never for decisions */
+};

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* netd_msg.h - everything the broker and its privileged helper say to each other.
+ *
+ * Fixed C structures over a Unix SOCK_SEQPACKET socket: one packet a message, no
+ * parser in the privileged process, and a length that either matches the
+ * operation exactly or ends the session. Both ends are always on one machine,
+ * so byte order and padding are the machine's; the version in every header
+ * refuses a partner of another build (-EPROTONOSUPPORT), which keeps a new broker
+ * from misreading an old netd.
+ *
+ * Every request is answered by one reply with the request's id, or by several
+ * where the operation lists things: all but the last carry NETD_MORE. Messages
+ * with id 0 are events, sent by netd unasked.
+ *
+ * Strings are NUL-ended in fixed arrays, and zero behind the NUL. IPv4 is in host
+ * byte order (model/addr.h). All padding is named and zero. netd_msg_check()
+ * verifies these rules for every message, in both directions.
+ */
+#pragma once
+#include "net_def.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define NETD_MAGIC   0x76626e64u /* "vbnd" */
+#define NETD_VERSION 1u
+#define NETD_MORE    1u /* flags of a reply: another one with this id follows */
+
+#define NETD_ID_SIZE     64  /* interface_id, network id: printable, NUL-ended */
+#define NETD_TAP_SIZE    16  /* IFNAMSIZ */
+#define NETD_WHY_SIZE    200 /* a sentence for the user */
+#define NETD_QUEUES_MAX  16u
+
+enum netd_op {
+    /* Requests, in the order in which a session makes them (netd/ops.c has the
+     * phases). "->" is the body of the reply. */
+    NETD_HELLO = 1,   /* netd_hello -> netd_welcome                             */
+    NETD_INVENTORY,   /* nothing -> netd_network and netd_interface, NETD_MORE,
+                       * ended by a reply without a body                        */
+    NETD_READY,       /* nothing -> nothing: the inventory is understood        */
+    NETD_BUILD,       /* netd_network -> nothing                                */
+    NETD_REMOVE,      /* netd_name (network) -> nothing                         */
+    NETD_OPEN_TAP,    /* netd_interface -> netd_interface with .tap, and one
+                       * descriptor per queue                                   */
+    NETD_STATS,       /* nothing -> netd_stats each, NETD_MORE, ended by a reply
+                       * without a body                                         */
+    NETD_LEAVE,       /* nothing -> nothing: remove all and exit; -EBUSY while a
+                       * TAP is in use                                          */
+    /* Events */
+    NETD_TAP_GONE = 100, /* netd_interface: its last descriptor was closed      */
+    NETD_NETWORK_LOST,   /* netd_name and why                                   */
+    NETD_UPLINK,         /* netd_uplink: the state of the way out changed       */
+};
+
+struct netd_header {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t op;
+    uint32_t id;
+    uint32_t flags;
+    int32_t err; /* replies: 0 or a negative errno; a reply with err has body netd_why */
+    uint32_t zero;
+};
+
+struct netd_hello {
+    uint32_t idle_timeout_sec; /* how long netd outlives its last user and broker */
+    uint32_t zero;
+};
+
+struct netd_welcome {
+    int32_t netd_pid;
+    int32_t anchor_pid; /* holds the namespaces open */
+    char uplink_engine[16]; /* "none", "pasta", "slirp4netns" */
+    char uplink_state[NETD_WHY_SIZE]; /* as in netd_uplink */
+};
+
+enum netd_network_flag {
+    NETD_NET_NAT44 = 1 << 0,
+    NETD_NET_NAT66 = 1 << 1,
+    NETD_NET_DHCP = 1 << 2,
+    NETD_NET_DNS = 1 << 3, /* forward what is not ours to the host's resolver */
+    NETD_NET_RA = 1 << 4,
+    NETD_NET_ISOLATED = 1 << 5,
+    NETD_NET_FLAGS = (1 << 6) - 1,
+};
+
+struct netd_network {
+    char name[NAME_SIZE];
+    char id[NETD_ID_SIZE]; /* the broker's UUID for this life of the network */
+    uint32_t mode;         /* enum net_mode */
+    uint32_t anti_spoofing; /* enum anti_spoofing */
+    uint32_t flags;        /* enum netd_network_flag */
+    uint32_t mtu;
+    uint32_t ipv4_base; /* host order */
+    uint32_t ipv4_prefix;
+    uint8_t ipv6[16];
+    uint32_t ipv6_len; /* 0: no IPv6, else 64 */
+    uint32_t idle_timeout_sec;
+};
+
+struct netd_interface {
+    char network[NAME_SIZE];
+    char id[NETD_ID_SIZE]; /* unique among live interfaces of the network */
+    char name[NAME_SIZE];  /* "": no DNS name */
+    char tap[NETD_TAP_SIZE]; /* chosen by netd; "" in the request */
+    uint32_t uid;
+    uint32_t ipv4; /* host order; 0: none */
+    uint8_t mac[6];
+    uint8_t offload, isolated; /* 0 or 1 */
+    uint32_t queues; /* 1 to NETD_QUEUES_MAX */
+};
+
+struct netd_stats {
+    char network[NAME_SIZE];
+    char tap[NETD_TAP_SIZE];
+    uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets; /* the VM's point of view */
+    uint64_t dropped; /* by the frame filter */
+};
+
+struct netd_name {
+    char network[NAME_SIZE];
+};
+
+struct netd_why {
+    char why[NETD_WHY_SIZE];
+};
+
+struct netd_uplink {
+    char engine[16];
+    char state[NETD_WHY_SIZE]; /* "checking", "ok", "failed: why" */
+};
+
+struct netd_msg {
+    struct netd_header header;
+    union {
+        struct netd_hello hello;
+        struct netd_welcome welcome;
+        struct netd_network network;
+        struct netd_interface interface;
+        struct netd_stats stats;
+        struct netd_name name;
+        struct netd_why why;
+        struct netd_uplink uplink;
+    } body;
+};
+
+/* Bytes of the body that `op` has as a request, and as a reply or event with this
+ * err (what a listing's last reply lacks is 0 bytes). -EOPNOTSUPP for an op that
+ * does not exist. */
+int netd_request_size(uint16_t op);
+
+enum netd_direction { NETD_TO_HELPER, NETD_TO_BROKER };
+
+/* Is this packet of `len` bytes well-formed? Magic, version, length, strings,
+ * enum ranges, addresses, zero padding. 0, -EPROTONOSUPPORT (other version) or
+ * -EPROTO. Pure: it touches nothing but the packet. */
+int netd_msg_check(const struct netd_msg *msg, size_t len, enum netd_direction direction);
+
+/* One packet with its descriptors over a SEQPACKET socket. Send: never blocks
+ * (-EAGAIN) nor raises SIGPIPE; fds stay the caller's. Receive: 0 bytes means the
+ * partner closed; fds are close-on-exec, the caller's, and *n_fds is in: room, out:
+ * count; a packet with more descriptors than room gives -EPROTO with all closed. */
+int netd_msg_send(int sock, const struct netd_msg *msg, size_t body_len, const int *fds,
+                  size_t n_fds);
+int netd_msg_recv(int sock, struct netd_msg *msg, size_t *len, int *fds, size_t *n_fds);

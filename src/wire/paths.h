@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* paths.h - where sockets, locks, journals and logs live, decided once.
+ *
+ *                   user instance                              system instance
+ *   runtime    $XDG_RUNTIME_DIR/vmnet-broker            /run/vmnet-broker
+ *              (without XDG: /tmp/vmnet-broker-UID)
+ *     broker.sock   clients
+ *     netd.sock     the broker
+ *   state      $XDG_STATE_HOME/vmnet-broker             /var/lib/vmnet-broker
+ *              (else $HOME/.local/state/vmnet-broker)
+ *     memory.json   subnets and identities that are remembered
+ *     broker.lock   held by the one broker of this state directory
+ *     start.lock    held while somebody starts a broker
+ *     broker.log, netd.log   where no journal takes them
+ *     netd/         netd's own: journal, lock, a directory a network
+ */
+#pragma once
+#include <stdbool.h>
+
+struct paths {
+    char runtime[108]; /* fits sockaddr_un with a file name: checked */
+    char state[4096];
+};
+
+/* Returns 0, or -ENAMETOOLONG, or -ENOENT when neither XDG_STATE_HOME nor HOME says
+ * where state belongs. Creates nothing. Environment is read with secure_getenv(). */
+int paths_user(struct paths *ret);
+void paths_system(struct paths *ret);
+
+/* Which socket a client should try: $VMNET_BROKER_SOCKET, or runtime/broker.sock. */
+int paths_broker_socket(const struct paths *p, char *ret, unsigned long size);
+int paths_netd_socket(const struct paths *p, char *ret, unsigned long size);
