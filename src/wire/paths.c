@@ -1,1 +1,84 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* paths.c - where sockets, locks, journals and logs live.
+ *
+ * Pure: it reads the environment and composes texts. Whether a directory is there
+ * and ours is checked by whoever opens it (base/file.h), since an answer given here
+ * could be outdated by then. A relative XDG variable counts as unset, as the XDG
+ * base directory specification demands.
+ */
+#include "paths.h"
+#include "str.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BROKER_SOCKET "broker.sock"
+#define NETD_SOCKET   "netd.sock"
+
+static const char *absolute(const char *variable)
+{
+    const char *value = secure_getenv(variable);
+    return value && value[0] == '/' ? value : NULL;
+}
+
+static int runtime_dir(char *ret, size_t size)
+{
+    const char *xdg = absolute("XDG_RUNTIME_DIR");
+    int r = xdg ? str_format(ret, size, "%s/vmnet-broker", xdg)
+                : str_format(ret, size, "/tmp/vmnet-broker-%lu", (unsigned long)geteuid());
+    if (r < 0)
+        return r;
+    char socket[sizeof((struct sockaddr_un *)NULL)->sun_path];
+    return str_format(socket, sizeof socket, "%s/" BROKER_SOCKET, ret);
+}
+
+static int state_dir(char *ret, size_t size)
+{
+    const char *xdg = absolute("XDG_STATE_HOME");
+    if (xdg)
+        return str_format(ret, size, "%s/vmnet-broker", xdg);
+    const char *home = absolute("HOME");
+    if (home)
+        return str_format(ret, size, "%s/.local/state/vmnet-broker", home);
+    ret[0] = '\0';
+    return -ENOENT;
+}
+
+int paths_user(struct paths *ret)
+{
+    int r = runtime_dir(ret->runtime, sizeof ret->runtime);
+    int state = state_dir(ret->state, sizeof ret->state);
+    return r < 0 ? r : state;
+}
+
+void paths_system(struct paths *ret)
+{
+    (void)str_copy(ret->runtime, sizeof ret->runtime, "/run/vmnet-broker");
+    (void)str_copy(ret->state, sizeof ret->state, "/var/lib/vmnet-broker");
+}
+
+const char *paths_socket_override(void)
+{
+    const char *path = secure_getenv("VMNET_BROKER_SOCKET");
+    return path && path[0] ? path : NULL;
+}
+
+int paths_broker_socket(const struct paths *p, char *ret, unsigned long size)
+{
+    const char *override = paths_socket_override();
+    if (override)
+        return str_copy(ret, size, override);
+    return paths_own_socket(p, ret, size);
+}
+
+int paths_own_socket(const struct paths *p, char *ret, unsigned long size)
+{
+    return str_format(ret, size, "%s/" BROKER_SOCKET, p->runtime);
+}
+
+int paths_netd_socket(const struct paths *p, char *ret, unsigned long size)
+{
+    return str_format(ret, size, "%s/" NETD_SOCKET, p->runtime);
+}

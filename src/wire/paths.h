@@ -22,11 +22,19 @@ struct paths {
     char state[4096];
 };
 
-/* Returns 0, or -ENAMETOOLONG, or -ENOENT when neither XDG_STATE_HOME nor HOME says
- * where state belongs. Creates nothing. Environment is read with secure_getenv(). */
+/* Returns 0; -ENAMETOOLONG when a socket's path would not fit; -ENOENT when neither
+ * XDG_STATE_HOME nor HOME says where state belongs: then runtime is filled in all the
+ * same and state is "", which is enough for a client. Creates nothing. Environment is
+ * read with secure_getenv(). */
 int paths_user(struct paths *ret);
 void paths_system(struct paths *ret);
 
-/* Which socket a client should try: $VMNET_BROKER_SOCKET, or runtime/broker.sock. */
+/* $VMNET_BROKER_SOCKET, or NULL when it is unset or empty. Borrowed from the environment. */
+const char *paths_socket_override(void);
+
+/* Which socket a client should try: $VMNET_BROKER_SOCKET, or runtime/broker.sock.
+ * All three return 0 or -ENAMETOOLONG with ret made "". */
 int paths_broker_socket(const struct paths *p, char *ret, unsigned long size);
+/* runtime/broker.sock, whatever the environment says. */
+int paths_own_socket(const struct paths *p, char *ret, unsigned long size);
 int paths_netd_socket(const struct paths *p, char *ret, unsigned long size);
