@@ -1,1 +1,401 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* netd_msg.c - the form of every message between broker and helper, as data.
+ *
+ * Two tables say it all: what each body's fields may hold, and which body each
+ * operation has in which role. The checks walk the tables; a new field or
+ * operation is a new line, and nothing can be forgotten in code. Values that
+ * need the whole body (a subnet's host bits) have one function per body.
+ */
+#include "netd_msg.h"
+#include "fd.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* ---- what a field may hold ---- */
+
+enum kind {
+    NAME,       /* name_valid()                                  */
+    NAME_OR_NO, /* the same, or ""                               */
+    WORD,       /* printable without blanks, not ""              */
+    TEXT,       /* printable, may be ""                          */
+    TAP,        /* an interface name: a word without '/' and ':' */
+    MAC,
+    UNICAST4, /* an IPv4 address that a VM can have, or 0 */
+    RANGE,    /* a uint32_t within [min, max]             */
+    FLAG,     /* a byte, 0 or 1                           */
+};
+
+struct field {
+    enum kind kind;
+    size_t offset, size;
+    uint32_t min, max;
+};
+
+#define FIELD(kind, type, member, ...)                                                             \
+    {                                                                                              \
+        kind, offsetof(struct type, member), sizeof(((struct type *)0)->member), __VA_ARGS__       \
+    }
+
+static const struct field hello_fields[] = {
+    FIELD(RANGE, netd_hello, zero, 0, 0),
+};
+
+static const struct field welcome_fields[] = {
+    FIELD(RANGE, netd_welcome, netd_pid, 1, INT32_MAX),
+    FIELD(RANGE, netd_welcome, anchor_pid, 0, INT32_MAX),
+    FIELD(WORD, netd_welcome, uplink_engine),
+    FIELD(TEXT, netd_welcome, uplink_state),
+};
+
+static const struct field network_fields[] = {
+    FIELD(NAME, netd_network, name),
+    FIELD(WORD, netd_network, id),
+    FIELD(RANGE, netd_network, mode, NET_MODE_SHARED, NET_MODE_HOST),
+    FIELD(RANGE, netd_network, anti_spoofing, SPOOF_STRICT, SPOOF_OFF),
+    FIELD(RANGE, netd_network, flags, 0, NETD_NET_FLAGS),
+    FIELD(RANGE, netd_network, mtu, MTU_MIN, MTU_MAX),
+    FIELD(UNICAST4, netd_network, ipv4_base),
+    FIELD(RANGE, netd_network, ipv4_prefix, 8, 30),
+};
+
+static const struct field request_fields[] = {
+    FIELD(NAME, netd_interface, network),
+    FIELD(WORD, netd_interface, id),
+    FIELD(NAME_OR_NO, netd_interface, name),
+    FIELD(RANGE, netd_interface, uid, 0, UINT32_MAX - 1),
+    FIELD(UNICAST4, netd_interface, ipv4),
+    FIELD(MAC, netd_interface, mac),
+    FIELD(FLAG, netd_interface, offload),
+    FIELD(FLAG, netd_interface, isolated),
+    FIELD(RANGE, netd_interface, queues, 1, NETD_QUEUES_MAX),
+};
+
+static const struct field tap_field[] = { FIELD(TAP, netd_interface, tap) };
+
+static const struct field stats_fields[] = {
+    FIELD(NAME, netd_stats, network),
+    FIELD(TAP, netd_stats, tap),
+};
+
+static const struct field name_fields[] = { FIELD(NAME, netd_name, network) };
+
+static const struct field why_fields[] = { FIELD(TEXT, netd_why, why) };
+
+static const struct field lost_fields[] = {
+    FIELD(NAME, netd_lost, network),
+    FIELD(TEXT, netd_lost, why),
+};
+
+static const struct field uplink_fields[] = {
+    FIELD(WORD, netd_uplink, engine),
+    FIELD(TEXT, netd_uplink, state),
+};
+
+/* NUL-ended, zero behind the NUL, and every byte within [low, '~']. */
+static bool is_text(const char *text, size_t size, char low)
+{
+    size_t len = strnlen(text, size);
+    if (len == size)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < low || text[i] > '~')
+            return false;
+    for (size_t i = len; i < size; i++)
+        if (text[i] != '\0')
+            return false;
+    return true;
+}
+
+static bool is_word(const char *text, size_t size)
+{
+    return text[0] != '\0' && is_text(text, size, '!');
+}
+
+static bool is_tap(const char *text, size_t size)
+{
+    return is_word(text, size) && !strpbrk(text, "/:%") && strcmp(text, ".") != 0 &&
+           strcmp(text, "..") != 0;
+}
+
+static bool is_unicast4(uint32_t addr)
+{
+    uint32_t first = addr >> 24;
+    return addr == 0 || (first >= 1 && first <= 223 && first != 127);
+}
+
+static bool field_ok(const struct field *field, const char *body)
+{
+    const char *at = body + field->offset;
+    uint32_t number = 0;
+    struct mac mac = { { 0 } };
+
+    if (field->size == sizeof number)
+        memcpy(&number, at, sizeof number);
+    if (field->size == sizeof mac)
+        memcpy(&mac, at, sizeof mac);
+    switch (field->kind) {
+    case NAME:
+        return is_word(at, field->size) && name_valid(at);
+    case NAME_OR_NO:
+        return is_text(at, field->size, '!') && (at[0] == '\0' || name_valid(at));
+    case WORD:
+        return is_word(at, field->size);
+    case TEXT:
+        return is_text(at, field->size, ' ');
+    case TAP:
+        return is_tap(at, field->size);
+    case MAC:
+        return mac_is_unicast(mac);
+    case UNICAST4:
+        return is_unicast4(number);
+    case RANGE:
+        return number >= field->min && number <= field->max;
+    case FLAG:
+        return at[0] == 0 || at[0] == 1;
+    }
+    return false;
+}
+
+/* ---- what needs the whole body ---- */
+
+static bool prefix6_ok(const struct netd_network *net)
+{
+    static const uint8_t none[16];
+    if (net->ipv6_len == 0)
+        return memcmp(net->ipv6, none, 16) == 0;
+    bool global = (net->ipv6[0] & 0xe0) == 0x20, local = (net->ipv6[0] & 0xfe) == 0xfc;
+    return net->ipv6_len == 64 && (global || local) && memcmp(net->ipv6 + 8, none, 8) == 0;
+}
+
+static bool network_ok(const void *body)
+{
+    struct netd_network net;
+    memcpy(&net, body, sizeof net);
+    bool host_bits = (net.ipv4_base & (UINT32_MAX >> net.ipv4_prefix)) != 0;
+    return net.ipv4_base != 0 && !host_bits && prefix6_ok(&net);
+}
+
+/* A request cannot name the TAP: that is netd's to choose. */
+static bool request_ok(const void *body)
+{
+    static const char none[NETD_TAP_SIZE];
+    return memcmp((const char *)body + offsetof(struct netd_interface, tap), none, sizeof none) ==
+           0;
+}
+
+static bool tap_ok(const void *body)
+{
+    return field_ok(&tap_field[0], body);
+}
+
+/* ---- the bodies, and which one an operation has ---- */
+
+enum body {
+    B_NONE,
+    B_HELLO,
+    B_WELCOME,
+    B_NETWORK,
+    B_REQUEST,
+    B_INTERFACE,
+    B_STATS,
+    B_NAME,
+    B_WHY,
+    B_LOST,
+    B_UPLINK
+};
+
+static const struct {
+    size_t size;
+    const struct field *fields;
+    size_t n_fields;
+    bool (*whole)(const void *body);
+} bodies[] = {
+#define BODY(type, fields, whole)                                                                  \
+    {                                                                                              \
+        sizeof(struct type), fields, N_ELEMENTS(fields), whole                                     \
+    }
+    [B_NONE] = { 0 },
+    [B_HELLO] = BODY(netd_hello, hello_fields, NULL),
+    [B_WELCOME] = BODY(netd_welcome, welcome_fields, NULL),
+    [B_NETWORK] = BODY(netd_network, network_fields, network_ok),
+    [B_REQUEST] = BODY(netd_interface, request_fields, request_ok),
+    [B_INTERFACE] = BODY(netd_interface, request_fields, tap_ok),
+    [B_STATS] = BODY(netd_stats, stats_fields, NULL),
+    [B_NAME] = BODY(netd_name, name_fields, NULL),
+    [B_WHY] = BODY(netd_why, why_fields, NULL),
+    [B_LOST] = BODY(netd_lost, lost_fields, NULL),
+    [B_UPLINK] = BODY(netd_uplink, uplink_fields, NULL),
+};
+
+/* reply: the last one. more: the bodies of those before it, told apart by size. */
+static const struct op {
+    uint16_t op;
+    bool event;
+    enum body request, reply, more[2];
+} ops[] = {
+    { NETD_HELLO, false, B_HELLO, B_WELCOME, { B_NONE } },
+    { NETD_INVENTORY, false, B_NONE, B_NONE, { B_NETWORK, B_INTERFACE } },
+    { NETD_READY, false, B_NONE, B_NONE, { B_NONE } },
+    { NETD_BUILD, false, B_NETWORK, B_NONE, { B_NONE } },
+    { NETD_REMOVE, false, B_NAME, B_NONE, { B_NONE } },
+    { NETD_OPEN_TAP, false, B_REQUEST, B_INTERFACE, { B_NONE } },
+    { NETD_STATS, false, B_NONE, B_NONE, { B_STATS } },
+    { NETD_LEAVE, false, B_NONE, B_NONE, { B_NONE } },
+    { NETD_TAP_GONE, true, B_NONE, B_INTERFACE, { B_NONE } },
+    { NETD_NETWORK_LOST, true, B_NONE, B_LOST, { B_NONE } },
+    { NETD_UPLINK, true, B_NONE, B_UPLINK, { B_NONE } },
+};
+
+static const struct op *op_find(uint16_t number)
+{
+    for (size_t i = 0; i < N_ELEMENTS(ops); i++)
+        if (ops[i].op == number)
+            return &ops[i];
+    return NULL;
+}
+
+int netd_request_size(uint16_t number)
+{
+    const struct op *op = op_find(number);
+    return op && !op->event ? (int)bodies[op->request].size : -EOPNOTSUPP;
+}
+
+static int body_check(enum body kind, const void *body, size_t len)
+{
+    if (len != bodies[kind].size)
+        return -EPROTO;
+    for (size_t i = 0; i < bodies[kind].n_fields; i++)
+        if (!field_ok(&bodies[kind].fields[i], body))
+            return -EPROTO;
+    return bodies[kind].whole && !bodies[kind].whole(body) ? -EPROTO : 0;
+}
+
+static int request_check(const struct op *op, const struct netd_msg *msg, size_t len)
+{
+    const struct netd_header *h = &msg->header;
+    if (op->event || h->id == 0 || h->flags != 0 || h->err != 0)
+        return -EPROTO;
+    return body_check(op->request, &msg->body, len);
+}
+
+static int more_check(const struct op *op, const struct netd_msg *msg, size_t len)
+{
+    for (size_t i = 0; i < N_ELEMENTS(op->more); i++)
+        if (op->more[i] != B_NONE && bodies[op->more[i]].size == len)
+            return body_check(op->more[i], &msg->body, len);
+    return -EPROTO;
+}
+
+static int answer_check(const struct op *op, const struct netd_msg *msg, size_t len)
+{
+    const struct netd_header *h = &msg->header;
+    if (h->err > 0 || h->err < -4095 || (h->flags & ~NETD_MORE) || (h->id == 0) != op->event)
+        return -EPROTO;
+    if ((op->event || h->err) && (h->flags || (op->event && h->err)))
+        return -EPROTO;
+    if (h->err)
+        return body_check(B_WHY, &msg->body, len);
+    if (h->flags & NETD_MORE)
+        return more_check(op, msg, len);
+    return body_check(op->reply, &msg->body, len);
+}
+
+int netd_msg_check(const struct netd_msg *msg, size_t len, enum netd_direction direction)
+{
+    const struct netd_header *h = &msg->header;
+    if (len < sizeof *h || len > sizeof *msg || h->magic != NETD_MAGIC)
+        return -EPROTO;
+    if (h->version != NETD_VERSION)
+        return -EPROTONOSUPPORT;
+    const struct op *op = op_find(h->op);
+    if (!op || h->zero != 0)
+        return -EPROTO;
+    return direction == NETD_TO_HELPER ? request_check(op, msg, len - sizeof *h)
+                                       : answer_check(op, msg, len - sizeof *h);
+}
+
+/* ---- the socket ---- */
+
+/* Room for what a well-behaved partner can send. The kernel itself closes what a
+ * misbehaving one sends beyond it, and says MSG_CTRUNC. */
+#define FDS_MAX NETD_QUEUES_MAX
+
+union control {
+    char buf[CMSG_SPACE(sizeof(int) * FDS_MAX)];
+    struct cmsghdr align;
+};
+
+int netd_msg_send(int sock, const struct netd_msg *msg, size_t body_len, const int *fds,
+                  size_t n_fds)
+{
+    union control control = { { 0 } };
+    struct iovec iov = { (void *)(uintptr_t)msg, sizeof msg->header + body_len };
+    struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+    if (body_len > sizeof msg->body || n_fds > FDS_MAX)
+        return -EINVAL;
+    if (n_fds > 0) {
+        hdr.msg_control = control.buf;
+        hdr.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&hdr);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+        memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * n_fds);
+    }
+    ssize_t n;
+    do
+        n = sendmsg(sock, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+/* The descriptors that came with a packet, at most FDS_MAX of them. */
+static size_t collect_fds(struct msghdr *hdr, int got[static FDS_MAX])
+{
+    size_t n = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count && n < FDS_MAX; i++)
+            memcpy(&got[n++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+    }
+    return n;
+}
+
+int netd_msg_recv(int sock, struct netd_msg *msg, size_t *len, int *fds, size_t *n_fds)
+{
+    union control control;
+    struct iovec iov = { msg, sizeof *msg };
+    struct msghdr hdr = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
+                          .msg_control = control.buf,
+                          .msg_controllen = sizeof control.buf };
+    ssize_t n;
+
+    memset(msg, 0, sizeof *msg);
+    do
+        n = recvmsg(sock, &hdr, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+
+    int got[FDS_MAX];
+    size_t n_got = collect_fds(&hdr, got);
+    bool refused = (hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || n_got > *n_fds;
+    if (refused || (n == 0 && n_got > 0)) { /* an empty packet looks like a closed socket */
+        for (size_t i = 0; i < n_got; i++)
+            fd_closep(&got[i]);
+        return -EPROTO;
+    }
+    if (n_got > 0)
+        memcpy(fds, got, sizeof *got * n_got);
+    *n_fds = n_got;
+    *len = (size_t)n;
+    return 0;
+}

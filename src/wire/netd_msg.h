@@ -12,7 +12,7 @@
  * where the operation lists things: all but the last carry NETD_MORE. Messages
  * with id 0 are events, sent by netd unasked.
  *
- * Strings are NUL-ended in fixed arrays, and zero behind the NUL. IPv4 is in host
+ * Strings are printable ASCII, NUL-ended in fixed arrays, and zero behind the NUL. IPv4 is in host
  * byte order (model/addr.h). All padding is named and zero. netd_msg_check()
  * verifies these rules for every message, in both directions.
  */
@@ -48,7 +48,7 @@ enum netd_op {
                        * TAP is in use                                          */
     /* Events */
     NETD_TAP_GONE = 100, /* netd_interface: its last descriptor was closed      */
-    NETD_NETWORK_LOST,   /* netd_name and why                                   */
+    NETD_NETWORK_LOST,   /* netd_lost                                           */
     NETD_UPLINK,         /* netd_uplink: the state of the way out changed       */
 };
 
@@ -125,6 +125,11 @@ struct netd_why {
     char why[NETD_WHY_SIZE];
 };
 
+struct netd_lost {
+    char network[NAME_SIZE];
+    char why[NETD_WHY_SIZE];
+};
+
 struct netd_uplink {
     char engine[16];
     char state[NETD_WHY_SIZE]; /* "checking", "ok", "failed: why" */
@@ -140,13 +145,12 @@ struct netd_msg {
         struct netd_stats stats;
         struct netd_name name;
         struct netd_why why;
+        struct netd_lost lost;
         struct netd_uplink uplink;
     } body;
 };
 
-/* Bytes of the body that `op` has as a request, and as a reply or event with this
- * err (what a listing's last reply lacks is 0 bytes). -EOPNOTSUPP for an op that
- * does not exist. */
+/* Bytes of the body that `op` has as a request. -EOPNOTSUPP for an op that is no request. */
 int netd_request_size(uint16_t op);
 
 enum netd_direction { NETD_TO_HELPER, NETD_TO_BROKER };
