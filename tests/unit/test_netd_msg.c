@@ -301,6 +301,9 @@ static void an_oversized_packet_is_refused_and_a_full_socket_says_so(void **stat
     for (int i = 0; i < 100000 && r == 0; i++)
         r = netd_msg_send(sock[0], &msg, len - HEADER, NULL, 0);
     assert_int_equal(r, -EAGAIN);
+    close(sock[0]);
+    close(sock[1]);
+    pair(sock);
     close(sock[1]);
     assert_int_equal(netd_msg_send(sock[0], &msg, 0, NULL, 0), -EPIPE);
     close(sock[0]);
