@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine.h - the two programs that can carry a rootless namespace's traffic out.
+ *
+ * pasta and slirp4netns behind one small interface: which of them to use, what its
+ * command line is, and how the uplink TAP must be addressed for it. Nothing here
+ * starts anything: the spawner executes what engine_argv() composes, uplink.c
+ * watches it. docs/decisions/0002-uplink-engine.md has the measurements.
+ *
+ * VMNET_BROKER_UPLINK_ENGINE=pasta|slirp4netns in netd's environment overrides the
+ * choice (for tests and for finding out); a program that is not there stays refused.
+ */
+#pragma once
+#include "spawner.h"
+
+#include <stdbool.h>
+
+#define ENGINE_MTU 1500u /* larger only makes slirp4netns slow on long paths */
+
+struct engine {
+    enum child_kind kind; /* CHILD_PASTA or CHILD_SLIRP4NETNS */
+    const char *name;     /* "pasta", "slirp4netns" */
+    size_t n_fds;         /* what spawner_run() must pass: slirp4netns's --ready-fd */
+    bool ipv6;
+    /* The TAP's addresses, and who answers at the other end. Host byte order. */
+    uint32_t ipv4, ipv4_gateway;
+    unsigned ipv4_prefix;
+    uint8_t ipv6_addr[16], ipv6_gateway[16];
+    unsigned ipv6_len;
+};
+
+/* Which engine, and in *ret_why the reason as words for the log (static).
+ * host_sock: any socket of the host's namespace; its send buffer shows wmem_max.
+ * -ENOENT: neither is installed (or not the one that the environment demands). */
+int engine_choose(int host_sock, const struct engine **ret, const char **ret_why);
+
+/* The table behind it: NULL for a kind that is no engine. */
+const struct engine *engine_of(enum child_kind kind);
+
+/* A command line, complete in itself: no allocation, so that it can be composed
+ * before or after a fork. argv points into the struct, which must not be copied. */
+struct engine_argv {
+    char path[64]; /* what to execute, absolute */
+    char userns[40], netns[40];
+    char *argv[40]; /* NULL-ended */
+    size_t n;
+};
+
+/* anchor: whose namespaces the engine joins. uid: the one that runs it, for 0 needs
+ * an extra option. -ENOENT: not installed. -EINVAL: kind is no engine. */
+int engine_argv(enum child_kind kind, pid_t anchor, uid_t uid, struct engine_argv *ret);
