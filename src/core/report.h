@@ -22,7 +22,9 @@ struct network_view {
     const char *state; /* net_state_name() */
     unsigned clients, interfaces;
     const struct net_handle *handle;   /* NULL while it does not exist */
-    const struct client_view *holders; /* n = clients; NULL where the asker may not see them */
+    /* Those of the clients that the asker may see, in Status only. */
+    const struct client_view *holders;
+    size_t n_holders; /* at most clients */
 };
 
 struct broker_report {
@@ -31,4 +33,8 @@ struct broker_report {
     struct backend_view backend;
     uint64_t uptime_usec;
     bool detailed; /* Status, not List */
+    /* What the transport adds about single interfaces, it shows of these only: all,
+     * or those that belong to the asker's uid. */
+    bool sees_all;
+    uid_t asker;
 };

@@ -20,6 +20,9 @@ enum status {
 
 /* err: a negative errno. Never returns STATUS_SUCCESS. */
 enum status status_from_errno(int err);
+/* The same for what a backend reports when it cannot create a network: that is a
+ * CREATE_FAILURE whatever the errno, except for lack of memory in the broker itself. */
+enum status status_from_create_errno(int err);
 
 /* An English sentence without a full stop, for any value; never NULL. Static. */
 const char *status_text(int status);

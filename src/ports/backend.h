@@ -27,7 +27,7 @@ struct net_handle;
 
 /* A started interface as its client sees it (Linux only: linux/net_handle.h).
  * Given to the core by start_interface()'s done(), passed on at once to the
- * transport, which ends it. */
+ * transport, which ends it - or to ops->drop_interface() when the client has gone. */
 struct iface_handle;
 
 /* What a client asks for when it starts an interface. Strings are NULL when
@@ -73,6 +73,12 @@ struct backend_ops {
     /* NULL where clients start interfaces themselves (macOS). */
     int (*start_interface)(void *self, const struct iface_request *request, backend_started done,
                            void *arg);
+    /* The client went before its interface came: end it, descriptors and all, so that
+     * the TAP goes too. NULL exactly where start_interface is. */
+    void (*drop_interface)(void *self, struct iface_handle *handle);
+    /* How many interfaces of this uid are live, on all networks: what the limit per uid
+     * counts. Those still being started the core counts itself. NULL: no limit. */
+    unsigned (*interfaces_of)(void *self, uid_t uid);
 
     /* Bring traffic and drop counters up to date. done() follows within two
      * seconds whatever the helper does; after it the transport reads the
@@ -81,6 +87,7 @@ struct backend_ops {
 
     void (*describe)(void *self, struct backend_view *ret);
     void (*drop)(void *self, struct net_handle *handle); /* NULL is fine */
+    /* What is still under way is abandoned: no done() and no event comes any more. */
     void (*free)(void *self);
 };
 

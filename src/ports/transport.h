@@ -11,6 +11,10 @@
  * first: after broker_peer_gone() the core has forgotten every call of that
  * peer, and the transport frees them. A transport gives the core one call of a
  * peer at a time, so replies come in order.
+ *
+ * An answer is the last thing that the core does with a call, and it may lead back
+ * into the core: the transport may take up the peer's next request, or report a
+ * peer whose connection turns out to be closed, from inside answer_*().
  */
 #pragma once
 #include "backend.h"
