@@ -1,1 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* net_def.c - the networks that need no definition file, and the rule of names.
+ *
+ * Portable C: the same two networks are built in on macOS.
+ */
+#include "net_def.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#define N(a) (sizeof(a) / sizeof *(a))
+
+static const struct net_def built_in[] = {
+    { /* VMs, host and the internet */
+      .name = "shared",
+      .mode = NET_MODE_SHARED,
+      .anti_spoofing = SPOOF_STRICT,
+      .uplink = UPLINK_AUTO,
+      .mtu = MTU_DEFAULT,
+      .nat44 = true,
+      .nat66 = true,
+      .dhcp = true,
+      .dns_proxy = true,
+      .router_advertisement = true,
+      .idle_timeout_sec = UINT32_MAX },
+    { /* VMs and the host, nothing else: not even names from outside */
+      .name = "host",
+      .mode = NET_MODE_HOST,
+      .anti_spoofing = SPOOF_STRICT,
+      .uplink = UPLINK_AUTO,
+      .mtu = MTU_DEFAULT,
+      .dhcp = true,
+      .router_advertisement = true,
+      .idle_timeout_sec = UINT32_MAX },
+};
+
+static const char *const mode_names[] = {
+    [NET_MODE_SHARED] = "shared",
+    [NET_MODE_HOST] = "host",
+};
+
+/* `host` and `gateway` are addresses of the network itself; browsers trust whoever
+ * is called `wpad` with their proxy settings; `localhost` is the VM itself. */
+static const char *const reserved[] = { "host", "gateway", "wpad", "localhost" };
+
+static bool name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
+
+bool name_valid(const char *name)
+{
+    size_t len = 0;
+    for (; name[len] != '\0'; len++)
+        if (len >= NAME_SIZE - 1 || !name_char(name[len]))
+            return false;
+    return len > 0 && name[0] != '-' && name[len - 1] != '-';
+}
+
+bool vm_name_reserved(const char *name)
+{
+    for (size_t i = 0; i < N(reserved); i++)
+        if (strcmp(name, reserved[i]) == 0)
+            return true;
+    return false;
+}
+
+const char *net_mode_name(enum net_mode mode)
+{
+    return (size_t)mode < N(mode_names) ? mode_names[mode] : "?";
+}
+
+int net_mode_parse(const char *text, enum net_mode *ret)
+{
+    for (size_t i = 0; i < N(mode_names); i++) {
+        if (strcmp(text, mode_names[i]) == 0) {
+            *ret = (enum net_mode)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+int net_def_find(const char *name, struct net_def *ret)
+{
+    if (!name_valid(name))
+        return -EINVAL;
+    for (size_t i = 0; i < N(built_in); i++) {
+        if (strcmp(name, built_in[i].name) == 0) {
+            *ret = built_in[i];
+            return 0;
+        }
+    }
+    return -ENOENT;
+}
