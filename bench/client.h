@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* client.h - the barest client: bytes out, bytes in until NUL, no JSON library.
+ *
+ * What is measured is the broker, so its client must cost next to nothing.
+ */
+#pragma once
+#include <stddef.h>
+
+int client_connect(const char *path);
+/* Sends a request (its NUL included) and reads one reply into buf as text. Returns
+ * its length; *fd gets a passed descriptor (-1: none) and may be NULL. */
+size_t client_call(int sock, const char *request, char *buf, size_t size, int *fd);
+/* The same, and gives up when the reply is an error. */
+size_t client_must(int sock, const char *request, char *buf, size_t size, int *fd);
+
+#define CALL(method, parameters)                                                                   \
+    "{\"method\":\"com.github.nirs.vmnet-broker." method "\",\"parameters\":{" parameters "}}"
+#define ACQUIRE(name)  CALL("Acquire", "\"network_name\":\"" name "\"")
+#define RELEASE(name)  CALL("Release", "\"network_name\":\"" name "\"")
+#define START_ON(name) CALL("StartInterface", "\"network_name\":\"" name "\",\"offload\":false")
