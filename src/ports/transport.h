@@ -21,7 +21,7 @@
 #include "status.h"
 
 struct call;
-struct broker_report; /* core/report.h: what List and Status show */
+struct broker_report; /* report.h: what List and Status show */
 
 struct transport_ops {
     /* handle: borrowed; the transport serializes it before returning. */
