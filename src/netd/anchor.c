@@ -1,1 +1,183 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* anchor.c - see anchor.h. */
+#include "anchor.h"
+
+#include "fd.h"
+#include "mem.h"
+#include "str.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+/* The text behind the command name, which may itself contain anything. Its first
+ * word is field 3, the state. */
+static int read_stat(pid_t pid, char *ret_state, uint64_t *ret_born)
+{
+    AUTO_FREE char *text = NULL;
+    char path[32];
+    const char *rest;
+    AUTO_FD fd = -1;
+    ssize_t got;
+
+    text = malloc(1024);
+    if (!text)
+        return -ENOMEM;
+    if (str_format(path, sizeof path, "/proc/%d/stat", (int)pid) < 0)
+        return -EINVAL;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    got = fd < 0 ? -1 : read(fd, text, 1023);
+    if (got <= 0)
+        return -ESRCH;
+    text[got] = '\0';
+    rest = strrchr(text, ')');
+    if (!rest || sscanf(rest + 1,
+                        " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+                        "%*s %" SCNu64,
+                        ret_state, ret_born) != 2)
+        return -ESRCH;
+    return 0;
+}
+
+int process_born(pid_t pid, uint64_t *ret)
+{
+    char state;
+
+    return read_stat(pid, &state, ret);
+}
+
+int process_alive(const struct process *process)
+{
+    uint64_t born;
+    char state;
+
+    return process->pid > 0 && read_stat(process->pid, &state, &born) == 0 &&
+           born == process->born && state != 'Z' && state != 'X';
+}
+
+static int write_text(const char *path, const char *text)
+{
+    AUTO_FD fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    return write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
+/* One id, ours. Groups must be given up before an ordinary user may map one. */
+static int map_ids(uid_t uid, gid_t gid)
+{
+    char map[64];
+    int r;
+
+    r = write_text("/proc/self/setgroups", "deny");
+    if (r < 0)
+        return r;
+    (void)str_format(map, sizeof map, "%u %u 1", uid == 0 ? 1 : uid, uid);
+    r = write_text("/proc/self/uid_map", map);
+    if (r < 0)
+        return r;
+    (void)str_format(map, sizeof map, "%u %u 1", gid == 0 ? 1 : gid, gid);
+    return write_text("/proc/self/gid_map", map);
+}
+
+/* Standard descriptors become /dev/null, everything else closes. */
+static void close_everything(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    for (int fd = 0; fd < 3; fd++)
+        (void)dup2(null, fd);
+    (void)close_range(3, ~0U, 0);
+}
+
+/* report: gets 0 or an errno once the namespaces are there. */
+static _Noreturn void anchor_main(int report)
+{
+    uid_t uid = getuid();
+    gid_t gid = getgid();
+    int32_t err = 0;
+
+    (void)prctl(PR_SET_NAME, "vmnet-anchor");
+    if (setsid() < 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+        err = errno;
+    else
+        err = -map_ids(uid, gid);
+    /* Others enter through /proc/PID/ns, which only a dumpable process lets them. */
+    (void)prctl(PR_SET_DUMPABLE, 1);
+    if (write(report, &err, sizeof err) != sizeof err || err)
+        _exit(1);
+    if (chdir("/") < 0)
+        _exit(1);
+    close_everything();
+    for (;;)
+        pause();
+}
+
+int anchor_start(struct process *ret)
+{
+    struct process anchor = { 0 };
+    int32_t err = ECHILD;
+    int ends[2];
+    AUTO_FD read_end = -1;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    read_end = ends[0];
+    anchor.pid = fork();
+    if (anchor.pid == 0)
+        anchor_main(ends[1]);
+    if (anchor.pid < 0)
+        err = errno;
+    (void)close(ends[1]);
+    if (anchor.pid > 0 && read(read_end, &err, sizeof err) != sizeof err)
+        err = ECHILD;
+    if (!err)
+        err = -process_born(anchor.pid, &anchor.born);
+    if (err) {
+        if (anchor.pid > 0)
+            (void)waitpid(anchor.pid, NULL, 0); /* it ends by itself after an error */
+        return -err;
+    }
+    *ret = anchor;
+    return 0;
+}
+
+static int enter(pid_t anchor, const char *which, int type)
+{
+    char path[64];
+    AUTO_FD fd = -1;
+
+    if (str_format(path, sizeof path, "/proc/%d/ns/%s", (int)anchor, which) < 0)
+        return -EINVAL;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 || setns(fd, type) < 0 ? -errno : 0;
+}
+
+int anchor_enter(pid_t anchor)
+{
+    int r;
+
+    /* In this order: owning the user namespace is what opens the other. */
+    r = enter(anchor, "user", CLONE_NEWUSER);
+    return r < 0 ? r : enter(anchor, "net", CLONE_NEWNET);
+}
+
+void anchor_end(const struct process *anchor)
+{
+    int fd;
+
+    /* Through a pidfd, so that the check and the signal mean the same process. */
+    fd = pidfd_open(anchor->pid, 0);
+    if (fd < 0)
+        return;
+    if (process_alive(anchor))
+        (void)pidfd_send_signal(fd, SIGKILL, NULL, 0);
+    (void)close(fd);
+}

@@ -1,1 +1,364 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* link.c - see link.h.
+ *
+ * Messages are composed by hand with libnl's attribute helpers rather than through
+ * its link objects: those keep a cache of all links, and filling it costs more than
+ * everything else here together. One request, one acknowledgement.
+ */
+#include "link.h"
+
+#include "fd.h"
+#include "str.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/if_addr.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <string.h>
+#include <sys/socket.h>
+
+struct link_ctx {
+    struct nl_sock *sock;
+    int error; /* of the last request, as the kernel said it: libnl has its own numbers */
+};
+
+static int on_error(struct sockaddr_nl *who, struct nlmsgerr *err, void *arg)
+{
+    struct link_ctx *ctx = arg;
+
+    (void)who;
+    ctx->error = err->error;
+    return NL_STOP;
+}
+
+int link_open(struct link_ctx **ret)
+{
+    struct link_ctx *ctx = calloc(1, sizeof *ctx);
+
+    if (!ctx)
+        return -ENOMEM;
+    ctx->sock = nl_socket_alloc();
+    if (!ctx->sock) {
+        link_close(ctx);
+        return -ENOMEM;
+    }
+    if (nl_connect(ctx->sock, NETLINK_ROUTE) < 0) {
+        link_close(ctx);
+        return -EIO;
+    }
+    nl_socket_modify_err_cb(ctx->sock, NL_CB_CUSTOM, on_error, ctx);
+    *ret = ctx;
+    return 0;
+}
+
+void link_close(struct link_ctx *ctx)
+{
+    if (!ctx)
+        return;
+    if (ctx->sock)
+        nl_socket_free(ctx->sock);
+    free(ctx);
+}
+
+/* Sends a composed message and waits for the kernel's word on it. Takes it over.
+ * bad: one of the attributes did not fit, and the message is void. */
+static int request(struct link_ctx *ctx, struct nl_msg *msg, bool bad)
+{
+    int r;
+
+    if (bad || !msg) {
+        nlmsg_free(msg);
+        return -ENOMEM;
+    }
+    ctx->error = 0;
+    r = nl_send_sync(ctx->sock, msg); /* frees the message */
+    if (ctx->error)
+        return ctx->error;
+    return r < 0 ? -EIO : 0;
+}
+
+/* A message about the link `name`; "" for none in particular. */
+static struct nl_msg *link_message(int type, int flags, const struct ifinfomsg *info,
+                                   const char *name)
+{
+    struct nl_msg *msg = nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
+
+    if (!msg)
+        return NULL;
+    if (nlmsg_append(msg, (void *)(uintptr_t)info, sizeof *info, NLMSG_ALIGNTO) < 0 ||
+        (*name && nla_put_string(msg, IFLA_IFNAME, name) < 0)) {
+        nlmsg_free(msg);
+        return NULL;
+    }
+    return msg;
+}
+
+/* Without spanning tree (its ports wait 15 s before they forward) and without
+ * multicast snooping (nobody here is a querier, so it would only lose frames). */
+static bool put_bridge_kind(struct nl_msg *msg)
+{
+    struct nlattr *info, *data;
+    bool bad;
+
+    info = nla_nest_start(msg, IFLA_LINKINFO);
+    bad = !info || nla_put_string(msg, IFLA_INFO_KIND, "bridge") < 0;
+    data = bad ? NULL : nla_nest_start(msg, IFLA_INFO_DATA);
+    if (!data)
+        return true;
+    bad |= nla_put_u32(msg, IFLA_BR_STP_STATE, 0) < 0;
+    bad |= nla_put_u32(msg, IFLA_BR_FORWARD_DELAY, 0) < 0;
+    bad |= nla_put_u8(msg, IFLA_BR_MCAST_SNOOPING, 0) < 0;
+    nla_nest_end(msg, data);
+    nla_nest_end(msg, info);
+    return bad;
+}
+
+int link_add_bridge(struct link_ctx *ctx, const char *name, struct mac mac, unsigned mtu,
+                    uint32_t group)
+{
+    const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
+    struct nl_msg *msg = link_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &none, name);
+    bool bad;
+
+    if (!msg)
+        return -ENOMEM;
+    bad = nla_put(msg, IFLA_ADDRESS, sizeof mac.b, mac.b) < 0;
+    bad |= nla_put_u32(msg, IFLA_MTU, mtu) < 0;
+    bad |= nla_put_u32(msg, IFLA_GROUP, group) < 0;
+    bad |= put_bridge_kind(msg);
+    return request(ctx, msg, bad);
+}
+
+static int add_address(struct link_ctx *ctx, const char *name, const struct ifaddrmsg *head,
+                       const void *addr, size_t len)
+{
+    struct ifaddrmsg info = *head;
+    struct nl_msg *msg;
+    bool bad;
+
+    info.ifa_index = if_nametoindex(name);
+    if (info.ifa_index == 0)
+        return -ENODEV;
+    msg = nlmsg_alloc_simple(RTM_NEWADDR, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL);
+    if (!msg)
+        return -ENOMEM;
+    bad = nlmsg_append(msg, &info, sizeof info, NLMSG_ALIGNTO) < 0;
+    bad |= nla_put(msg, IFA_LOCAL, (int)len, addr) < 0;
+    bad |= nla_put(msg, IFA_ADDRESS, (int)len, addr) < 0;
+    return request(ctx, msg, bad);
+}
+
+int link_add_addr4(struct link_ctx *ctx, const char *name, uint32_t addr, unsigned prefix)
+{
+    const struct ifaddrmsg head = { .ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)prefix };
+    uint32_t wire = htonl(addr);
+
+    return add_address(ctx, name, &head, &wire, sizeof wire);
+}
+
+int link_add_addr6(struct link_ctx *ctx, const char *name, const uint8_t addr[16], unsigned len)
+{
+    const struct ifaddrmsg head = { .ifa_family = AF_INET6,
+                                    .ifa_prefixlen = (uint8_t)len,
+                                    .ifa_flags = IFA_F_NODAD };
+
+    return add_address(ctx, name, &head, addr, 16);
+}
+
+static int add_default(struct link_ctx *ctx, const char *name, int family, const void *via,
+                       size_t len)
+{
+    const struct rtmsg info = { .rtm_family = (unsigned char)family,
+                                .rtm_table = RT_TABLE_MAIN,
+                                .rtm_protocol = RTPROT_STATIC,
+                                .rtm_scope = RT_SCOPE_UNIVERSE,
+                                .rtm_type = RTN_UNICAST };
+    unsigned index = if_nametoindex(name);
+    struct nl_msg *msg;
+    bool bad;
+
+    if (index == 0)
+        return -ENODEV;
+    msg = nlmsg_alloc_simple(RTM_NEWROUTE, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE);
+    if (!msg)
+        return -ENOMEM;
+    bad = nlmsg_append(msg, (void *)(uintptr_t)&info, sizeof info, NLMSG_ALIGNTO) < 0;
+    bad |= nla_put(msg, RTA_GATEWAY, (int)len, via) < 0;
+    bad |= nla_put_u32(msg, RTA_OIF, index) < 0;
+    return request(ctx, msg, bad);
+}
+
+int link_add_default4(struct link_ctx *ctx, const char *name, uint32_t via)
+{
+    uint32_t wire = htonl(via);
+
+    return add_default(ctx, name, AF_INET, &wire, sizeof wire);
+}
+
+int link_add_default6(struct link_ctx *ctx, const char *name, const uint8_t via[16])
+{
+    return add_default(ctx, name, AF_INET6, via, 16);
+}
+
+int link_set_up(struct link_ctx *ctx, const char *name)
+{
+    const struct ifinfomsg up = { .ifi_family = AF_UNSPEC,
+                                  .ifi_flags = IFF_UP,
+                                  .ifi_change = IFF_UP };
+
+    return request(ctx, link_message(RTM_NEWLINK, 0, &up, name), false);
+}
+
+/* Possible only once the link is a bridge's port, hence a request of its own. */
+static int set_isolated(struct link_ctx *ctx, unsigned index)
+{
+    const struct ifinfomsg port = { .ifi_family = AF_BRIDGE, .ifi_index = (int)index };
+    struct nl_msg *msg = link_message(RTM_SETLINK, 0, &port, "");
+    struct nlattr *info;
+    bool bad;
+
+    if (!msg)
+        return -ENOMEM;
+    info = nla_nest_start(msg, IFLA_PROTINFO | NLA_F_NESTED);
+    bad = !info || nla_put_u8(msg, IFLA_BRPORT_ISOLATED, 1) < 0;
+    if (info)
+        nla_nest_end(msg, info);
+    return request(ctx, msg, bad);
+}
+
+int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bool isolated,
+                  unsigned mtu, uint32_t group)
+{
+    const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
+    unsigned bridge = master ? if_nametoindex(master) : 0;
+    struct nl_msg *msg;
+    bool bad = false;
+    int r;
+
+    if (master && bridge == 0)
+        return -ENODEV;
+    msg = link_message(RTM_NEWLINK, 0, &none, name);
+    if (!msg)
+        return -ENOMEM;
+    bad |= nla_put_u32(msg, IFLA_MTU, mtu) < 0;
+    bad |= nla_put_u32(msg, IFLA_GROUP, group) < 0;
+    if (master)
+        bad |= nla_put_u32(msg, IFLA_MASTER, bridge) < 0;
+    r = request(ctx, msg, bad);
+    return r < 0 || !isolated ? r : set_isolated(ctx, if_nametoindex(name));
+}
+
+int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames)
+{
+    const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
+    struct nl_msg *msg = link_message(RTM_NEWLINK, 0, &none, name);
+
+    return request(ctx, msg, msg && nla_put_u32(msg, IFLA_TXQLEN, frames) < 0);
+}
+
+int link_delete(struct link_ctx *ctx, const char *name)
+{
+    const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
+
+    return request(ctx, link_message(RTM_DELLINK, 0, &none, name), false);
+}
+
+int link_delete_group(struct link_ctx *ctx, uint32_t group)
+{
+    const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
+    struct nl_msg *msg = link_message(RTM_DELLINK, 0, &none, "");
+
+    return request(ctx, msg, msg && nla_put_u32(msg, IFLA_GROUP, group) < 0);
+}
+
+/* A counter of a link's struct rtnl_link_stats64 goes by offset in the reply. */
+struct stats_query {
+    struct rtnl_link_stats64 stats;
+    bool found;
+};
+
+static int on_stats(struct nl_msg *msg, void *arg)
+{
+    struct stats_query *query = arg;
+    struct nlattr *attr = nlmsg_find_attr(nlmsg_hdr(msg), sizeof(struct ifinfomsg), IFLA_STATS64);
+
+    /* An older kernel has fewer counters, a newer one more; we read the first few. */
+    if (attr) {
+        size_t len = (size_t)nla_len(attr);
+        memcpy(&query->stats, nla_data(attr),
+               len < sizeof query->stats ? len : sizeof query->stats);
+        query->found = true;
+    }
+    return NL_OK;
+}
+
+int link_stats(struct link_ctx *ctx, const char *name, struct link_counters *ret)
+{
+    const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
+    struct nl_msg *msg = link_message(RTM_GETLINK, 0, &none, name);
+    struct stats_query query = { .found = false };
+    int r;
+
+    if (!msg)
+        return -ENOMEM;
+    nl_socket_modify_cb(ctx->sock, NL_CB_VALID, NL_CB_CUSTOM, on_stats, &query);
+    r = request(ctx, msg, false);
+    nl_socket_modify_cb(ctx->sock, NL_CB_VALID, NL_CB_DEFAULT, NULL, NULL);
+    if (r < 0)
+        return r;
+    if (!query.found)
+        return -ENODATA;
+    *ret = (struct link_counters){ .rx_bytes = query.stats.rx_bytes,
+                                   .tx_bytes = query.stats.tx_bytes,
+                                   .rx_packets = query.stats.rx_packets,
+                                   .tx_packets = query.stats.tx_packets };
+    return 0;
+}
+
+int link_monitor_open(void)
+{
+    const struct sockaddr_nl here = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+    AUTO_FD fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&here, sizeof here) < 0)
+        return -errno;
+    return fd_take(&fd);
+}
+
+int link_monitor_read(int fd, void (*gone)(void *arg, int ifindex), void *arg)
+{
+    _Alignas(struct nlmsghdr) char buf[32768];
+    ssize_t got = recv(fd, buf, sizeof buf, 0);
+    int left = (int)got;
+
+    if (got < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    for (struct nlmsghdr *h = (struct nlmsghdr *)buf; nlmsg_ok(h, left); h = nlmsg_next(h, &left)) {
+        const struct ifinfomsg *info = nlmsg_data(h);
+
+        /* A port that leaves its bridge is told as AF_BRIDGE; the link itself lives on. */
+        if (h->nlmsg_type == RTM_DELLINK && info->ifi_family == AF_UNSPEC)
+            gone(arg, info->ifi_index);
+    }
+    return 0;
+}
+
+int sysctl_set(const char *knob, const char *value)
+{
+    char path[128];
+    AUTO_FD fd = -1;
+    int r;
+
+    r = str_format(path, sizeof path, "/proc/sys/net/%s", knob);
+    if (r < 0)
+        return r;
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    return write(fd, value, strlen(value)) < 0 ? -errno : 0;
+}

@@ -38,5 +38,16 @@ int link_delete_group(struct link_ctx *ctx, uint32_t group);
  * nothing is left. */
 int tap_create(const char *name, unsigned queues, bool vnet_hdr, bool persistent, int *ret_fds);
 
+/* From the link's own side: rx is what it received, that is, what a VM sent. */
+struct link_counters {
+    uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
+};
+int link_stats(struct link_ctx *ctx, const char *name, struct link_counters *ret);
+
+/* A non-blocking socket that hears of every link that goes away. Reading it calls
+ * gone() for each; -ENOBUFS: some were missed, look for yourself. */
+int link_monitor_open(void);
+int link_monitor_read(int fd, void (*gone)(void *arg, int ifindex), void *arg);
+
 /* Writes /proc/sys/net/... ("ipv4/conf/vb0/forwarding", "1"). -ENOENT: no such knob here. */
 int sysctl_set(const char *knob, const char *value);

@@ -1,1 +1,413 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* spawner.c - see spawner.h.
+ *
+ * The spawner is a loop of its own behind a socket pair: one fixed struct in, one
+ * out, with a pidfd. It lives in the host's namespaces with the rights of whoever
+ * started netd, and ends when netd's end of the socket closes. Its children go on:
+ * the next netd adopts them.
+ */
+#include "spawner.h"
+
+#include "anchor.h"
+#include "engine.h"
+#include "fd.h"
+#include "log.h"
+#include "mem.h"
+#include "relay.h"
+#include "str.h"
+
+#include <cap-ng.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define FDS_MAX 2
+
+struct spawner {
+    int sock;
+    pid_t pid;
+};
+
+struct order {
+    uint32_t kind; /* enum child_kind */
+    uint32_t network;
+    uint32_t n_fds;
+};
+
+struct answer {
+    int32_t err;
+    int32_t pid;
+    uint64_t born;
+};
+
+/* What the spawner process knows. */
+struct workshop {
+    int sock;
+    pid_t anchor;
+    const char *state_path;
+};
+
+/* ---- one packet with descriptors ------------------------------------------------ */
+
+union control {
+    char space[CMSG_SPACE(sizeof(int) * FDS_MAX)];
+    struct cmsghdr align;
+};
+
+static int send_packet(int sock, void *data, size_t len, const int *fds, size_t n_fds)
+{
+    struct iovec part = { .iov_base = data, .iov_len = len };
+    struct msghdr msg = { .msg_iov = &part, .msg_iovlen = 1 };
+    union control control = { 0 };
+
+    if (n_fds > 0) {
+        struct cmsghdr *c;
+
+        msg.msg_control = &control;
+        msg.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+        c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+        memcpy(CMSG_DATA(c), fds, sizeof(int) * n_fds);
+    }
+    return sendmsg(sock, &msg, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -errno;
+}
+
+/* A whole packet or an error; -EPIPE when the other end has gone. fds has room for
+ * FDS_MAX, of which *ret_n came. */
+static int receive_packet(int sock, void *data, size_t len, int *fds, size_t *ret_n)
+{
+    struct iovec part = { .iov_base = data, .iov_len = len };
+    union control control = { 0 };
+    struct msghdr msg = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
+    struct cmsghdr *c;
+    ssize_t got;
+
+    do
+        got = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return -errno;
+    c = CMSG_FIRSTHDR(&msg);
+    *ret_n = 0;
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+        *ret_n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fds, CMSG_DATA(c), sizeof(int) * *ret_n);
+    }
+    return got == 0 ? -EPIPE : (size_t)got == len ? 0 : -EPROTO;
+}
+
+/* ---- inside a child ------------------------------------------------------------- */
+
+/* Where programs are. Not $PATH: netd starts nothing that its caller chose. */
+static int find_program(const char *name, char *ret, size_t size)
+{
+    static const char *const dirs[] = { "/usr/sbin", "/usr/bin",        "/sbin",
+                                        "/bin",      "/usr/local/sbin", "/usr/local/bin" };
+
+    for (size_t i = 0; i < N_ELEMENTS(dirs); i++)
+        if (str_format(ret, size, "%s/%s", dirs[i], name) == 0 && access(ret, X_OK) == 0)
+            return 0;
+    return -ENOENT;
+}
+
+/* Standard descriptors: nothing to read, nothing to write to, netd's log. The passed
+ * ones become 3, 4, ...; after them, for the way to exec(), `report`. */
+static int arrange_fds(const int *fds, size_t n_fds, int report)
+{
+    int high[FDS_MAX + 1];
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0)
+        return -errno;
+    for (size_t i = 0; i <= n_fds; i++) {
+        high[i] = fcntl(i < n_fds ? fds[i] : report, F_DUPFD_CLOEXEC, 16);
+        if (high[i] < 0)
+            return -errno;
+    }
+    for (size_t i = 0; i <= n_fds; i++)
+        if (dup3(high[i], 3 + (int)i, i < n_fds ? 0 : O_CLOEXEC) < 0)
+            return -errno;
+    return close_range(3 + (unsigned)n_fds + 1, ~0U, 0) < 0 ? -errno : 0;
+}
+
+static void default_signals(void)
+{
+    sigset_t none;
+
+    for (int sig = 1; sig < NSIG; sig++)
+        (void)signal(sig, SIG_DFL);
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int exec_program(const char *path, char *const *argv)
+{
+    static char env_path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", env_locale[] = "LC_ALL=C";
+    char *const env[] = { env_path, env_locale, NULL };
+
+    (void)execve(path, argv, env);
+    return -errno;
+}
+
+/* What dnsmasq needs in the namespace, and nothing else, across exec(). */
+static int keep_network_capabilities(void)
+{
+    capng_clear(CAPNG_SELECT_ALL);
+    if (capng_updatev(CAPNG_ADD,
+                      CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_AMBIENT |
+                          CAPNG_BOUNDING_SET,
+                      CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE, -1) < 0)
+        return -EPERM;
+    return capng_apply(CAPNG_SELECT_ALL) < 0 ? -EPERM : 0;
+}
+
+static int become_dnsmasq(const struct workshop *shop, uint32_t network)
+{
+    static char name[] = "dnsmasq", foreground[] = "--keep-in-foreground", user[] = "--user=";
+    char path[64], conf[4200];
+    char *const argv[] = { name, foreground, user, conf, NULL };
+    int r;
+
+    r = find_program("dnsmasq", path, sizeof path);
+    if (r == 0)
+        r = str_format(conf, sizeof conf, "--conf-file=%s/%u/dnsmasq.conf", shop->state_path,
+                       network);
+    if (r == 0)
+        r = anchor_enter(shop->anchor);
+    if (r == 0)
+        r = keep_network_capabilities();
+    return r < 0 ? r : exec_program(path, argv);
+}
+
+static int become_engine(const struct workshop *shop, enum child_kind kind)
+{
+    struct engine_argv command;
+    int r;
+
+    r = engine_argv(kind, shop->anchor, getuid(), &command);
+    return r < 0 ? r : exec_program(command.path, command.argv);
+}
+
+/* Not a program of its own, so nothing closes `report` but us. An ordinary user's
+ * relay has no capability anyway; root's needs none. */
+static int become_relay(int report)
+{
+    int32_t ok = 0;
+
+    (void)prctl(PR_SET_NAME, "vmnet-relay");
+    capng_clear(CAPNG_SELECT_CAPS);
+    if (capng_apply(CAPNG_SELECT_CAPS) < 0)
+        return -EPERM;
+    if (write(report, &ok, sizeof ok) != sizeof ok)
+        return -EPIPE;
+    (void)close(report);
+    relay_main(3, 4);
+}
+
+static _Noreturn void child_main(const struct workshop *shop, const struct order *order,
+                                 const int *fds, int report)
+{
+    int32_t r;
+
+    default_signals();
+    r = arrange_fds(fds, order->n_fds, report);
+    report = 3 + (int)order->n_fds;
+    if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        r = -errno;
+    if (r == 0 && order->kind == CHILD_DNSMASQ)
+        r = become_dnsmasq(shop, order->network);
+    else if (r == 0 && order->kind == CHILD_RELAY)
+        r = become_relay(report);
+    else if (r == 0)
+        r = become_engine(shop, (enum child_kind)order->kind);
+    (void)!write(report, &r, sizeof r);
+    _exit(127);
+}
+
+/* ---- the spawner process -------------------------------------------------------- */
+
+/* Starts one child and waits until it has become what it should be: the pipe closes
+ * at exec(), or says why not. */
+static int start_child(const struct workshop *shop, const struct order *order, const int *fds,
+                       struct answer *ret, int *ret_pidfd)
+{
+    AUTO_FD report = -1, pidfd = -1;
+    struct process child = { 0 };
+    int32_t err = 0;
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    report = ends[0];
+    child.pid = fork();
+    if (child.pid == 0)
+        child_main(shop, order, fds, ends[1]);
+    (void)close(ends[1]);
+    if (child.pid < 0)
+        return -EAGAIN;
+    pidfd = pidfd_open(child.pid, 0); /* even a corpse waits for us to reap it */
+    if (pidfd < 0)
+        return -errno;
+    if (read(report, &err, sizeof err) == sizeof err && err < 0)
+        return err;
+    if (process_born(child.pid, &child.born) < 0)
+        return -ESRCH;
+    ret->pid = child.pid;
+    ret->born = child.born;
+    *ret_pidfd = fd_take(&pidfd);
+    return 0;
+}
+
+static int serve_one(const struct workshop *shop)
+{
+    struct answer answer = { 0 };
+    struct order order;
+    int fds[FDS_MAX];
+    AUTO_FD pidfd = -1;
+    size_t n = 0;
+    int r;
+
+    r = receive_packet(shop->sock, &order, sizeof order, fds, &n);
+    if (r == 0 && order.kind < CHILD_KINDS && order.n_fds == n)
+        answer.err = start_child(shop, &order, fds, &answer, &pidfd);
+    else
+        answer.err = -EPROTO;
+    for (size_t i = 0; i < n; i++)
+        (void)close(fds[i]);
+    if (r < 0)
+        return r;
+    return send_packet(shop->sock, &answer, sizeof answer, &pidfd, pidfd >= 0);
+}
+
+static _Noreturn void spawner_main(const struct workshop *shop)
+{
+    struct signalfd_siginfo ignored;
+    struct pollfd on[2];
+    sigset_t child;
+
+    (void)prctl(PR_SET_NAME, "vmnet-spawner");
+    (void)setsid(); /* a terminal's ^C is for others */
+    (void)!chdir("/");
+    default_signals();
+    (void)sigemptyset(&child);
+    (void)sigaddset(&child, SIGCHLD);
+    (void)sigprocmask(SIG_BLOCK, &child, NULL);
+    on[0] = (struct pollfd){ .fd = shop->sock, .events = POLLIN };
+    on[1] =
+        (struct pollfd){ .fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN };
+    while (poll(on, 2, -1) > 0 || errno == EINTR) {
+        if (on[1].revents && read(on[1].fd, &ignored, sizeof ignored) > 0)
+            while (waitpid(-1, NULL, WNOHANG) > 0)
+                ;
+        if (on[0].revents && serve_one(shop) < 0)
+            break;
+    }
+    _exit(0);
+}
+
+/* Only the socket and the standard descriptors stay: a lock or socket of netd's that
+ * lived on here would outlive netd. */
+static void keep_only(int sock)
+{
+    (void)dup3(sock, 3, O_CLOEXEC);
+    (void)close_range(4, ~0U, 0);
+}
+
+/* ---- netd's side ---------------------------------------------------------------- */
+
+int spawner_start(pid_t anchor_pid, const char *state_path, struct spawner **ret)
+{
+    struct spawner *spawner;
+    int ends[2];
+
+    spawner = calloc(1, sizeof *spawner);
+    if (!spawner)
+        return -ENOMEM;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+        free(spawner);
+        return -errno;
+    }
+    spawner->pid = fork();
+    if (spawner->pid == 0) {
+        const struct workshop shop = { .sock = 3, .anchor = anchor_pid, .state_path = state_path };
+
+        keep_only(ends[1]);
+        spawner_main(&shop);
+    }
+    (void)close(ends[1]);
+    spawner->sock = ends[0];
+    if (spawner->pid < 0) {
+        spawner_free(spawner);
+        return -EAGAIN;
+    }
+    *ret = spawner;
+    return 0;
+}
+
+void spawner_free(struct spawner *spawner)
+{
+    if (!spawner)
+        return;
+    (void)close(spawner->sock);
+    if (spawner->pid > 0)
+        (void)waitpid(spawner->pid, NULL, 0);
+    free(spawner);
+}
+
+int spawner_run(struct spawner *spawner, enum child_kind kind, uint32_t network, const int *fds,
+                size_t n_fds, struct child *ret)
+{
+    struct order order = { .kind = kind, .network = network, .n_fds = (uint32_t)n_fds };
+    struct answer answer;
+    int pidfd[FDS_MAX];
+    size_t n;
+    int r;
+
+    if (n_fds > FDS_MAX)
+        return -EINVAL;
+    r = send_packet(spawner->sock, &order, sizeof order, fds, n_fds);
+    if (r == 0)
+        r = receive_packet(spawner->sock, &answer, sizeof answer, pidfd, &n);
+    if (r < 0)
+        return r;
+    if (answer.err < 0 || n != 1)
+        return answer.err < 0 ? answer.err : -EPROTO;
+    *ret = (struct child){ .pid = answer.pid, .pidfd = pidfd[0], .born = answer.born };
+    return 0;
+}
+
+int child_adopt(pid_t pid, uint64_t born, struct child *ret)
+{
+    const struct process process = { .pid = pid, .born = born };
+    AUTO_FD pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
+
+    /* Looked at after the pidfd was opened: now both mean the same process. */
+    if (pidfd < 0 || !process_alive(&process))
+        return -ESRCH;
+    *ret = (struct child){ .pid = pid, .pidfd = fd_take(&pidfd), .born = born };
+    return 0;
+}
+
+int child_signal(const struct child *child, int sig)
+{
+    if (child->pid <= 0 || child->pidfd < 0)
+        return -ESRCH;
+    return pidfd_send_signal(child->pidfd, sig, NULL, 0) < 0 ? -errno : 0;
+}
+
+void child_forget(struct child *child)
+{
+    if (child->pid > 0)
+        fd_closep(&child->pidfd);
+    *child = (struct child){ .pidfd = -1 };
+}

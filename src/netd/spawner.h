@@ -29,14 +29,17 @@ struct child {
 
 struct spawner;
 
-/* anchor_pid: whose namespaces children join. state_dirfd: netd's directory in
- * the state directory (borrowed): dnsmasq of network N reads N/dnsmasq.conf there. */
-int spawner_start(pid_t anchor_pid, int state_dirfd, const char *state_path, struct spawner **ret);
+/* anchor_pid: whose namespaces children join. state_path: netd's directory in the
+ * state directory: dnsmasq of network N reads N/dnsmasq.conf there. */
+int spawner_start(pid_t anchor_pid, const char *state_path, struct spawner **ret);
 void spawner_free(struct spawner *spawner); /* ends the spawner, not its children */
 
 /* fds: borrowed; the child gets them as 3, 4, ... . On error *ret is untouched. */
 int spawner_run(struct spawner *spawner, enum child_kind kind, uint32_t network, const int *fds,
                 size_t n_fds, struct child *ret);
+
+/* A child of an earlier netd, by what the journal says; -ESRCH when it is no more. */
+int child_adopt(pid_t pid, uint64_t born, struct child *ret);
 
 /* SIGTERM, or sig; -ESRCH when it has already ended. Through the pidfd. */
 int child_signal(const struct child *child, int sig);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* anchor.h - the tiny process that holds the namespaces open.
+ *
+ * A network namespace lives on through its TAPs, but once no process is left in it
+ * nobody can enter it any more (tried). So one process does nothing but be there,
+ * in a session of its own; a netd of the same user enters through it, and the next
+ * netd too.
+ */
+#pragma once
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A process as an identity: a number alone may be somebody else's by now. */
+struct process {
+    pid_t pid;     /* 0: none */
+    uint64_t born; /* field 22 of /proc/PID/stat */
+};
+
+/* When a process was born; -ESRCH when there is none. */
+int process_born(pid_t pid, uint64_t *ret);
+/* Is it still that one, and not a corpse? */
+int process_alive(const struct process *process);
+
+/* Forks one, with a user namespace in which our id is itself (root is 1: dnsmasq as
+ * id 0 of a namespace with a single id cannot drop its groups) and a network
+ * namespace. Returns when both are ready. */
+int anchor_start(struct process *ret);
+
+/* Moves the calling process into the anchor's namespaces, where it has every
+ * capability over them. -EPERM: not ours. The caller has one thread. */
+int anchor_enter(pid_t anchor);
+
+/* Ends it, and with it (TAPs aside) the network namespace with all its links. */
+void anchor_end(const struct process *anchor);
