@@ -48,7 +48,7 @@ struct memory_network *memory_use(struct memory *memory, const char *name);
 
 /* What memory_parse() could not keep. */
 struct memory_loss {
-    unsigned count; /* 0: everything was good */
+    unsigned count;  /* 0: everything was good */
     char first[160]; /* the first one: where and why */
 };
 
