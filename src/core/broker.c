@@ -1,1 +1,689 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* broker.c - the verbs of the protocol, in the order in which a connection uses them.
+ *
+ * Each verb reads the same way: form, then policy, then the work, then the answer.
+ * The answer comes last because it may lead back here: the transport takes up the
+ * peer's next request, or finds the connection closed and reports the peer gone. A
+ * request that has to wait is parked in its peer; the answer to it comes from
+ * the registry's events, or from the end of an errand.
+ *
+ * Every line of the log about a connection begins with the peer's tag.
+ */
+#include "broker.h"
+
+#include "log.h"
+#include "mem.h"
+#include "peer.h"
+#include "policy.h"
+#include "registry.h"
+#include "report.h"
+#include "view.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct broker {
+    struct broker_config config;
+    struct policy policy;
+    const struct loop *loop;
+    const struct transport_ops *transport;
+    struct backend backend;
+    struct registry *registry;
+    struct peer_list peers;
+    unsigned n_peers, peers_so_far;
+    struct errand_list errands;
+    struct timer *leave_timer; /* runs while there is no peer, if we exit when idle */
+    uint64_t started, alone_since;
+    bool stopping; /* somebody asked us to exit, and nobody has used a network since */
+};
+
+static void registry_acquired(void *arg, struct peer *peer, const struct network *net, bool again);
+static void registry_refused(void *arg, struct peer *peer, const char *name,
+                             const struct failure *failure);
+static void registry_changed(void *arg);
+static void on_leave_timer(void *arg);
+
+/* --- the broker as an object --- */
+
+static unsigned or_default(unsigned value, unsigned fallback)
+{
+    return value > 0 ? value : fallback;
+}
+
+static uint64_t now(const struct broker *broker)
+{
+    return broker->loop->ops->now(broker->loop->self);
+}
+
+/* From now on nobody is connected. */
+static void start_leave_timer(struct broker *broker)
+{
+    broker->alone_since = now(broker);
+    if (broker->config.exit_when_idle)
+        broker->loop->ops->timer_start(broker->leave_timer,
+                                       broker->config.idle_timeout_sec * USEC_PER_SEC);
+}
+
+struct broker *broker_new(const struct broker_config *config, const struct loop *loop,
+                          const struct transport_ops *transport)
+{
+    struct broker *broker = calloc(1, sizeof *broker);
+    if (!broker)
+        return NULL;
+    broker->config = *config;
+    broker->policy = (struct policy){
+        .owner = config->owner,
+        .max_peers = or_default(config->max_peers, POLICY_MAX_PEERS),
+        .max_networks = or_default(config->max_networks, POLICY_MAX_NETWORKS),
+        .max_interfaces = or_default(config->max_interfaces, POLICY_MAX_INTERFACES),
+    };
+    broker->loop = loop;
+    broker->transport = transport;
+    TAILQ_INIT(&broker->peers);
+    TAILQ_INIT(&broker->errands);
+    broker->started = now(broker);
+
+    struct registry_events events = { registry_acquired, registry_refused, registry_changed,
+                                      broker };
+    broker->registry = registry_new(loop, config->idle_timeout_sec, &events);
+    broker->leave_timer = loop->ops->timer_new(loop->self, on_leave_timer, broker);
+    if (!broker->registry || !broker->leave_timer) {
+        broker_free(broker);
+        return NULL;
+    }
+    start_leave_timer(broker);
+    return broker;
+}
+
+void broker_set_backend(struct broker *broker, const struct backend *backend)
+{
+    broker->backend = *backend;
+    registry_set_backend(broker->registry, &broker->backend);
+}
+
+static void on_found(void *arg, const struct net_def *def, struct net_handle *handle, unsigned live)
+{
+    struct broker *broker = arg;
+    registry_found(broker->registry, def, handle, live);
+}
+
+static void on_interfaces(void *arg, const char *name, unsigned live)
+{
+    struct broker *broker = arg;
+    registry_interfaces(broker->registry, name, live);
+}
+
+static void on_lost(void *arg, const char *name, const struct failure *failure)
+{
+    struct broker *broker = arg;
+    registry_lost(broker->registry, name, failure);
+}
+
+struct backend_events broker_backend_events(struct broker *broker)
+{
+    return (struct backend_events){ on_found, on_interfaces, on_lost, broker };
+}
+
+/* Networks stay as they are: the next broker adopts them. */
+void broker_free(struct broker *broker)
+{
+    struct peer *peer;
+    struct errand *errand;
+
+    if (!broker)
+        return;
+    registry_free(broker->registry); /* with everybody's holds */
+    while ((peer = TAILQ_FIRST(&broker->peers))) {
+        TAILQ_REMOVE(&broker->peers, peer, link);
+        peer_free(peer);
+    }
+    if (broker->backend.ops)
+        broker->backend.ops->free(broker->backend.self);
+    while ((errand = TAILQ_FIRST(&broker->errands)))
+        errand_free(errand); /* only now: until here the backend could have answered */
+    broker->loop->ops->timer_free(broker->leave_timer);
+    free(broker);
+}
+
+/* --- words --- */
+
+#define QUOTED_SIZE 44
+
+/* What a peer wrote, fit for a message: printable ASCII, and not long. */
+static const char *quote(const char *text, char out[static QUOTED_SIZE])
+{
+    size_t n = 0;
+    for (; text[n] != '\0' && n < QUOTED_SIZE - 4; n++)
+        out[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
+    (void)snprintf(out + n, 4, "%s", text[n] != '\0' ? "..." : "");
+    return out;
+}
+
+#define QUOTE(text) quote((text), (char[QUOTED_SIZE]){ 0 })
+
+static const char *plural(unsigned n)
+{
+    return n == 1 ? "" : "s";
+}
+
+/* Says no, to the log and to the peer. */
+__attribute__((format(printf, 4, 5))) static void refuse(struct peer *peer, struct call *call,
+                                                         enum status status, const char *fmt, ...)
+{
+    char message[512];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(message, sizeof message, fmt, ap);
+    va_end(ap);
+    log_info("%s refused: %s", peer->tag, message);
+    peer->broker->transport->answer_error(call, status, message);
+}
+
+static void refuse_no_memory(struct peer *peer, struct call *call)
+{
+    refuse(peer, call, status_from_errno(-ENOMEM), "the broker is short of memory: try again");
+}
+
+/* The form of a network's name. Answers the call when it is wrong. */
+static bool name_accepted(struct peer *peer, struct call *call, const char *name)
+{
+    if (name && name_valid(name))
+        return true;
+    refuse(peer, call, STATUS_INVALID_REQUEST, "network name '%s' is malformed: use " NAME_RULES,
+           QUOTE(name ? name : ""));
+    return false;
+}
+
+/* --- connections --- */
+
+static unsigned count_peers(const struct broker *broker, uid_t uid)
+{
+    const struct peer *peer;
+    unsigned n = 0;
+    TAILQ_FOREACH (peer, &broker->peers, link)
+        n += peer->cred.uid == uid;
+    return n;
+}
+
+struct peer *broker_peer_new(struct broker *broker, const struct peer_cred *cred,
+                             struct failure *failure)
+{
+    if (policy_may_connect(&broker->policy, cred->uid, count_peers(broker, cred->uid), failure) < 0)
+        return NULL;
+
+    struct peer *peer = peer_new(broker, cred, ++broker->peers_so_far);
+    if (!peer) {
+        (void)failure_set(failure, -ENOMEM, "the broker is short of memory: try again");
+        return NULL;
+    }
+    TAILQ_INSERT_TAIL(&broker->peers, peer, link);
+    broker->n_peers++;
+    broker->loop->ops->timer_stop(broker->leave_timer);
+    log_debug("%s connected", peer->tag);
+    return peer;
+}
+
+static void log_leaving(const struct peer *peer)
+{
+    const struct hold *hold;
+    if (TAILQ_EMPTY(&peer->holds))
+        log_debug("%s disconnected", peer->tag);
+    TAILQ_FOREACH (hold, &peer->holds, of_peer) {
+        unsigned left = hold->network->clients - 1;
+        log_info("%s disconnected, %s '%s' (%u client%s left)", peer->tag,
+                 hold->waiting ? "no longer awaits" : "released", hold->network->def.name, left,
+                 plural(left));
+    }
+}
+
+void broker_peer_gone(struct peer *peer)
+{
+    struct broker *broker = peer->broker;
+
+    log_leaving(peer);
+    TAILQ_REMOVE(&broker->peers, peer, link);
+    if (--broker->n_peers == 0)
+        start_leave_timer(broker);
+    peer->call = NULL;
+    registry_peer_gone(broker->registry, peer);
+    peer_free(peer);
+}
+
+const struct peer_cred *broker_peer_cred(const struct peer *peer)
+{
+    return &peer->cred;
+}
+
+/* --- Acquire and Release --- */
+
+static int may_hold(struct peer *peer, const char *name, struct failure *failure)
+{
+    const struct broker *broker = peer->broker;
+    unsigned others = registry_count_networks(broker->registry, peer->cred.uid, name);
+    return policy_may_hold(&broker->policy, peer->cred.uid, others, failure);
+}
+
+void broker_acquire(struct peer *peer, struct call *call, const char *name)
+{
+    struct net_def def;
+    struct failure failure;
+
+    if (!name_accepted(peer, call, name))
+        return;
+
+    int r = net_def_find(name, &def);
+    if (r < 0) {
+        refuse(peer, call, status_from_errno(r),
+               "no network '%s' is defined: use 'shared' or 'host', which are built in",
+               QUOTE(name));
+        return;
+    }
+
+    r = may_hold(peer, name, &failure);
+    if (r < 0) {
+        refuse(peer, call, status_from_errno(r), "network '%s': %s", name, failure.why);
+        return;
+    }
+
+    log_debug("%s asks for '%s'", peer->tag, name);
+    peer_park(peer, call);
+    if (registry_acquire(peer->broker->registry, peer, &def) < 0)
+        refuse_no_memory(peer, peer_take_call(peer));
+}
+
+static void registry_acquired(void *arg, struct peer *peer, const struct network *net, bool again)
+{
+    struct broker *broker = arg;
+    log_line(again ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "%s acquired '%s' (%u client%s)", peer->tag,
+             net->def.name, net->clients, plural(net->clients));
+    broker->transport->answer_network(peer_take_call(peer), net->handle);
+}
+
+static void registry_refused(void *arg, struct peer *peer, const char *name,
+                             const struct failure *failure)
+{
+    (void)arg;
+    refuse(peer, peer_take_call(peer), status_from_create_errno(failure->err),
+           "network '%s' cannot be created: %s", name, failure->why);
+}
+
+void broker_release(struct peer *peer, struct call *call, const char *name)
+{
+    struct broker *broker = peer->broker;
+
+    if (!name_accepted(peer, call, name))
+        return;
+    if (registry_release(broker->registry, peer, name) < 0) {
+        refuse(peer, call, STATUS_INVALID_REQUEST,
+               "this connection does not hold network '%s': there is nothing to release", name);
+        return;
+    }
+    log_info("%s released '%s'", peer->tag, name);
+    broker->transport->answer_done(call);
+}
+
+/* --- StartInterface --- */
+
+static bool interface_id_valid(const char *id)
+{
+    size_t len = 0;
+    for (; id[len] != '\0'; len++)
+        if (len >= 63 || id[len] <= ' ' || id[len] > '~')
+            return false;
+    return len > 0;
+}
+
+/* What is wrong with the form of a request: -EINVAL with *why in words, or 0. */
+static int check_request(const struct iface_request *request, struct failure *why)
+{
+    if (request->interface_id && !interface_id_valid(request->interface_id))
+        return failure_set(why, -EINVAL,
+                           "interface_id '%s' is malformed: use 1 to 63 printable ASCII "
+                           "characters without blanks",
+                           QUOTE(request->interface_id));
+    if (request->name && !name_valid(request->name))
+        return failure_set(why, -EINVAL, "name '%s' is malformed: use " NAME_RULES,
+                           QUOTE(request->name));
+    if (request->name && vm_name_reserved(request->name))
+        return failure_set(why, -EINVAL,
+                           "name '%s' is reserved, since the network uses it itself: choose "
+                           "another one",
+                           request->name);
+    if (request->mac && !mac_is_unicast(*request->mac))
+        return failure_set(why, -EINVAL,
+                           "mac_address '%s' cannot be a VM's: use a unicast address, or none",
+                           mac_format(*request->mac, (char[MAC_TEXT]){ 0 }));
+    if (request->queues < 1 || request->queues > IFACE_QUEUES_MAX)
+        return failure_set(why, -EINVAL, "%u queues: use 1 to %u", request->queues,
+                           IFACE_QUEUES_MAX);
+    return 0;
+}
+
+static int check_held(const struct peer *peer, const char *network, struct failure *why)
+{
+    const struct hold *hold = peer_find_hold(peer, network);
+    if (hold && !hold->waiting)
+        return 0;
+    return failure_set(why, -EINVAL, "this connection does not hold network '%s': acquire it first",
+                       network);
+}
+
+/* The backend knows how many interfaces live; those being started it may not count yet. */
+static unsigned count_interfaces(const struct broker *broker, uid_t uid)
+{
+    const struct backend *backend = &broker->backend;
+    const struct errand *errand;
+    unsigned n = 0;
+
+    if (!backend->ops->interfaces_of)
+        return 0;
+    TAILQ_FOREACH (errand, &broker->errands, link)
+        n += errand->kind == ERRAND_START && errand->uid == uid;
+    return n + backend->ops->interfaces_of(backend->self, uid);
+}
+
+/* The client may be gone when its interface comes: nobody will ever use that TAP. */
+static void on_started(void *arg, const struct failure *failure, struct iface_handle *handle)
+{
+    struct errand *errand = arg;
+    struct broker *broker = errand->broker;
+    struct peer *peer = errand->peer;
+    char network[NAME_SIZE];
+
+    memcpy(network, errand->network, sizeof network);
+    errand_free(errand);
+    if (failure && peer) {
+        refuse(peer, peer_take_call(peer), status_from_errno(failure->err),
+               "cannot start an interface on network '%s': %s", network, failure->why);
+    } else if (!failure && peer) {
+        log_info("%s started an interface on '%s'", peer->tag, network);
+        broker->transport->answer_interface(peer_take_call(peer), handle);
+    } else if (!failure) {
+        log_info("network '%s': ending an interface whose client is gone", network);
+        broker->backend.ops->drop_interface(broker->backend.self, handle);
+    }
+}
+
+/* Everything is in order: have it started. */
+static void start_interface(struct peer *peer, struct call *call,
+                            const struct iface_request *request)
+{
+    struct broker *broker = peer->broker;
+    struct iface_request own = *request;
+    own.uid = peer->cred.uid; /* vouched for by the kernel, whatever the transport filled in */
+
+    struct errand *errand = errand_new(&broker->errands, peer, ERRAND_START, own.network);
+    if (!errand) {
+        refuse_no_memory(peer, call);
+        return;
+    }
+    int r = broker->backend.ops->start_interface(broker->backend.self, &own, on_started, errand);
+    if (r < 0) {
+        errand_free(errand);
+        refuse(peer, call, status_from_errno(r), "cannot start an interface on network '%s': %s",
+               own.network, strerror(-r));
+        return;
+    }
+    peer_park(peer, call);
+}
+
+void broker_start_interface(struct peer *peer, struct call *call,
+                            const struct iface_request *request)
+{
+    struct broker *broker = peer->broker;
+    struct failure failure;
+
+    if (!name_accepted(peer, call, request->network))
+        return;
+
+    int r = check_request(request, &failure);
+    if (r == 0 && !broker->backend.ops->start_interface)
+        r = failure_set(&failure, -EINVAL, "on this system clients start interfaces themselves");
+    if (r == 0)
+        r = check_held(peer, request->network, &failure);
+    if (r == 0)
+        r = policy_may_start(&broker->policy, peer->cred.uid,
+                             count_interfaces(broker, peer->cred.uid), &failure);
+    if (r < 0) {
+        refuse(peer, call, status_from_errno(r), "%s", failure.why);
+        return;
+    }
+    start_interface(peer, call, request);
+}
+
+/* --- List and Status --- */
+
+static void answer_report(struct peer *peer, struct call *call, const char *only, bool detailed)
+{
+    const struct broker *broker = peer->broker;
+    struct view view;
+
+    if (view_fill(&view, broker->registry, only, detailed, &broker->policy, peer->cred.uid) < 0) {
+        refuse_no_memory(peer, call);
+        return;
+    }
+    view.report.uptime_usec = now(broker) - broker->started;
+    if (broker->backend.ops->describe)
+        broker->backend.ops->describe(broker->backend.self, &view.report.backend);
+    broker->transport->answer_report(call, &view.report);
+    view_clear(&view);
+}
+
+void broker_list(struct peer *peer, struct call *call)
+{
+    answer_report(peer, call, NULL, false);
+}
+
+/* name NULL: all. */
+static void answer_status(struct peer *peer, struct call *call, const char *name)
+{
+    if (name && !registry_find(peer->broker->registry, name)) {
+        refuse(peer, call, STATUS_NOT_FOUND,
+               "no network '%s' exists: acquire it, or see what `vmnet-brokerctl list` shows",
+               name);
+        return;
+    }
+    answer_report(peer, call, name, true);
+}
+
+/* A failure needs no words here: the figures are then the last known ones, and the
+ * backend's description says what is wrong. */
+static void on_inspected(void *arg, const struct failure *failure)
+{
+    struct errand *errand = arg;
+    struct peer *peer = errand->peer;
+    char network[NAME_SIZE];
+
+    (void)failure;
+    memcpy(network, errand->network, sizeof network);
+    errand_free(errand);
+    if (peer)
+        answer_status(peer, peer_take_call(peer), network[0] != '\0' ? network : NULL);
+}
+
+void broker_status(struct peer *peer, struct call *call, const char *name)
+{
+    struct broker *broker = peer->broker;
+    const struct backend *backend = &broker->backend;
+
+    if (name && !name_accepted(peer, call, name))
+        return;
+    if (!backend->ops->inspect || (name && !registry_find(broker->registry, name))) {
+        answer_status(peer, call, name);
+        return;
+    }
+
+    struct errand *errand = errand_new(&broker->errands, peer, ERRAND_INSPECT, name);
+    if (!errand) {
+        refuse_no_memory(peer, call);
+        return;
+    }
+    if (backend->ops->inspect(backend->self, on_inspected, errand) < 0) {
+        errand_free(errand);
+        answer_status(peer, call, name);
+        return;
+    }
+    peer_park(peer, call);
+}
+
+/* --- Stop, and leaving by ourselves --- */
+
+static bool nothing_exists(const struct broker *broker)
+{
+    return TAILQ_EMPTY(registry_networks(broker->registry));
+}
+
+/* " (pid 12, 34)", or as many as fit, which is enough to know where to begin. */
+static void name_pids(const struct network *net, char *out, size_t size)
+{
+    const size_t room = sizeof " (pid -2147483648, ...)"; /* for one more, and for the end */
+    const struct hold *hold;
+    size_t n = 0;
+
+    out[0] = '\0';
+    TAILQ_FOREACH (hold, &net->holders, of_network) {
+        if (n + room > size) {
+            n += (size_t)snprintf(out + n, size - n, ", ...");
+            break;
+        }
+        n += (size_t)snprintf(out + n, size - n, "%s%d", n > 0 ? ", " : " (pid ",
+                              (int)hold->peer->cred.pid);
+    }
+    if (n > 0)
+        (void)snprintf(out + n, size - n, ")");
+}
+
+/* Writes "'shared' by 2 clients (pid 12, 34) and 1 interface"; returns its length. */
+static size_t name_users(const struct network *net, char *out, size_t size)
+{
+    char pids[80];
+    name_pids(net, pids, sizeof pids);
+    int len =
+        snprintf(out, size, "'%s' by %u client%s%s and %u interface%s", net->def.name, net->clients,
+                 plural(net->clients), pids, net->interfaces, plural(net->interfaces));
+    return len > 0 && (size_t)len < size ? (size_t)len : size - 1;
+}
+
+/* Who stands against our exit, in words; false: nobody. */
+static bool find_users(const struct broker *broker, char *out, size_t size)
+{
+    const struct network *net;
+    size_t n = 0;
+    TAILQ_FOREACH (net, registry_networks(broker->registry), link) {
+        if (!network_in_use(net) || n + 3 >= size)
+            continue;
+        if (n > 0)
+            n += (size_t)snprintf(out + n, size - n, "; ");
+        n += name_users(net, out + n, size - n);
+    }
+    return n > 0;
+}
+
+static const struct network *find_stuck(const struct broker *broker)
+{
+    const struct network *net;
+    TAILQ_FOREACH (net, registry_networks(broker->registry), link)
+        if (net->state == NET_STUCK)
+            return net;
+    return NULL;
+}
+
+static struct peer *find_stopper(const struct broker *broker)
+{
+    struct peer *peer;
+    TAILQ_FOREACH (peer, &broker->peers, link)
+        if (peer->wants_stop)
+            return peer;
+    return NULL;
+}
+
+/* Whoever asked us to stop hears that we do not; message NULL: that we do. */
+static void end_stop(struct broker *broker, enum status status, const char *message)
+{
+    struct peer *peer;
+
+    broker->stopping = false;
+    while ((peer = find_stopper(broker))) {
+        peer->wants_stop = false;
+        if (message) {
+            refuse(peer, peer_take_call(peer), status, "%s", message);
+        } else {
+            log_info("%s stops this broker", peer->tag);
+            broker->transport->answer_done(peer_take_call(peer));
+        }
+    }
+    if (!message && nothing_exists(broker)) /* nobody came while we answered */
+        broker->loop->ops->quit(broker->loop->self, 0);
+}
+
+/* Once asked, we go on until nothing is left, even if the one who asked has gone; but
+ * whoever acquires a network meanwhile comes first. */
+static void go_on_stopping(struct broker *broker)
+{
+    char users[300], message[400];
+    const struct network *stuck;
+
+    if (find_users(broker, users, sizeof users)) {
+        (void)snprintf(message, sizeof message, "the broker is in use: %s; stop these first",
+                       users);
+        end_stop(broker, STATUS_NOT_ALLOWED, message);
+        return;
+    }
+    registry_remove_unused(broker->registry, false);
+    if ((stuck = find_stuck(broker))) {
+        (void)snprintf(message, sizeof message,
+                       "network '%s' cannot be removed: see the broker's log, and try again",
+                       stuck->def.name);
+        end_stop(broker, STATUS_INTERNAL_ERROR, message);
+    } else if (nothing_exists(broker)) {
+        end_stop(broker, STATUS_SUCCESS, NULL);
+    }
+}
+
+void broker_stop(struct peer *peer, struct call *call)
+{
+    struct broker *broker = peer->broker;
+    struct failure failure;
+
+    int r = policy_may_stop(&broker->policy, peer->cred.uid, &failure);
+    if (r < 0) {
+        refuse(peer, call, status_from_errno(r), "%s", failure.why);
+        return;
+    }
+    peer_park(peer, call);
+    peer->wants_stop = true;
+    broker->stopping = true;
+    if (!find_users(broker, (char[300]){ 0 }, 300))
+        registry_remove_unused(broker->registry, true);
+    go_on_stopping(broker);
+}
+
+/* No connection for the idle time, and no network any more: an idle one that is to stay
+ * longer keeps us. */
+static void leave_if_idle(struct broker *broker)
+{
+    uint64_t timeout = broker->config.idle_timeout_sec * USEC_PER_SEC;
+
+    if (!broker->config.exit_when_idle || broker->n_peers > 0 || !nothing_exists(broker))
+        return;
+    if (now(broker) - broker->alone_since < timeout)
+        return;
+    log_info("nobody needs this broker any more: exiting");
+    broker->loop->ops->quit(broker->loop->self, 0);
+}
+
+static void on_leave_timer(void *arg)
+{
+    leave_if_idle(arg);
+}
+
+static void registry_changed(void *arg)
+{
+    struct broker *broker = arg;
+    if (broker->stopping)
+        go_on_stopping(broker);
+    leave_if_idle(broker);
+}

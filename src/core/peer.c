@@ -1,1 +1,78 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "peer.h"
+
+#include "registry.h"
+#include "str.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct peer *peer_new(struct broker *broker, const struct peer_cred *cred, unsigned number)
+{
+    struct peer *peer = calloc(1, sizeof *peer);
+    if (!peer)
+        return NULL;
+    peer->broker = broker;
+    peer->cred = *cred;
+    TAILQ_INIT(&peer->holds);
+    (void)str_format(peer->tag, sizeof peer->tag, "[peer %u pid %ld uid %u]", number,
+                     (long)cred->pid, (unsigned)cred->uid);
+    return peer;
+}
+
+void peer_free(struct peer *peer)
+{
+    assert(TAILQ_EMPTY(&peer->holds));
+    if (peer->errand)
+        peer->errand->peer = NULL;
+    free(peer);
+}
+
+void peer_park(struct peer *peer, struct call *call)
+{
+    assert(!peer->call); /* a transport gives us one at a time */
+    peer->call = call;
+}
+
+struct call *peer_take_call(struct peer *peer)
+{
+    struct call *call = peer->call;
+    assert(call);
+    peer->call = NULL;
+    return call;
+}
+
+struct hold *peer_find_hold(const struct peer *peer, const char *network)
+{
+    struct hold *hold;
+    TAILQ_FOREACH (hold, &peer->holds, of_peer)
+        if (strcmp(hold->network->def.name, network) == 0)
+            return hold;
+    return NULL;
+}
+
+struct errand *errand_new(struct errand_list *all, struct peer *peer, enum errand_kind kind,
+                          const char *network)
+{
+    struct errand *errand = calloc(1, sizeof *errand);
+    if (!errand)
+        return NULL;
+    errand->all = all;
+    errand->broker = peer->broker;
+    errand->peer = peer;
+    errand->kind = kind;
+    errand->uid = peer->cred.uid;
+    (void)str_copy(errand->network, sizeof errand->network, network ? network : "");
+    TAILQ_INSERT_TAIL(all, errand, link);
+    peer->errand = errand;
+    return errand;
+}
+
+void errand_free(struct errand *errand)
+{
+    if (errand->peer)
+        errand->peer->errand = NULL;
+    TAILQ_REMOVE(errand->all, errand, link);
+    free(errand);
+}
