@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* idl.h - the interface files, read at run time, so that types are declared once.
  *
- * embed.py puts the text of src/wire/.varlink files into the program. The reader makes a
+ * embed.py puts the text of the .varlink files into the program. The reader makes a
  * table of it, and what a client sends is checked against that table: whatever the
  * interface file says is what the broker accepts.
  */
