@@ -1,1 +1,200 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* router.c - who may talk to the namespace, and through it.
+ *
+ * The rules stand still; what comes and goes are elements of sets keyed by the
+ * name of the incoming link. A packet therefore costs the same few look-ups with
+ * one network as with a hundred, and adding or removing a network is one small
+ * transaction that never touches the rules of the others.
+ *
+ *   bridges      every network's bridge
+ *   gateways4/6  bridge . the address that its guests may ask: without the pair, a
+ *                guest could ask its neighbours' gateways, which are local here too
+ *   nat          bridge . protocol that may leave; `host` networks are never in it
+ *
+ * Two chains are rewritten as the way out changes, each in one transaction:
+ *
+ *   unreachable  while the host has no route of a family, guests are told at once
+ *                instead of waiting for a time-out
+ *   generation   flows are marked with the engine's generation. A new engine knows
+ *                nothing of the TCP connections of the last one, and answers them
+ *                with silence; so we reset them at the guest's next segment. Only
+ *                TCP: an engine takes up UDP and echo in the middle, and rejecting
+ *                these would keep a tunnel or a ping dead for as long as it tries.
+ *
+ * The input chain drops what conntrack calls invalid from the uplink by its policy
+ * already; the rule is there so that nobody opens the policy without it. Debian
+ * 12's pasta sends window updates without any TCP flag; behind NAT the namespace
+ * would answer these with a reset, and every connection to a far server would hang.
+ */
+#include "router.h"
+
+#include "addr.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char table_text[] =
+    "add table inet vmnet\n" /* so that deleting it works the first time, too */
+    "delete table inet vmnet\n"
+    "table inet vmnet {\n"
+    "  set bridges { type ifname; }\n"
+    "  set gateways4 { type ifname . ipv4_addr; }\n"
+    "  set gateways6 { type ifname . ipv6_addr; }\n"
+    "  set nat { type ifname . nf_proto; }\n"
+
+    "  chain services {\n"
+    "    udp dport { 53, 67, 547 } accept\n"
+    "    tcp dport 53 accept\n"
+    "    icmp type echo-request accept\n"
+    "    icmpv6 type { echo-request, nd-router-solicit, nd-neighbor-solicit,\n"
+    "                  nd-neighbor-advert, mld-listener-query, mld-listener-report,\n"
+    "                  mld-listener-done, mld2-listener-report } accept\n"
+    "  }\n"
+    "  chain guest {\n"
+    /* Answers to what was begun inside: `exec`, and later the forwarded ports. */
+    "    ct state established,related accept\n"
+    "    ip daddr 255.255.255.255 udp dport 67 accept\n"
+    "    iifname . ip daddr @gateways4 goto services\n"
+    "    iifname . ip6 daddr @gateways6 goto services\n"
+    "    ip6 daddr { fe80::/10, ff02::/16 } goto services\n"
+    "  }\n"
+    "  chain input {\n"
+    "    type filter hook input priority filter; policy drop;\n"
+    "    iifname lo accept\n"
+    "    iifname @bridges goto guest\n"
+    "    iifname " UPLINK_LINK " ct state invalid drop\n"
+    "    iifname " UPLINK_LINK " ct state established,related accept\n"
+    /* Neighbour discovery is not tracked; the engine asks for our address. */
+    "    iifname " UPLINK_LINK " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
+    "  }\n"
+
+    "  chain unreachable { }\n"
+    "  chain generation { }\n"
+    "  chain leaving {\n"
+    "    iifname . meta nfproto != @nat drop\n"
+    "    jump unreachable\n"
+    "    ct state invalid drop\n" /* would leave without being masqueraded */
+    "    jump generation\n"
+    "    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu\n"
+    "    accept\n"
+    "  }\n"
+    "  chain forward {\n"
+    "    type filter hook forward priority filter; policy drop;\n"
+    "    oifname " UPLINK_LINK " goto leaving\n"
+    "    iifname " UPLINK_LINK " oifname @bridges ct state established,related accept\n"
+    "  }\n"
+    "  chain postrouting {\n"
+    "    type nat hook postrouting priority srcnat;\n"
+    "    oifname " UPLINK_LINK " masquerade\n"
+    "  }\n"
+    "}\n";
+
+int router_init(struct nft *nft)
+{
+    return nft_run(nft, "%s", table_text);
+}
+
+/* A transaction as it grows. The first error sticks, so that callers check once. */
+struct batch {
+    char text[2048]; /* five elements of at most 100 bytes, each twice */
+    size_t len;
+    int err;
+};
+
+__attribute__((format(printf, 2, 3))) static void add_text(struct batch *b, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (b->err < 0)
+        return;
+    va_start(ap, fmt);
+    int n = vsnprintf(b->text + b->len, sizeof b->text - b->len, fmt, ap);
+    va_end(ap);
+    if (n < 0 || (size_t)n >= sizeof b->text - b->len)
+        b->err = -ENAMETOOLONG;
+    else
+        b->len += (size_t)n;
+}
+
+/* Removing an element that is not there fails a whole transaction, adding one that
+ * is there does not: so what is to be removed is added first. */
+static void add_element(struct batch *b, bool remove, const char *set, const char *bridge,
+                        const char *key)
+{
+    add_text(b, "add element inet vmnet %s { \"%s\"%s }\n", set, bridge, key);
+    if (remove)
+        add_text(b, "delete element inet vmnet %s { \"%s\"%s }\n", set, bridge, key);
+}
+
+static void add_gateways(struct batch *b, bool remove, const char *bridge,
+                         const struct netd_network *net)
+{
+    char key[3 + ADDR6_TEXT] = " . ";
+
+    if (net->ipv4_prefix > 0) {
+        struct subnet4 subnet = { net->ipv4_base, net->ipv4_prefix };
+        addr4_format(subnet4_gateway(subnet), key + 3);
+        add_element(b, remove, "gateways4", bridge, key);
+    }
+    if (net->ipv6_len > 0) {
+        struct prefix6 prefix = { .len = net->ipv6_len };
+        uint8_t gateway[16];
+        memcpy(prefix.addr, net->ipv6, sizeof prefix.addr);
+        prefix6_gateway(&prefix, gateway);
+        addr6_format(gateway, key + 3);
+        add_element(b, remove, "gateways6", bridge, key);
+    }
+}
+
+static int change_network(struct nft *nft, bool remove, const char *bridge,
+                          const struct netd_network *net)
+{
+    struct batch b = { .len = 0 };
+
+    add_element(&b, remove, "bridges", bridge, "");
+    add_gateways(&b, remove, bridge, net);
+    if (net->mode == NET_MODE_SHARED && (net->flags & NETD_NET_NAT44))
+        add_element(&b, remove, "nat", bridge, " . ipv4");
+    if (net->mode == NET_MODE_SHARED && (net->flags & NETD_NET_NAT66))
+        add_element(&b, remove, "nat", bridge, " . ipv6");
+    return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
+}
+
+int router_add_network(struct nft *nft, const char *bridge, const struct netd_network *net)
+{
+    return change_network(nft, false, bridge, net);
+}
+
+int router_remove_network(struct nft *nft, const char *bridge, const struct netd_network *net)
+{
+    return change_network(nft, true, bridge, net);
+}
+
+int router_set_generation(struct nft *nft, uint32_t gen)
+{
+    return nft_run(nft,
+                   "flush chain inet vmnet generation\n"
+                   /* In the middle of a connection that conntrack does not know. */
+                   "add rule inet vmnet generation ct state new "
+                   "tcp flags & (fin | syn | rst | ack) != syn reject with tcp reset\n"
+                   "add rule inet vmnet generation ct state new ct mark set %u\n"
+                   "add rule inet vmnet generation ct mark != %u meta l4proto tcp "
+                   "reject with tcp reset\n",
+                   gen, gen);
+}
+
+int router_set_reach(struct nft *nft, bool ipv4, bool ipv6)
+{
+    struct batch b = { .len = 0 };
+
+    add_text(&b, "flush chain inet vmnet unreachable\n");
+    if (!ipv4)
+        add_text(&b, "add rule inet vmnet unreachable "
+                     "meta nfproto ipv4 reject with icmp net-unreachable\n");
+    if (!ipv6)
+        add_text(&b, "add rule inet vmnet unreachable "
+                     "meta nfproto ipv6 reject with icmpv6 no-route\n");
+    return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
+}

@@ -10,6 +10,8 @@
 #include "netd_msg.h"
 #include "nft.h"
 
+#include <stdbool.h>
+
 #define UPLINK_LINK "uplink"
 
 int router_init(struct nft *nft);
@@ -17,3 +19,6 @@ int router_add_network(struct nft *nft, const char *bridge, const struct netd_ne
 int router_remove_network(struct nft *nft, const char *bridge, const struct netd_network *net);
 /* A new engine has started: flows of earlier generations are dead. gen counts up from 1. */
 int router_set_generation(struct nft *nft, uint32_t gen);
+/* Which families the host can carry outside at present. Guests are told at once
+ * about the other ones. router_init() leaves both reachable. */
+int router_set_reach(struct nft *nft, bool ipv4, bool ipv6);
