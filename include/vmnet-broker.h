@@ -14,10 +14,14 @@
  * Link with `pkg-config --cflags --libs vmnet-broker`.
  *
  * All functions may be called from any thread. There is one connection to the
- * broker for the process, made by the first call, kept until exit; losing it
+ * broker for the process, made by the first acquire, kept until exit; losing it
  * loses every network (VMNET_BROKER_XPC_FAILURE), and the next acquire makes a new
- * one. A child after fork() does not disturb the parent's networks; it starts
- * with none of its own.
+ * one. Running VMs keep their network nevertheless, as long as their descriptors
+ * are open. A child after fork() does not disturb the parent's networks; it starts
+ * with none of its own. Descriptors are close-on-exec; signals are left alone.
+ *
+ * Calls wait for the broker's answer: milliseconds as a rule, longer while a network
+ * is being created.
  */
 #ifndef VMNET_BROKER_H
 #define VMNET_BROKER_H
@@ -36,9 +40,9 @@ extern "C" {
 /* Every status a call can report. The numbers are the protocol's and never change. */
 typedef enum {
     VMNET_BROKER_SUCCESS = 0,
-    VMNET_BROKER_XPC_FAILURE = 1,     /* the broker could not be reached, or the connection broke */
+    VMNET_BROKER_XPC_FAILURE = 1,     /* the broker could not be reached, or was lost */
     VMNET_BROKER_INVALID_REPLY = 2,   /* the broker answered something that makes no sense */
-    VMNET_BROKER_NOT_ALLOWED = 3,     /* policy denies this user this network, or a limit is reached */
+    VMNET_BROKER_NOT_ALLOWED = 3,     /* policy forbids it to this user, or a limit is reached */
     VMNET_BROKER_INVALID_REQUEST = 4, /* a malformed name or option */
     VMNET_BROKER_NOT_FOUND = 5,       /* no such network is defined */
     VMNET_BROKER_CREATE_FAILURE = 6,  /* the system refused to create the network */
@@ -74,7 +78,8 @@ vmnet_broker_network_ref vmnet_broker_acquire_network(const char *network_name,
 #ifndef __APPLE__
 
 /* Why the last call on this thread failed: what, where and the remedy, as the broker
- * said it. Never NULL; valid until the next call on this thread. */
+ * said it; "" when it did not fail. Never NULL; valid until the next call on this
+ * thread. */
 const char *vmnet_broker_last_error(void);
 
 /* Give back a network that vmnet_broker_acquire_network() took. Interfaces started on
@@ -84,22 +89,31 @@ vmnet_broker_return_t vmnet_broker_release_network(const char *network_name);
 /* Free the description of a network. NULL is fine. */
 void vmnet_broker_network_free(vmnet_broker_network_ref network);
 
-/* What the broker said about the network. Texts live as long as the network object;
- * those that can be absent (a network without IPv6, say) are then NULL. */
+/*
+ * What the broker said about the network when it was acquired. Texts live as long as
+ * the network object; those that can be absent (of a network without IPv6, say) are
+ * then NULL.
+ *
+ * id      a UUID, new each time the network is created
+ * mode    "shared" or "host"
+ * mtu     bytes, without the link header
+ * subnet  "192.168.64.0/24", gateway "192.168.64.1"
+ * uplink  "none", "checking", "ok" or "failed: why"
+ */
 const char *vmnet_broker_network_name(vmnet_broker_network_ref network);
-const char *vmnet_broker_network_id(vmnet_broker_network_ref network);   /* a UUID, new at each creation */
-const char *vmnet_broker_network_mode(vmnet_broker_network_ref network); /* "shared" or "host" */
-unsigned vmnet_broker_network_mtu(vmnet_broker_network_ref network);     /* bytes, without link header */
-const char *vmnet_broker_network_ipv4_subnet(vmnet_broker_network_ref network);  /* "192.168.64.0/24" */
-const char *vmnet_broker_network_ipv4_gateway(vmnet_broker_network_ref network); /* "192.168.64.1" */
-const char *vmnet_broker_network_ipv6_prefix(vmnet_broker_network_ref network);  /* "fd…::/64" */
+const char *vmnet_broker_network_id(vmnet_broker_network_ref network);
+const char *vmnet_broker_network_mode(vmnet_broker_network_ref network);
+unsigned vmnet_broker_network_mtu(vmnet_broker_network_ref network);
+const char *vmnet_broker_network_ipv4_subnet(vmnet_broker_network_ref network);
+const char *vmnet_broker_network_ipv4_gateway(vmnet_broker_network_ref network);
+const char *vmnet_broker_network_ipv6_prefix(vmnet_broker_network_ref network);
 const char *vmnet_broker_network_ipv6_gateway(vmnet_broker_network_ref network);
-const char *vmnet_broker_network_uplink(vmnet_broker_network_ref network); /* as of the acquire */
+const char *vmnet_broker_network_uplink(vmnet_broker_network_ref network);
 
 /* What to ask for when starting an interface. Zero the whole struct first
  * (`= VMNET_BROKER_INTERFACE_OPTIONS_INIT`), then set what you need. */
 typedef struct {
-    size_t size;              /* sizeof this struct, as your program was compiled */
+    size_t size;              /* of this struct, as your program was compiled */
     const char *interface_id; /* a stable id of the VM's interface, or NULL */
     const char *name;         /* the VM's DNS name on the network, or NULL */
     const char *mac_address;  /* "52:54:00:12:34:56", or NULL: the broker chooses */
@@ -108,7 +122,10 @@ typedef struct {
     int isolated;             /* nonzero: reach the gateway but no other VM */
 } vmnet_broker_interface_options;
 
-#define VMNET_BROKER_INTERFACE_OPTIONS_INIT { sizeof(vmnet_broker_interface_options), 0, 0, 0, 0, 0, 0 }
+#define VMNET_BROKER_INTERFACE_OPTIONS_INIT                                                        \
+    {                                                                                              \
+        sizeof(vmnet_broker_interface_options), 0, 0, 0, 0, 0, 0                                   \
+    }
 
 typedef struct vmnet_broker_interface *vmnet_broker_interface_ref;
 
@@ -122,9 +139,10 @@ typedef struct vmnet_broker_interface *vmnet_broker_interface_ref;
  * Returns the interface, which the caller owns, or NULL with *status set. The
  * interface exists as long as one of its descriptors is open in any process.
  */
-vmnet_broker_interface_ref vmnet_broker_start_interface(vmnet_broker_network_ref network,
-                                                        const vmnet_broker_interface_options *options,
-                                                        vmnet_broker_return_t *status);
+vmnet_broker_interface_ref
+vmnet_broker_start_interface(vmnet_broker_network_ref network,
+                             const vmnet_broker_interface_options *options,
+                             vmnet_broker_return_t *status);
 
 /* Free the description and close the descriptors that were not taken. NULL is fine. */
 void vmnet_broker_interface_free(vmnet_broker_interface_ref interface);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* objects.h - what the broker's replies become in the hands of a caller. */
+#pragma once
+#include "connection.h"
+#include "vmnet-broker.h"
+
+/* From the reply to Acquire. Returns 0, -EPROTO for a reply of the wrong shape, or
+ * -ENOMEM; the caller's with vmnet_broker_network_free(). */
+int network_from_reply(const struct reply *reply, vmnet_broker_network_ref *ret);
+
+/* From the reply to StartInterface for this many queues; takes the descriptors out of
+ * it. -EPROTO also when they are not exactly that many, or are no TAP devices. */
+int interface_from_reply(struct reply *reply, unsigned queues, vmnet_broker_interface_ref *ret);
+
+/* The whole type as JSON, for vmnet-brokerctl --json. Borrowed. */
+const json_t *network_json(vmnet_broker_network_ref network);
