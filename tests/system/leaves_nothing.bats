@@ -1,0 +1,64 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# ./run is the first thing a newcomer tries: afterwards the machine is as it was. What stands
+# for the machine is a world, where nothing else happens between two snapshots.
+load lib
+
+setup_file() {
+    sleep 2 # the world's own addresses settle
+}
+
+same_before_and_after() { # CHECKOUT COMMAND...
+    local checkout=$1
+    shift
+    "$WORLD/checkout/tests/snapshot" "$checkout" >"$BATS_TEST_TMPDIR/before"
+    "$@" || return
+    "$WORLD/checkout/tests/snapshot" "$checkout" >"$BATS_TEST_TMPDIR/after"
+    diff -u "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after"
+}
+
+@test "the snapshot notices a link, a process, a sysctl and a file" {
+    local changed
+    "$WORLD/checkout/tests/snapshot" "$WORLD/checkout" >"$BATS_TEST_TMPDIR/before"
+    ip link add left0 type dummy
+    sleep 87654 3>&- &
+    : >/tmp/left-file
+    echo 1 >/proc/sys/net/ipv4/conf/eth0/forwarding
+    changed=$("$WORLD/checkout/tests/snapshot" "$WORLD/checkout" |
+        diff "$BATS_TEST_TMPDIR/before" - || true)
+    kill $!
+    rm /tmp/left-file
+    ip link del left0
+    echo 0 >/proc/sys/net/ipv4/conf/eth0/forwarding
+    has "$changed" left0
+    has "$changed" "sleep 87654"
+    has "$changed" left-file
+    has "$changed" net.ipv4.conf.eth0.forwarding
+}
+
+@test "./run as root shows its story and leaves the machine as it was" {
+    [ "$(id -u)" = 0 ] || skip "optional: needs root"
+    same_before_and_after "$WORLD/checkout" timeout 300 "$WORLD/checkout/run" \
+        >"$BATS_TEST_TMPDIR/output" 2>&1 || {
+        cat "$BATS_TEST_TMPDIR/output"
+        return 1
+    }
+    has "$(cat "$BATS_TEST_TMPDIR/output")" "3 packets received"
+    has "$(cat "$BATS_TEST_TMPDIR/output")" "the internet has /hello"
+}
+
+@test "./run as an ordinary user, from a checkout of its own, does the same" {
+    local clone=/tmp/clone
+    mkdir "$clone"
+    tar -C "$WORLD/checkout" --exclude=./build --exclude=./.git -cf - . | tar -C "$clone" -xf -
+    mkdir "$clone/build"
+    cp -r "$WORLD/image/." "$clone/build/guest" # the kernel, for there is no archive here
+    [ "$(id -u)" != 0 ] || chown -R "$WORLD_UID:$WORLD_UID" "$clone"
+    export WITHIN=500
+    same_before_and_after "$clone" as_user "$clone/run" >"$BATS_TEST_TMPDIR/output" 2>&1 || {
+        cat "$BATS_TEST_TMPDIR/output"
+        return 1
+    }
+    has "$(cat "$BATS_TEST_TMPDIR/output")" "3 packets received"
+    rm -rf "$clone"
+}

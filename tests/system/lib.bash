@@ -1,0 +1,179 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# lib.bash - the words in which the system tests are written. Each file begins with
+# `load lib` and runs inside a world of its own (`./test system/NAME.bats` sees to that).
+
+: "${WORLD:=/nowhere}"
+# shellcheck source=tests/system/world.bash
+. "$BATS_TEST_DIRNAME/world.bash"
+in_world || {
+    echo "this changes networks: run it as ./test system/${BATS_TEST_FILENAME##*/}" >&2
+    exit 1
+}
+export GUEST_DIR=$WORLD/guests GUEST_IMAGE=$WORLD/image
+GUEST=$WORLD/checkout/tests/guests/guest
+
+# --- saying ---------------------------------------------------------------------------
+
+eventually() { # SECONDS COMMAND... -> succeeds as soon as COMMAND does
+    local deadline=$((SECONDS + $1 + 1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || {
+            echo "not within its time: $*" >&2
+            return 1
+        }
+        sleep 0.1
+    done
+}
+
+not() { # COMMAND... -> bats does not notice a failing `! command`
+    if "$@"; then
+        echo "should have failed: $*" >&2
+        return 1
+    fi
+}
+
+is() { # GOT WANTED
+    [ "$1" = "$2" ] || {
+        printf 'got    <%s>\nwanted <%s>\n' "$1" "$2" >&2
+        return 1
+    }
+}
+
+has() { # TEXT PATTERN -> the glob pattern is somewhere in the text
+    # shellcheck disable=SC2053 # a pattern, on purpose
+    [[ $1 == *$2* ]] || {
+        printf '<%s>\nhas no <%s>\n' "$1" "$2" >&2
+        return 1
+    }
+}
+
+pick() { # EXPRESSION -> a Python expression about `d`, the JSON on standard input
+    python3 -c 'import json, sys
+d = json.load(sys.stdin)
+print(eval(sys.argv[1]))' "$1"
+}
+
+# --- the broker and its clients -------------------------------------------------------
+
+ctl() {
+    as_user vmnet-brokerctl "$@"
+}
+
+status_of() { # NETWORK EXPRESSION -> about the network's NetworkDetails, as `n`
+    ctl status --json | pick "[$2 for n in d['networks'] if n['status']['name'] == '$1'][0]"
+}
+
+network_exists() { # NETWORK
+    ctl list --json | pick "'$1' in [n['name'] for n in d]" | grep -q True
+}
+
+start_broker() { # OPTIONS... -> by hand, where a test needs other timeouts
+    as_user vmnet-broker --user --background "$@"
+}
+
+hold() { # NETWORK -> a client that holds it until it is killed
+    as_user_in_background "hold-$1" vmnet-brokerctl acquire "$1"
+    eventually 10 network_exists "$1"
+}
+
+processes() { # NAME -> pids of the programs of that name that are still running
+    local pid
+    for pid in /proc/[0-9]*; do
+        [ "$(cat "$pid/comm" 2>/dev/null)" != "$1" ] || ! [ -e "$pid/exe" ] || echo "${pid#/proc/}"
+    done
+}
+
+running() { # NAME
+    [ -n "$(processes "$1")" ]
+}
+
+broker_pid() {
+    processes vmnet-broker
+}
+
+# Everything that is ours and still there. Who holds a network must have gone before.
+stop_everything() {
+    ctl stop || true
+    eventually 20 nothing_runs
+}
+
+nothing_runs() {
+    not running vmnet-broker && not running vmnet-netd && not running vmnet-anchor &&
+        is "$(ours)" ""
+} 2>/dev/null
+
+# Processes of the ordinary user, but for us who ask: "PID PROGRAM" each. Where we are that
+# user ourselves, those that could be the broker's or a guest.
+ours() {
+    local pid exe
+    for pid in /proc/[0-9]*; do
+        [ "$(stat -c %u "$pid" 2>/dev/null)" = "$WORLD_UID" ] || continue
+        exe=$(readlink "$pid/exe") || continue
+        if [ "$WORLD_UID" = "$(id -u)" ]; then
+            [[ $exe =~ /(vmnet-|pasta|passt|slirp4netns|qemu-|sleep) ]] || continue
+        fi
+        echo "${pid#/proc/} $exe"
+    done
+}
+
+# What the host looks like once everything is over: nothing of ours runs, no link was left,
+# no socket, and in the state directory only what is meant to be remembered.
+nothing_is_left() {
+    nothing_runs || {
+        echo "still running: $(ours)" >&2
+        return 1
+    }
+    is "$(ip -o link | cut -d: -f2 | tr -d ' ' | sort | tr '\n' ' ')" "eth0@if2 lo "
+    is "$(find "/run/user/$WORLD_UID" -mindepth 1 ! -type d)" ""
+    is "$(find "$(user_home)/.local/state" -mindepth 1 ! -type d \
+        ! -name memory.json ! -name '*.log' ! -name '*.lock')" ""
+    is "$(find /tmp -mindepth 1 -user "$WORLD_UID" ! -path '/tmp/bats*')" ""
+}
+
+# --- guests ---------------------------------------------------------------------------
+
+start_guest() { # NAME RUN-OPTION... -> as a user would; wait_guests says when it is up
+    local name=$1 command
+    shift
+    mapfile -t command < <("$GUEST" command "$name" --nic 'fd={fd}/{mac}')
+    as_user_in_background "guest-$name" \
+        vmnet-brokerctl run "$@" --name "$name" -- "${command[@]}"
+}
+
+wait_guests() { # NAME... -> each has an IPv4 and an IPv6 address
+    local name
+    for name; do
+        "$GUEST" wait "$name" --ipv6 --timeout 90 || {
+            cat "$WORLD/log/guest-$name" >&2
+            return 1
+        }
+    done
+}
+
+in_guest() { # NAME SCRIPT
+    "$GUEST" exec "$@"
+}
+
+stop_guests() { # NAME...
+    local name
+    for name; do "$GUEST" stop "$name"; done
+}
+
+address_of() { # GUEST [6] -> its global address
+    in_guest "$1" "ip -${2:-4} -o addr show dev eth0 scope global" |
+        sed -n 's,.* inet6\? \([^/ ]*\)/.*,\1,p' | head -n 1
+}
+
+# The log of whoever was involved, when a test fails: bats prints a failed setup's and
+# test's output, and nobody can look into a world that is gone.
+tell_what_happened() {
+    local f
+    # shellcheck disable=SC2154 # bats's own
+    [ -z "${BATS_TEST_COMPLETED:-}" ] || return 0
+    for f in "$(user_home)"/.local/state/vmnet-broker/*.log "$WORLD"/log/guest-*; do
+        [ -s "$f" ] && sed "s|^|${f##*/}: |" "$f" | tail -n 15
+    done
+    return 0
+}

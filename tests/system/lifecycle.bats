@@ -1,0 +1,179 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Brokers and networks come when they are asked for and go when nobody needs them.
+load lib
+
+teardown() {
+    tell_what_happened
+    # Whatever a test left running ends here, each by its number.
+    local line
+    while read -r line; do
+        kill -CONT "${line%% *}" 2>/dev/null || true
+        kill -KILL "${line%% *}" 2>/dev/null || true
+    done < <(ours)
+    eventually 5 nothing_runs
+    rm -rf "/run/user/$WORLD_UID/vmnet-broker" "$(user_home)/.local"
+}
+
+id_of() { # NETWORK
+    status_of "$1" "n['status']['network']['id']"
+}
+
+state_of() { # NETWORK
+    ctl list --json | pick "[n['state'] for n in d if n['name'] == '$1']"
+}
+
+@test "the first client starts the broker, and an unused broker stops when asked, leaving nothing" {
+    not running vmnet-broker
+    hold shared
+    running vmnet-broker
+    kill -TERM "$(processes vmnet-brokerctl)"
+    stop_everything
+    nothing_is_left
+}
+
+@test "stop refuses while somebody holds a network, and says who" {
+    hold shared
+    run ctl stop
+    not is "$status" 0 2>/dev/null
+    has "$output" shared
+    running vmnet-broker
+}
+
+@test "ten clients racing to start the broker end on one" {
+    local i
+    for i in 0 1 2 3 4 5 6 7 8 9; do
+        as_user_in_background "race-$i" vmnet-brokerctl acquire shared
+    done
+    eventually 20 clients_are 10
+    is "$(broker_pid | wc -l)" 1
+    is "$(processes vmnet-netd | wc -l)" 1
+}
+
+clients_are() {
+    is "$(ctl list --json | pick "sum(n['clients'] for n in d)")" "$1" 2>/dev/null
+}
+
+@test "the broker does not die with its first client's process group" {
+    hold shared
+    kill -KILL "-$(ps -o pgid= -p "$(processes vmnet-brokerctl)" | tr -d ' ')"
+    eventually 5 clients_are 0
+    running vmnet-broker
+}
+
+@test "a client killed with SIGKILL releases what it held" {
+    start_broker --idle-timeout 60
+    hold shared
+    is "$(state_of shared)" "['ready']"
+    kill -KILL "$(processes vmnet-brokerctl)"
+    eventually 5 network_is shared idle
+}
+
+network_is() {
+    is "$(state_of "$1")" "['$2']" 2>/dev/null
+}
+
+@test "a network that nobody uses is removed after the idle timeout, and the broker exits after it" {
+    start_broker --idle-timeout 1
+    hold shared
+    kill -TERM "$(processes vmnet-brokerctl)"
+    eventually 10 nothing_runs
+    nothing_is_left
+}
+
+@test "an acquire within the idle timeout keeps the network" {
+    local id
+    start_broker --idle-timeout 3
+    hold shared
+    id=$(id_of shared)
+    kill -TERM "$(processes vmnet-brokerctl)"
+    eventually 5 network_is shared idle
+    hold shared
+    sleep 4
+    is "$(id_of shared)" "$id"
+    is "$(state_of shared)" "['ready']"
+}
+
+@test "a TAP that is still open keeps its network, although the client has let go" {
+    start_broker --idle-timeout 1
+    as_user_in_background tap vmnet-brokerctl run --network shared --name vm -- sleep 60
+    eventually 10 network_exists shared
+    eventually 5 running sleep
+    kill -KILL "$(processes vmnet-brokerctl)"
+    sleep 3
+    is "$(status_of shared "len(n['interfaces'])")" 1
+    kill -KILL "$(ours | sed -n 's, /.*sleep$,,p')"
+    eventually 10 nothing_runs
+}
+
+@test "a client that comes while the broker exits gets a network all the same" {
+    local i
+    for i in 1 2 3; do
+        start_broker --idle-timeout 1
+        sleep "1.0$i"
+        WITHIN=15 ctl acquire shared -- true
+        eventually 10 nothing_runs
+    done
+}
+
+@test "the network has a new id after it was created anew, and the same subnet" {
+    local id subnet
+    start_broker --idle-timeout 1
+    hold shared
+    id=$(id_of shared)
+    subnet=$(status_of shared "n['status']['network']['ipv4_subnet']")
+    kill -TERM "$(processes vmnet-brokerctl)"
+    eventually 10 nothing_runs
+    hold shared
+    not is "$(id_of shared)" "$id" 2>/dev/null
+    is "$(status_of shared "n['status']['network']['ipv4_subnet']")" "$subnet"
+}
+
+@test "while the helper hangs, the broker answers: held networks, lists and new connections" {
+    local netd
+    hold shared
+    netd=$(processes vmnet-netd)
+    # shellcheck disable=SC2086 # netd and what it keeps beside it, one or several
+    kill -STOP $netd
+    as_user_in_background waits vmnet-brokerctl acquire host
+    sleep 0.3
+    WITHIN=2 ctl acquire shared -- true
+    WITHIN=2 ctl list --json
+    WITHIN=5 ctl status --json
+    # shellcheck disable=SC2086
+    kill -CONT $netd
+    eventually 10 network_is host ready
+}
+
+@test "networks that are not defined, misnamed or misspelt are refused, each with its number" {
+    run ctl acquire nowhere -- true
+    not is "$status" 0 2>/dev/null
+    has "$output" nowhere
+    run ctl acquire ../shared -- true
+    not is "$status" 0 2>/dev/null
+    run ctl acquire "" -- true
+    not is "$status" 0 2>/dev/null
+}
+
+@test "run passes on the command's exit status, and its own failure is another" {
+    run ctl run --network shared -- sh -c 'exit 42'
+    is "$status" 42
+    run ctl run --network shared -- /nonexistent
+    is "$status" 127
+}
+
+@test "run fills in the descriptor, the MAC, the MTU and the address" {
+    run ctl run --network shared --name vm -- sh -c 'echo {mac} {mtu} {ip} $VMNET_MAC_0; test -e /proc/self/fd/{fd}'
+    is "$status" 0
+    [[ $output =~ ([0-9a-f:]{17})\ 1500\ (192\.168\.[0-9]+\.[0-9]+)\ ([0-9a-f:]{17}) ]]
+    is "${BASH_REMATCH[1]}" "${BASH_REMATCH[3]}"
+}
+
+@test "a subnet that the host itself has a route to is not taken" {
+    ip link add lan type dummy
+    ip addr add 192.168.64.7/24 dev lan
+    ip link set lan up
+    hold shared
+    is "$(status_of shared "n['status']['network']['ipv4_subnet']")" 192.168.65.0/24
+    ip link del lan
+}
