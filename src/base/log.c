@@ -60,7 +60,8 @@ static int prefix(char *buf, size_t size, enum log_level level)
                     level_names[level]);
 }
 
-static void write_line(enum log_level level, const char *fmt, va_list ap, const char *reason)
+__attribute__((format(printf, 2, 0))) static void write_line(enum log_level level, const char *fmt,
+                                                             va_list ap, const char *reason)
 {
     char buf[1024];
     size_t room = sizeof buf - 1; /* one for the newline */

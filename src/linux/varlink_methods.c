@@ -1,1 +1,358 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* varlink_methods.c - the methods of com.github.nirs.vmnet-broker, one function each.
+ *
+ * A method takes what the interface file allows and calls the core's verb; its reply is
+ * built here from what the core and the backend show. How the bytes travel is not
+ * known here, nor which connection it is about.
+ *
+ * json_pack(): 's' must be UTF-8, so whatever others chose goes through text_json();
+ * 's*' and 'o*' leave out what is NULL, which is how an optional member is absent.
+ */
+#include "varlink_methods.h"
+#include "fd.h"
+#include "file.h"
+#include "mem.h"
+#include "str.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <string.h>
+
+#define LINK_HEADER 14u /* Ethernet: two addresses and a type */
+
+/* ---- calls ---- */
+
+static const char *string_param(const json_t *params, const char *name)
+{
+    return json_string_value(json_object_get(params, name));
+}
+
+static int run_acquire(const struct verbs *verbs, struct peer *peer, struct call *call,
+                       const json_t *params, struct failure *failure)
+{
+    (void)failure;
+    verbs->acquire(peer, call, string_param(params, "network_name"));
+    return 0;
+}
+
+static int run_release(const struct verbs *verbs, struct peer *peer, struct call *call,
+                       const json_t *params, struct failure *failure)
+{
+    (void)failure;
+    verbs->release(peer, call, string_param(params, "network_name"));
+    return 0;
+}
+
+static bool bool_param(const json_t *params, const char *name, bool absent)
+{
+    const json_t *value = json_object_get(params, name);
+    return json_is_boolean(value) ? json_is_true(value) : absent;
+}
+
+static int mac_param(const json_t *params, struct mac *mac, const struct mac **ret,
+                     struct failure *failure)
+{
+    const char *text = string_param(params, "mac_address");
+    *ret = NULL;
+    if (!text)
+        return 0;
+    if (mac_parse(text, mac) < 0)
+        return failure_set(failure, -EINVAL,
+                           "mac_address '%.40s' is malformed: write it as 52:54:00:12:34:56", text);
+    *ret = mac;
+    return 0;
+}
+
+static int queues_param(const json_t *params, unsigned *ret, struct failure *failure)
+{
+    const json_t *value = json_object_get(params, "queues");
+    json_int_t queues = json_is_integer(value) ? json_integer_value(value) : 1;
+    if (queues < 1 || queues > (json_int_t)IFACE_QUEUES_MAX)
+        return failure_set(failure, -EINVAL, "queues must be 1 to %u, not %lld", IFACE_QUEUES_MAX,
+                           (long long)queues);
+    *ret = (unsigned)queues;
+    return 0;
+}
+
+static int run_start_interface(const struct verbs *verbs, struct peer *peer, struct call *call,
+                               const json_t *params, struct failure *failure)
+{
+    struct mac mac;
+    struct iface_request request = {
+        .network = string_param(params, "network_name"),
+        .interface_id = string_param(params, "interface_id"),
+        .name = string_param(params, "name"),
+        .offload = bool_param(params, "offload", true),
+        .isolated = bool_param(params, "isolated", false),
+    };
+    int r = mac_param(params, &mac, &request.mac, failure);
+    if (r == 0)
+        r = queues_param(params, &request.queues, failure);
+    if (r == 0)
+        verbs->start_interface(peer, call, &request); /* the core fills in the uid */
+    return r;
+}
+
+static int run_list(const struct verbs *verbs, struct peer *peer, struct call *call,
+                    const json_t *params, struct failure *failure)
+{
+    (void)params;
+    (void)failure;
+    verbs->list(peer, call);
+    return 0;
+}
+
+static int run_status(const struct verbs *verbs, struct peer *peer, struct call *call,
+                      const json_t *params, struct failure *failure)
+{
+    (void)failure;
+    verbs->status(peer, call, string_param(params, "network_name"));
+    return 0;
+}
+
+static int run_stop(const struct verbs *verbs, struct peer *peer, struct call *call,
+                    const json_t *params, struct failure *failure)
+{
+    (void)params;
+    (void)failure;
+    verbs->stop(peer, call);
+    return 0;
+}
+
+static const struct varlink_method methods[] = {
+    { "Acquire", run_acquire },
+    { "Release", run_release },
+    { "StartInterface", run_start_interface },
+    { "List", run_list },
+    { "Status", run_status },
+    { "Stop", run_stop },
+};
+
+const struct varlink_method *varlink_method_at(size_t i)
+{
+    return i < N_ELEMENTS(methods) ? &methods[i] : NULL;
+}
+
+const struct varlink_method *varlink_method_find(const char *name)
+{
+    for (size_t i = 0; i < N_ELEMENTS(methods); i++)
+        if (strcmp(methods[i].name, name) == 0)
+            return &methods[i];
+    return NULL;
+}
+
+/* ---- replies ---- */
+
+json_t *text_json(const char *text)
+{
+    json_t *json = json_string(text);
+    if (json)
+        return json;
+    AUTO_FREE char *plain = strdup(text);
+    if (!plain)
+        return NULL;
+    for (char *c = plain; *c; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    return json_string(plain);
+}
+
+static json_t *network_json(const struct net_handle *handle)
+{
+    const struct netd_network *spec = &handle->spec;
+    struct subnet4 subnet = { spec->ipv4_base, spec->ipv4_prefix };
+    struct prefix6 prefix = { .len = spec->ipv6_len };
+    char subnet4[SUBNET4_TEXT], gateway4[ADDR4_TEXT], prefix6[PREFIX6_TEXT], gateway6[ADDR6_TEXT];
+    uint8_t router[16] = { 0 };
+    bool has4 = subnet.prefix != 0, has6 = prefix.len != 0;
+
+    memcpy(prefix.addr, spec->ipv6, sizeof prefix.addr);
+    if (has6)
+        prefix6_gateway(&prefix, router);
+    return json_pack("{s:s, s:s, s:s, s:i, s:s*, s:s*, s:s*, s:s*, s:o}", "name", spec->name, "id",
+                     spec->id, "mode", net_mode_name((enum net_mode)spec->mode), "mtu",
+                     (int)spec->mtu, "ipv4_subnet", has4 ? subnet4_format(subnet, subnet4) : NULL,
+                     "ipv4_gateway", has4 ? addr4_format(subnet4_gateway(subnet), gateway4) : NULL,
+                     "ipv6_prefix", has6 ? prefix6_format(&prefix, prefix6) : NULL, "ipv6_gateway",
+                     has6 ? addr6_format(router, gateway6) : NULL, "uplink",
+                     text_json(handle->uplink));
+}
+
+json_t *acquire_reply(const struct net_handle *handle)
+{
+    return json_pack("{s:o}", "network", network_json(handle));
+}
+
+static json_t *mac_json(const uint8_t mac[static 6])
+{
+    struct mac value;
+    char text[MAC_TEXT];
+    memcpy(value.b, mac, sizeof value.b);
+    return json_string(mac_format(value, text));
+}
+
+static const char *or_null(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+static const char *addr4_or_null(uint32_t addr, char text[static ADDR4_TEXT])
+{
+    return addr ? addr4_format(addr, text) : NULL;
+}
+
+static json_t *indices_json(unsigned n)
+{
+    json_t *array = json_array();
+    for (unsigned i = 0; array && i < n; i++)
+        if (json_array_append_new(array, json_integer(i)) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
+}
+
+json_t *start_interface_reply(const struct iface_handle *handle)
+{
+    const struct netd_interface *spec = &handle->spec;
+    char addr4[ADDR4_TEXT];
+    return json_pack("{s:{s:s, s:s, s:s*, s:o, s:i, s:i, s:s*, s:o}}", "interface", "id", spec->id,
+                     "network_name", spec->network, "name", or_null(spec->name), "mac_address",
+                     mac_json(spec->mac), "mtu", (int)handle->mtu, "max_packet_size",
+                     (int)(handle->mtu + LINK_HEADER), "ipv4_address",
+                     addr4_or_null(spec->ipv4, addr4), "fds", indices_json(handle->n_fds));
+}
+
+static json_t *network_status_json(const struct network_view *network)
+{
+    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:o*}", "name", network->def->name, "mode",
+                     net_mode_name(network->def->mode), "state", network->state, "clients",
+                     (int)network->clients, "interfaces", (int)network->interfaces, "network",
+                     network->handle ? network_json(network->handle) : NULL);
+}
+
+json_t *list_reply_one(const struct network_view *network)
+{
+    return network ? json_pack("{s:o}", "network", network_status_json(network)) : json_object();
+}
+
+/* An array of what make() gives for each of n; NULL when one of them is NULL. */
+static json_t *array_json(size_t n, json_t *(*make)(const void *of, size_t i), const void *of)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; array && i < n; i++)
+        if (json_array_append_new(array, make(of, i)) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
+}
+
+static json_t *nth_status(const void *of, size_t i)
+{
+    const struct broker_report *report = of;
+    return network_status_json(&report->networks[i]);
+}
+
+json_t *list_reply(const struct broker_report *report)
+{
+    return json_pack("{s:o}", "networks", array_json(report->n_networks, nth_status, report));
+}
+
+/* ---- Status ---- */
+
+static json_t *user_json(uid_t uid)
+{
+    const struct passwd *user = getpwuid(uid);
+    char number[16] = "?";
+    (void)str_format(number, sizeof number, "%u", (unsigned)uid);
+    return text_json(user ? user->pw_name : number);
+}
+
+/* The process may have gone; that is no reason not to name its connection. */
+static json_t *command_json(pid_t pid)
+{
+    char path[32] = "";
+    AUTO_FREE char *text = NULL;
+    (void)str_format(path, sizeof path, "/proc/%d/comm", (int)pid);
+    if (file_read(AT_FDCWD, path, 64, &text, NULL) < 0)
+        return json_string("?");
+    text[strcspn(text, "\n")] = '\0';
+    return text_json(text);
+}
+
+static json_t *nth_client(const void *of, size_t i)
+{
+    const struct network_view *network = of;
+    const struct client_view *client = &network->holders[i];
+    return json_pack("{s:i, s:I, s:o, s:o}", "pid", (int)client->pid, "uid",
+                     (json_int_t)client->uid, "user", user_json(client->uid), "command",
+                     command_json(client->pid));
+}
+
+static json_t *entry_json(const struct iface_entry *entry)
+{
+    const struct netd_interface *spec = &entry->spec;
+    const struct netd_stats *stats = &entry->stats;
+    char addr4[ADDR4_TEXT];
+    return json_pack("{s:s, s:s*, s:o, s:s*, s:s, s:I, s:i, s:I, s:I, s:I, s:I, s:I}", "id",
+                     spec->id, "name", or_null(spec->name), "mac_address", mac_json(spec->mac),
+                     "ipv4_address", addr4_or_null(spec->ipv4, addr4), "tap", spec->tap, "uid",
+                     (json_int_t)spec->uid, "queues", (int)spec->queues, "rx_bytes",
+                     (json_int_t)stats->rx_bytes, "tx_bytes", (json_int_t)stats->tx_bytes,
+                     "rx_packets", (json_int_t)stats->rx_packets, "tx_packets",
+                     (json_int_t)stats->tx_packets, "dropped", (json_int_t)stats->dropped);
+}
+
+static json_t *interfaces_json(const struct network_view *network,
+                               const struct broker_report *report)
+{
+    json_t *array = json_array();
+    const struct iface_entry *entry;
+
+    if (!array || !network->handle)
+        return array;
+    TAILQ_FOREACH (entry, &network->handle->interfaces, link) {
+        if (!report->sees_all && entry->spec.uid != report->asker)
+            continue;
+        if (json_array_append_new(array, entry_json(entry)) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *nth_details(const void *of, size_t i)
+{
+    const struct broker_report *report = of;
+    const struct network_view *network = &report->networks[i];
+    return json_pack("{s:o, s:o, s:o}", "status", network_status_json(network), "clients",
+                     array_json(network->n_holders, nth_client, network), "interfaces",
+                     interfaces_json(network, report));
+}
+
+static json_t *problems_json(const char *problem)
+{
+    return problem ? json_pack("[o]", text_json(problem)) : json_array();
+}
+
+static json_t *broker_status_json(const struct broker_report *report,
+                                  const struct transport_about *about)
+{
+    const struct backend_view *backend = &report->backend;
+    json_t *namespace_pid = backend->namespace_pid ? json_integer(backend->namespace_pid) : NULL;
+    return json_pack("{s:s, s:s, s:i, s:I, s:s, s:o, s:o, s:o*, s:o}", "version", about->version,
+                     "instance", about->instance, "pid", (int)getpid(), "uptime_seconds",
+                     (json_int_t)(report->uptime_usec / 1000000), "uplink_engine",
+                     backend->uplink_engine ? backend->uplink_engine : "none", "state_directory",
+                     text_json(about->state_directory), "log", text_json(about->log),
+                     "namespace_pid", namespace_pid, "problems", problems_json(backend->problem));
+}
+
+json_t *status_reply(const struct broker_report *report, const struct transport_about *about)
+{
+    return json_pack("{s:o, s:o}", "broker", broker_status_json(report, about), "networks",
+                     array_json(report->n_networks, nth_details, report));
+}

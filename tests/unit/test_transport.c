@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Varlink transport between real sockets and verbs that a test answers by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "fd.h"
+#include "idl.h"
+#include "mem.h"
+#include "transport_varlink.h"
+#include "varlink.h"
+#include "varlink_methods.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* ---- a core that only writes down what it is asked ---- */
+
+struct broker {
+    int unused;
+};
+
+struct peer {
+    struct call *call; /* awaits its answer */
+};
+
+static struct core {
+    unsigned peers, calls, freed_handles;
+    struct peer *last;
+    char asked[128];
+    bool answer_at_once, full;
+    struct net_handle network;
+    struct netd_network *spec;
+} core;
+
+static struct peer *core_peer_new(struct broker *broker, const struct peer_cred *cred,
+                                  struct failure *failure)
+{
+    (void)broker;
+    assert_int_equal(cred->uid, getuid());
+    assert_int_equal(cred->pid, getpid());
+    if (core.full) {
+        (void)failure_set(failure, -EDQUOT, "too many connections");
+        return NULL;
+    }
+    core.peers++;
+    core.last = calloc(1, sizeof *core.last);
+    return core.last;
+}
+
+static void core_peer_gone(struct peer *peer)
+{
+    core.peers--;
+    free(peer);
+}
+
+static void core_acquire(struct peer *peer, struct call *call, const char *name)
+{
+    core.calls++;
+    (void)snprintf(core.asked, sizeof core.asked, "acquire %s", name);
+    if (core.answer_at_once)
+        transport_varlink_ops.answer_network(call, &core.network);
+    else
+        peer->call = call;
+}
+
+static void core_release(struct peer *peer, struct call *call, const char *name)
+{
+    (void)peer;
+    core.calls++;
+    (void)snprintf(core.asked, sizeof core.asked, "release %s", name);
+    transport_varlink_ops.answer_error(call, STATUS_NOT_FOUND, "no such thing");
+}
+
+static void core_start(struct peer *peer, struct call *call, const struct iface_request *request)
+{
+    (void)peer;
+    char mac[MAC_TEXT] = "-";
+    if (request->mac)
+        mac_format(*request->mac, mac);
+    (void)snprintf(core.asked, sizeof core.asked, "start %s %s %s %s %u %d %d", request->network,
+                   request->interface_id ? request->interface_id : "-",
+                   request->name ? request->name : "-", mac, request->queues, request->offload,
+                   request->isolated);
+    struct iface_handle *handle = calloc(1, sizeof *handle);
+    strcpy(handle->spec.network, "shared");
+    strcpy(handle->spec.id, "id");
+    handle->mtu = 1500;
+    handle->n_fds = request->queues;
+    for (unsigned i = 0; i < handle->n_fds; i++)
+        handle->fds[i] = dup(0);
+    transport_varlink_ops.answer_interface(call, handle);
+}
+
+void iface_handle_free(struct iface_handle *handle)
+{
+    core.freed_handles++;
+    for (unsigned i = 0; i < handle->n_fds; i++)
+        close(handle->fds[i]);
+    free(handle);
+}
+
+static struct net_def shared = { .name = "shared" }, lab = { .name = "lab" };
+
+static void core_report(struct call *call, size_t n, bool detailed)
+{
+    struct client_view clients[] = { { getpid(), getuid() }, { 999999999, 4000000000u } };
+    struct network_view networks[] = {
+        { &lab, "creating", 1, 0, NULL, NULL, 0 },
+        { &shared, "ready", 2, 1, &core.network, detailed ? clients : NULL, detailed ? 2 : 0 },
+    };
+    struct broker_report report = { .networks = networks,
+                                    .n_networks = n,
+                                    .detailed = detailed,
+                                    .backend = { "pasta", "no\xfftice", 17 },
+                                    .asker = getuid() };
+    transport_varlink_ops.answer_report(call, &report);
+}
+
+static size_t n_networks = 2;
+
+static void core_list(struct peer *peer, struct call *call)
+{
+    (void)peer;
+    core_report(call, n_networks, false);
+}
+
+static void core_status(struct peer *peer, struct call *call, const char *name)
+{
+    (void)peer;
+    (void)snprintf(core.asked, sizeof core.asked, "status %s", name ? name : "-");
+    core_report(call, 2, true);
+}
+
+static void core_stop(struct peer *peer, struct call *call)
+{
+    (void)peer;
+    transport_varlink_ops.answer_done(call);
+}
+
+static const struct verbs verbs = { core_peer_new, core_peer_gone, core_acquire, core_release,
+                                    core_start,    core_list,      core_status,  core_stop };
+
+/* ---- a world of one broker and its clients ---- */
+
+static struct world {
+    sd_event *event;
+    struct transport *transport;
+    struct sockaddr_un address;
+    socklen_t address_len;
+    struct idl *idl;
+} world;
+
+static void turn(void)
+{
+    for (int i = 0; i < 200; i++)
+        (void)sd_event_run(world.event, 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    static struct broker broker;
+    static const struct transport_about about = { "1.2.3", "user", "/state", "journal" };
+    static struct iface_entry mine, others;
+
+    core = (struct core){ .answer_at_once = true };
+    core.network.uplink = "ok";
+    core.network.spec = (struct netd_network){ .name = "shared",
+                                               .id = "uuid",
+                                               .mtu = 1500,
+                                               .ipv4_base = 0xc0a84000,
+                                               .ipv4_prefix = 24,
+                                               .ipv6 = { 0xfd, 1 },
+                                               .ipv6_len = 64 };
+    TAILQ_INIT(&core.network.interfaces);
+    mine.spec = (struct netd_interface){ .id = "a", .tap = "vt0", .uid = getuid(), .queues = 1 };
+    others.spec = (struct netd_interface){ .id = "b", .tap = "vt1", .uid = getuid() + 1 };
+    TAILQ_INSERT_TAIL(&core.network.interfaces, &mine, link);
+    TAILQ_INSERT_TAIL(&core.network.interfaces, &others, link);
+
+    assert_int_equal(idl_read(idl_text(BROKER_INTERFACE), &world.idl, NULL), 0);
+    assert_true(sd_event_new(&world.event) >= 0);
+    assert_int_equal(transport_varlink_new(world.event, &verbs, &broker, &about, &world.transport),
+                     0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    world.address.sun_family = AF_UNIX;
+    assert_int_equal(bind(fd, (struct sockaddr *)&world.address, sizeof(sa_family_t)), 0);
+    world.address_len = sizeof world.address;
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&world.address, &world.address_len), 0);
+    assert_int_equal(listen(fd, 512), 0);
+    assert_int_equal(transport_varlink_listen(world.transport, fd), 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    transport_varlink_free(world.transport);
+    sd_event_unref(world.event);
+    idl_free(world.idl);
+    return core.peers == 0 ? 0 : -1;
+}
+
+static struct varlink *client_new(void)
+{
+    static const struct varlink_limits limits = { 1 << 22, 1 << 22, VARLINK_FDS_MAX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&world.address, world.address_len), 0);
+    struct varlink *client = varlink_new(fd, &limits);
+    assert_non_null(client);
+    turn();
+    return client;
+}
+
+static void say(struct varlink *client, const char *text)
+{
+    assert_int_equal(send(varlink_fd(client), text, strlen(text) + 1, MSG_NOSIGNAL),
+                     strlen(text) + 1);
+    turn();
+}
+
+#define IN(method) "\"method\":\"" BROKER_INTERFACE "." method "\""
+
+/* The next reply as text; "closed", or "nothing". */
+static const char *hear(struct varlink *client)
+{
+    static char text[65536];
+    json_t *reply = NULL;
+    int r = varlink_next(client, &reply);
+    int filled = 1;
+    while (r == 0 && (filled = varlink_fill(client)) == 1)
+        r = varlink_next(client, &reply);
+    if (r == 0)
+        return filled == -EAGAIN ? "nothing" : "closed";
+    assert_int_equal(r, 1);
+    size_t len = json_dumpb(reply, text, sizeof text - 1, JSON_COMPACT | JSON_SORT_KEYS);
+    text[len] = '\0';
+    json_decref(reply);
+    return text;
+}
+
+/* ---- the interface file, the methods and their replies agree ---- */
+
+static void every_method_is_declared_and_every_declared_one_exists(void **state)
+{
+    (void)state;
+    for (size_t i = 0; idl_method_name(world.idl, i); i++)
+        assert_non_null(varlink_method_find(idl_method_name(world.idl, i)));
+    for (size_t i = 0; varlink_method_at(i); i++)
+        assert_non_null(idl_method(world.idl, varlink_method_at(i)->name));
+}
+
+static void every_reply_is_what_the_interface_file_declares(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *rest;
+    } calls[] = {
+        { "Acquire", ",\"parameters\":{\"network_name\":\"shared\"}}" },
+        { "StartInterface", ",\"parameters\":{\"network_name\":\"shared\",\"queues\":3}}" },
+        { "List", "}" },
+        { "List", ",\"more\":true}" },
+        { "Status", "}" },
+        { "Stop", "}" },
+    };
+    struct varlink *client = client_new();
+    for (size_t i = 0; i < N_ELEMENTS(calls); i++) {
+        char text[256];
+        (void)snprintf(text, sizeof text, "{\"method\":\"%s.%s\"%s", BROKER_INTERFACE,
+                       calls[i].method, calls[i].rest);
+        say(client, text);
+        json_t *reply = json_loads(hear(client), 0, NULL);
+        struct failure failure = { 0 };
+        if (!reply || idl_check_reply(world.idl, idl_method(world.idl, calls[i].method),
+                                      json_object_get(reply, "parameters"), &failure) < 0)
+            fail_msg("%s: %s", calls[i].method, failure.why);
+        json_decref(reply);
+        if (strstr(text, "more"))
+            (void)hear(client);
+    }
+    varlink_free(client);
+    turn();
+}
+
+static void what_a_client_asks_reaches_the_verb(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *call, *asked;
+    } calls[] = {
+        { "{" IN("Acquire") ",\"parameters\":{\"network_name\":\"lab\"}}", "acquire lab" },
+        { "{" IN("Status") ",\"parameters\":{\"network_name\":\"lab\"}}", "status lab" },
+        { "{" IN("Status") ",\"parameters\":{\"network_name\":null}}", "status -" },
+        { "{" IN("StartInterface") ",\"parameters\":{\"network_name\":\"lab\"}}",
+          "start lab - - - 1 1 0" },
+        { "{" IN("StartInterface") ",\"parameters\":{\"network_name\":\"lab\",\"name\":\"web\","
+                                   "\"interface_id\":\"x\",\"mac_address\":\"52:54:00:0a:0B:0c\","
+                                   "\"queues\":2,\"offload\":false,\"isolated\":true}}",
+          "start lab x web 52:54:00:0a:0b:0c 2 0 1" },
+    };
+    struct varlink *client = client_new();
+    for (size_t i = 0; i < N_ELEMENTS(calls); i++) {
+        say(client, calls[i].call);
+        assert_string_equal(core.asked, calls[i].asked);
+        (void)hear(client);
+    }
+    varlink_free(client);
+    turn();
+}
+
+static void an_interface_comes_with_its_descriptors(void **state)
+{
+    (void)state;
+    struct varlink *client = client_new();
+    say(client, "{" IN("StartInterface") ",\"parameters\":{\"network_name\":\"a\",\"queues\":3}}");
+    assert_non_null(strstr(hear(client), "\"fds\":[0,1,2]"));
+    assert_int_equal(varlink_n_fds(client), 3);
+    assert_int_equal(core.freed_handles, 1);
+    say(client, "{" IN("StartInterface") ",\"oneway\":true,"
+                                         "\"parameters\":{\"network_name\":\"a\"}}");
+    assert_int_equal(core.freed_handles, 2);
+    assert_string_equal(hear(client), "nothing");
+    varlink_free(client);
+    turn();
+}
+
+static void status_shows_only_the_askers_interfaces(void **state)
+{
+    (void)state;
+    struct varlink *client = client_new();
+    say(client, "{" IN("Status") "}");
+    const char *text = hear(client);
+    assert_non_null(strstr(text, "\"tap\":\"vt0\""));
+    assert_null(strstr(text, "\"tap\":\"vt1\""));
+    assert_non_null(strstr(text, "\"user\":\"4000000000\""));
+    assert_non_null(strstr(text, "\"problems\":[\"no?tice\"]"));
+    varlink_free(client);
+    turn();
+}
+
+static void more_gives_one_network_a_reply(void **state)
+{
+    (void)state;
+    struct varlink *client = client_new();
+    say(client, "{" IN("List") ",\"more\":true}");
+    const char *text = hear(client);
+    assert_non_null(strstr(text, "\"continues\":true"));
+    assert_non_null(strstr(text, "\"lab\""));
+    text = hear(client);
+    assert_null(strstr(text, "continues"));
+    assert_non_null(strstr(text, "\"shared\""));
+    n_networks = 0;
+    say(client, "{" IN("List") ",\"more\":true}");
+    assert_string_equal(hear(client), "{\"parameters\":{}}");
+    say(client, "{" IN("List") "}");
+    assert_string_equal(hear(client), "{\"parameters\":{\"networks\":[]}}");
+    n_networks = 2;
+    varlink_free(client);
+    turn();
+}
+
+/* ---- errors ---- */
+
+#define OURS(name, code)                                                                           \
+    "{\"error\":\"" BROKER_INTERFACE "." name "\",\"parameters\":{\"code\":" code
+#define THEIRS(name, key, value)                                                                   \
+    "{\"error\":\"org.varlink.service." name "\",\"parameters\":{\"" key "\":\"" value "\"}}"
+
+static void a_wrong_call_gets_its_error_and_keeps_its_connection(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *call, *reply;
+    } cases[] = {
+        { "{\"method\":\"org.example.Get\"}",
+          THEIRS("InterfaceNotFound", "interface", "org.example") },
+        { "{\"method\":\"\"}", THEIRS("MethodNotFound", "method", "") },
+        { "{\"method\":\"Acquire\"}", THEIRS("MethodNotFound", "method", "Acquire") },
+        { "{" IN("Destroy") "}", THEIRS("MethodNotFound", "method", BROKER_INTERFACE ".Destroy") },
+        { "{" IN("") "}", THEIRS("MethodNotFound", "method", BROKER_INTERFACE ".") },
+        { "{" IN("Acquire") "}", OURS("InvalidRequest", "4") },
+        { "{" IN("Acquire") ",\"parameters\":7}", OURS("InvalidRequest", "4") },
+        { "{" IN("Acquire") ",\"parameters\":{\"network_name\":1}}", OURS("InvalidRequest", "4") },
+        { "{" IN("List") ",\"wish\":1}", OURS("InvalidRequest", "4") },
+        { "{" IN("List") ",\"more\":1}", OURS("InvalidRequest", "4") },
+        { "{" IN("List") ",\"upgrade\":true}", OURS("InvalidRequest", "4") },
+        { "{" IN("StartInterface") ",\"parameters\":{\"network_name\":\"a\",\"queues\":0}}",
+          OURS("InvalidRequest", "4") },
+        { "{" IN("StartInterface") ",\"parameters\":{\"network_name\":\"a\",\"queues\":-1}}",
+          OURS("InvalidRequest", "4") },
+        { "{" IN("StartInterface") ",\"parameters\":{\"network_name\":\"a\","
+                                   "\"mac_address\":\"52:54\"}}",
+          OURS("InvalidRequest", "4") },
+        { "{" IN("Release") ",\"parameters\":{\"network_name\":\"a\"}}",
+          OURS("NotFound", "5,\"message\":\"no such thing\"}}") },
+        { "{\"method\":\"org.varlink.service.GetInterfaceDescription\"}",
+          THEIRS("InvalidParameter", "parameter", "interface") },
+        { "{\"method\":\"org.varlink.service.GetInterfaceDescription\","
+          "\"parameters\":{\"interface\":\"x.y\"}}",
+          THEIRS("InterfaceNotFound", "interface", "x.y") },
+        { "{\"method\":\"org.varlink.service.GetInfo\",\"parameters\":{\"x\":1}}",
+          THEIRS("InvalidParameter", "parameter", "x") },
+    };
+    struct varlink *client = client_new();
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        say(client, cases[i].call);
+        const char *reply = hear(client);
+        if (strncmp(reply, cases[i].reply, strlen(cases[i].reply)) != 0)
+            fail_msg("%s\n got  %s\n want %s", cases[i].call, reply, cases[i].reply);
+    }
+    assert_int_equal(core.calls, 1); /* Release */
+    varlink_free(client);
+    turn();
+}
+
+static void what_is_no_call_ends_the_connection(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "", "[]", "{", "{}", "{\"method\":7}", "{\"method\":\"a\\u0000b\"}", "{\"method\":\"\xff\"}"
+    };
+    struct varlink *other = client_new();
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        struct varlink *client = client_new();
+        say(client, cases[i]);
+        assert_string_equal(hear(client), "closed");
+        varlink_free(client);
+        assert_int_equal(core.peers, 1);
+    }
+    varlink_free(other);
+    turn();
+}
+
+static void a_refused_client_is_told_why_by_the_first_reply(void **state)
+{
+    (void)state;
+    core.full = true;
+    struct varlink *client = client_new();
+    say(client, "{" IN("List") "}");
+    assert_string_equal(hear(client), OURS("NotAllowed", "3,\"message\":\"too many "
+                                                         "connections\"}}"));
+    assert_string_equal(hear(client), "closed");
+    varlink_free(client);
+    turn();
+}
+
+/* ---- who waits for whom ---- */
+
+static void one_call_of_a_peer_at_a_time(void **state)
+{
+    (void)state;
+    core.answer_at_once = false;
+    struct varlink *client = client_new();
+    say(client, "{" IN("Acquire") ",\"parameters\":{\"network_name\":\"first\"}}");
+    say(client, "{" IN("Acquire") ",\"parameters\":{\"network_name\":\"second\"}}");
+    assert_string_equal(core.asked, "acquire first");
+    assert_string_equal(hear(client), "nothing");
+    transport_varlink_ops.answer_error(core.last->call, STATUS_CREATE_FAILURE, "x");
+    turn();
+    assert_non_null(strstr(hear(client), "CreateFailure"));
+    assert_string_equal(core.asked, "acquire second");
+    varlink_free(client);
+    turn();
+    assert_int_equal(core.peers, 0);
+}
+
+static void a_client_that_goes_while_it_waits_is_gone_at_once(void **state)
+{
+    (void)state;
+    core.answer_at_once = false;
+    struct varlink *client = client_new();
+    say(client, "{" IN("Acquire") ",\"parameters\":{\"network_name\":\"first\"}}");
+    assert_int_equal(core.peers, 1);
+    varlink_free(client);
+    turn();
+    assert_int_equal(core.peers, 0);
+}
+
+static void a_half_closed_client_hears_its_answers_first(void **state)
+{
+    (void)state;
+    core.answer_at_once = false;
+    struct varlink *client = client_new();
+    say(client, "{" IN("Acquire") ",\"parameters\":{\"network_name\":\"first\"}}");
+    say(client, "{" IN("Stop") "}");
+    (void)shutdown(varlink_fd(client), SHUT_WR);
+    turn();
+    assert_int_equal(core.peers, 1);
+    transport_varlink_ops.answer_network(core.last->call, &core.network);
+    turn();
+    assert_non_null(strstr(hear(client), "\"uuid\""));
+    assert_string_equal(hear(client), "{\"parameters\":{}}");
+    assert_string_equal(hear(client), "closed");
+    assert_int_equal(core.peers, 0);
+    varlink_free(client);
+}
+
+static void oneway_calls_are_carried_out_and_never_answered(void **state)
+{
+    (void)state;
+    struct varlink *client = client_new();
+    say(client, "{" IN("Acquire") ",\"oneway\":true,\"parameters\":{\"network_name\":\"a\"}}");
+    assert_string_equal(core.asked, "acquire a");
+    say(client, "{" IN("Release") ",\"oneway\":true,\"parameters\":{\"network_name\":\"a\"}}");
+    say(client, "{" IN("Nothing") ",\"oneway\":true}");
+    say(client, "{" IN("Stop") "}");
+    assert_string_equal(hear(client), "{\"parameters\":{}}");
+    assert_string_equal(hear(client), "nothing");
+    varlink_free(client);
+    turn();
+}
+
+static void a_client_that_never_reads_is_not_read_either(void **state)
+{
+    (void)state;
+    struct varlink *client = client_new();
+    static const char call[] = "{" IN("Acquire") ",\"parameters\":{\"network_name\":\"a\"}}";
+    unsigned sent = 0;
+    for (ssize_t n = 1; n > 0;) {
+        n = send(varlink_fd(client), call, sizeof call, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n == (ssize_t)sizeof call)
+            sent++;
+        else
+            assert_true(n < 0);
+        if (n < 0)
+            turn();
+        if (n < 0 && send(varlink_fd(client), call, sizeof call, MSG_DONTWAIT) > 0)
+            n = 1, sent++;
+    }
+    unsigned taken = core.calls;
+    turn();
+    assert_int_equal(core.calls, taken);
+    assert_true(taken < sent);
+    struct varlink *other = client_new(); /* nobody else notices */
+    say(other, "{" IN("Stop") "}");
+    assert_string_equal(hear(other), "{\"parameters\":{}}");
+
+    for (unsigned heard = 0; heard < sent; turn()) /* now it reads: nothing was lost */
+        while (strcmp(hear(client), "nothing") != 0)
+            heard++;
+    assert_int_equal(core.calls, sent);
+    varlink_free(client);
+    varlink_free(other);
+    turn();
+}
+
+int main(void)
+{
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(every_method_is_declared_and_every_declared_one_exists),
+        T(every_reply_is_what_the_interface_file_declares),
+        T(what_a_client_asks_reaches_the_verb),
+        T(an_interface_comes_with_its_descriptors),
+        T(status_shows_only_the_askers_interfaces),
+        T(more_gives_one_network_a_reply),
+        T(a_wrong_call_gets_its_error_and_keeps_its_connection),
+        T(what_is_no_call_ends_the_connection),
+        T(a_refused_client_is_told_why_by_the_first_reply),
+        T(one_call_of_a_peer_at_a_time),
+        T(a_client_that_goes_while_it_waits_is_gone_at_once),
+        T(a_half_closed_client_hears_its_answers_first),
+        T(oneway_calls_are_carried_out_and_never_answered),
+        T(a_client_that_never_reads_is_not_read_either),
+    };
+    return cmocka_run_group_tests_name("transport", tests, NULL, NULL);
+}
