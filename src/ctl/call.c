@@ -1,1 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "call.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+int call_open(const struct ctl *ctl, struct connection *c)
+{
+    struct failure why = { 0 };
+    int r = endpoint_connect(c, ctl->choice, false, &why);
+    if (r < 0 && r != -ENOTCONN)
+        complain("%s", why.why);
+    return r;
+}
+
+int call_check(const struct reply *reply, const char *network)
+{
+    if (reply->error == STATUS_SUCCESS)
+        return 0;
+    const char *why = reply_why(reply);
+    if (!why[0])
+        why = status_text((int)reply->error);
+    if (network)
+        complain_network(network, why);
+    else
+        complain("%s", why);
+    return -EREMOTEIO;
+}
+
+int call_broker(struct connection *c, const char *method, json_t *parameters, const char *network,
+                struct reply *ret)
+{
+    int r = connection_call(c, method, parameters, ret);
+    if (r == 0)
+        return call_check(ret, network);
+    complain("%s", r == -EPROTO   ? "the broker's answer makes no sense"
+                   : r == -ENOMEM ? "out of memory"
+                   : r == -E2BIG  ? "that is too long for a request"
+                                  : "the connection to the broker broke");
+    return r;
+}
+
+void say_not_running(const struct ctl *ctl)
+{
+    fputs(ctl->choice == ENDPOINT_SYSTEM ? "the system's broker is not running\n"
+                                         : "no broker is running; acquiring a network starts one\n",
+          stderr);
+}

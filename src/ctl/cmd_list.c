@@ -1,1 +1,91 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_list.c - the networks that exist. */
+#include "call.h"
+#include "mem.h"
+#include "table.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+DEFINE_AUTO(json_t *, json_decref);
+DEFINE_AUTO(struct table *, table_free);
+
+/* One network a reply; a reply without one, when there is none. */
+static int collect(struct connection *c, json_t *networks)
+{
+    bool more = true;
+    int r = connection_send(c, "List", NULL, true);
+    while (r == 0 && more) {
+        AUTO_REPLY reply = REPLY_INIT;
+        r = connection_receive(c, &reply);
+        if (r < 0)
+            break;
+        if (call_check(&reply, NULL) < 0)
+            return -EREMOTEIO;
+        json_t *network = json_object_get(reply.parameters, "network");
+        if (json_is_object(network))
+            r = json_array_append(networks, network);
+        more = reply.continues;
+    }
+    if (r < 0)
+        complain("the connection to the broker broke");
+    return r;
+}
+
+static const char *text(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+static void add_row(struct table *table, const json_t *status)
+{
+    const json_t *network = json_object_get(status, "network");
+    char clients[24], interfaces[24];
+    (void)snprintf(clients, sizeof clients, "%lld",
+                   (long long)json_integer_value(json_object_get(status, "clients")));
+    (void)snprintf(interfaces, sizeof interfaces, "%lld",
+                   (long long)json_integer_value(json_object_get(status, "interfaces")));
+    const char *cells[] = { text(status, "name"),
+                            text(status, "mode"),
+                            text(status, "state"),
+                            clients,
+                            interfaces,
+                            text(network, "ipv4_subnet"),
+                            text(network, "ipv6_prefix"),
+                            text(network, "uplink") };
+    table_add(table, cells);
+}
+
+static void print_table(const json_t *networks)
+{
+    AUTO(table_free)
+    struct table *table =
+        table_new("NETWORK MODE STATE CLIENTS> INTERFACES> SUBNET IPV6-PREFIX UPLINK");
+    size_t i;
+    json_t *status;
+    json_array_foreach (networks, i, status)
+        add_row(table, status);
+    table_print(table, stdout, "");
+}
+
+int cmd_list(struct ctl *ctl, int argc, char **argv)
+{
+    AUTO_CONNECTION c = CONNECTION_INIT;
+    AUTO(json_decref) json_t *networks = json_array();
+    int r = common_options(ctl, argc, argv, false, 0, 0);
+    if (r >= 0)
+        return r;
+
+    r = call_open(ctl, &c);
+    if (r == -ENOTCONN)
+        say_not_running(ctl);
+    else if (r < 0 || collect(&c, networks) < 0)
+        return EXIT_FAILED;
+    if (ctl->json)
+        return print_json(networks);
+    if (json_array_size(networks) > 0)
+        print_table(networks);
+    else if (r == 0)
+        fputs("no network exists; acquiring one creates it\n", stderr);
+    return EXIT_OK;
+}

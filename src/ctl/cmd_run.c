@@ -1,1 +1,206 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_run.c - runs a virtual machine with interfaces on networks.
+ *
+ * Acquires the networks, starts the interfaces, puts their descriptors and addresses into
+ * the command's arguments and environment, and waits for the command beside it: the
+ * networks are held by our connection, the interfaces by the command's descriptors.
+ */
+#include "child.h"
+#include "client.h"
+#include "ctl.h"
+#include "fd.h"
+#include "mem.h"
+#include "netspec.h"
+#include "str.h"
+#include "template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NETWORKS_MAX 32
+#define QUEUES_MAX   16
+
+struct nic {
+    struct netspec spec;
+    vmnet_broker_interface_ref interface;
+    int fds[QUEUES_MAX];
+    unsigned queues;
+};
+
+struct vm {
+    struct nic nics[NETWORKS_MAX];
+    size_t n;
+    const char *name; /* --name, for all that have none of their own */
+    char **argv;      /* owned, with its texts */
+};
+
+/* ---- what is asked for ---- */
+
+static int add_network(struct vm *vm, const char *text)
+{
+    struct failure why = { 0 };
+    if (vm->n == NETWORKS_MAX)
+        return usage_error("run", "more than %d networks", NETWORKS_MAX);
+    if (netspec_parse(text, &vm->nics[vm->n++].spec, &why) < 0)
+        return usage_error("run", "--network %s: %s", text, why.why);
+    return -1;
+}
+
+/* Returns -1 with optind at COMMAND, or an exit status. */
+static int parse(struct ctl *ctl, int argc, char **argv, struct vm *vm)
+{
+    static const struct option options[] = { COMMON_OPTIONS,
+                                             { "network", required_argument, NULL, 'n' },
+                                             { "name", required_argument, NULL, 'N' },
+                                             { 0 } };
+    int c, r = -1;
+    while (r < 0 && (c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+        if (c == 'n')
+            r = add_network(vm, optarg);
+        else if (c == 'N')
+            vm->name = optarg;
+        else
+            r = common_option(ctl, "run", c);
+    }
+    if (r >= 0)
+        return r;
+    if (vm->n == 0)
+        return usage_error("run", "--network is missing");
+    if (optind == argc)
+        return usage_error("run", "COMMAND is missing");
+    return -1;
+}
+
+/* ---- what the broker gives ---- */
+
+static int keep_fds(struct nic *nic)
+{
+    nic->queues = vmnet_broker_interface_queues(nic->interface);
+    for (unsigned q = 0; q < nic->queues; q++) {
+        nic->fds[q] = vmnet_broker_interface_take_fd(nic->interface, q);
+        if (fcntl(nic->fds[q], F_SETFD, 0) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+static int start(struct nic *nic)
+{
+    vmnet_broker_network_ref network = vmnet_broker_acquire_network(nic->spec.network, NULL);
+    if (network) {
+        nic->interface = vmnet_broker_start_interface(network, &nic->spec.options, NULL);
+        vmnet_broker_network_free(network);
+    }
+    if (!nic->interface) {
+        complain_network(nic->spec.network, vmnet_broker_last_error());
+        return -EREMOTEIO;
+    }
+    return keep_fds(nic);
+}
+
+static int start_all(struct vm *vm)
+{
+    int r = 0;
+    for (size_t i = 0; i < vm->n && r == 0; i++) {
+        if (!vm->nics[i].spec.options.name)
+            vm->nics[i].spec.options.name = vm->name;
+        r = start(&vm->nics[i]);
+    }
+    return r;
+}
+
+/* ---- what the command gets ---- */
+
+static struct template_interface describe(const struct nic *nic)
+{
+    return (struct template_interface){
+        .mac = vmnet_broker_interface_mac_address(nic->interface),
+        .ip = vmnet_broker_interface_ipv4_address(nic->interface),
+        .mtu = vmnet_broker_interface_mtu(nic->interface),
+        .fds = nic->fds,
+        .queues = nic->queues,
+    };
+}
+
+static int expand_arguments(struct vm *vm, char **argv, int argc)
+{
+    struct template_interface all[NETWORKS_MAX];
+    for (size_t i = 0; i < vm->n; i++)
+        all[i] = describe(&vm->nics[i]);
+
+    vm->argv = calloc((size_t)argc + 1, sizeof *vm->argv);
+    if (!vm->argv)
+        return -ENOMEM;
+    for (int i = 0; i < argc; i++) {
+        struct failure why = { -ENOMEM, "out of memory" };
+        vm->argv[i] = template_expand(argv[i], all, vm->n, &why);
+        if (!vm->argv[i]) {
+            complain("argument '%s': %s", argv[i], why.why);
+            return why.err;
+        }
+    }
+    return 0;
+}
+
+static int export(const char *variable, size_t i, const char *template,
+                  const struct template_interface *nic)
+{
+    char name[32];
+    struct failure why = { 0 };
+    AUTO_FREE char *value = template_expand(template, nic, 1, &why);
+    int r = str_format(name, sizeof name, "VMNET_%s_%zu", variable, i);
+    return r < 0 ? r : value ? setenv(name, value, 1) : -ENOMEM;
+}
+
+static int export_all(const struct vm *vm)
+{
+    for (size_t i = 0; i < vm->n; i++) {
+        struct template_interface nic = describe(&vm->nics[i]), first = nic;
+        first.queues = 1;
+        if (export("FD", i, "{fd}", &first) < 0 || export("FDS", i, "{fds}", &nic) < 0 ||
+            export("MAC", i, "{mac}", &nic) < 0 || export("MTU", i, "{mtu}", &nic) < 0 ||
+            (nic.ip && export("IP", i, "{ip}", &nic) < 0)) {
+            complain("cannot set the environment");
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+/* ---- its life ---- */
+
+/* Our copies would keep an interface alive that the command has closed. */
+static void close_fds(void *arg)
+{
+    struct vm *vm = arg;
+    for (size_t i = 0; i < vm->n; i++)
+        while (vm->nics[i].queues > 0)
+            fd_closep(&vm->nics[i].fds[--vm->nics[i].queues]);
+}
+
+static void clear(struct vm *vm)
+{
+    close_fds(vm);
+    for (size_t i = 0; i < vm->n; i++) {
+        vmnet_broker_interface_free(vm->nics[i].interface);
+        netspec_free(&vm->nics[i].spec);
+    }
+    for (size_t i = 0; vm->argv && vm->argv[i]; i++)
+        free(vm->argv[i]);
+    free(vm->argv);
+}
+
+int cmd_run(struct ctl *ctl, int argc, char **argv)
+{
+    __attribute__((cleanup(clear))) struct vm vm = { 0 };
+    int r = parse(ctl, argc, argv, &vm);
+    if (r >= 0)
+        return r;
+    client_choose(ctl->choice);
+    if (start_all(&vm) < 0 || expand_arguments(&vm, argv + optind, argc - optind) < 0 ||
+        export_all(&vm) < 0)
+        return EXIT_OURS;
+    return child_run(vm.argv, close_fds, &vm);
+}

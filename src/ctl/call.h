@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* call.h - raw calls, for the verbs that the library does not cover.
+ *
+ * They ask, and so never start a broker. */
+#pragma once
+#include "ctl.h"
+
+/* Connects to the broker that runs. 0; -ENOTCONN, saying nothing: none runs; or another
+ * negative errno, and standard error knows why. */
+int call_open(const struct ctl *ctl, struct connection *c);
+
+/* One call. 0 with *ret to be cleared; a negative errno when it failed, said. network:
+ * what the call is about, for the words; may be NULL. parameters: taken over. */
+int call_broker(struct connection *c, const char *method, json_t *parameters, const char *network,
+                struct reply *ret);
+
+/* Says why a reply is an error; 0 when it is none. */
+int call_check(const struct reply *reply, const char *network);
+
+/* On standard error. */
+void say_not_running(const struct ctl *ctl);
+
+#define AUTO_CONNECTION __attribute__((cleanup(connection_close))) struct connection
