@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* view.h - collects what List and Status show, and only what the asker may see.
  *
- * report.h is the result, for transports; this is the making of it, for broker.c.
+ * ports/report.h is the result, for transports; this is the making of it.
  */
 #pragma once
 #include "policy.h"

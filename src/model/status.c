@@ -63,7 +63,7 @@ static const struct {
 enum status status_from_errno(int err)
 {
     for (size_t i = 0; i < N(by_errno); i++)
-        if (by_errno[i].err == -err)
+        if (-by_errno[i].err == err)
             return by_errno[i].status;
     return STATUS_INTERNAL_ERROR;
 }

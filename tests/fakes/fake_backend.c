@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fake_backend.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct fake_job {
+    TAILQ_ENTRY(fake_job) link;
+    enum fake_job_kind kind;
+    char network[NAME_SIZE];
+    union {
+        backend_built built;
+        backend_removed removed;
+        backend_started started;
+        backend_inspected inspected;
+    } done;
+    void *arg;
+};
+
+struct net_handle {
+    struct fake_backend *fake;
+    unsigned serial;
+};
+
+struct iface_handle {
+    struct fake_backend *fake;
+};
+
+/* A job for the caller to fill in `done`; or NULL with *ret_err set. */
+static struct fake_job *begin(struct fake_backend *fake, enum fake_job_kind kind,
+                              const char *network, void *arg, int *ret_err)
+{
+    fake->requests[kind]++;
+    *ret_err = fake->fail_at_once[kind];
+    if (*ret_err < 0)
+        return NULL;
+    struct fake_job *job = calloc(1, sizeof *job);
+    assert_non_null(job);
+    job->kind = kind;
+    (void)strncpy(job->network, network, NAME_SIZE - 1);
+    job->arg = arg;
+    TAILQ_INSERT_TAIL(&fake->jobs, job, link);
+    return job;
+}
+
+static int fake_build(void *self, const struct net_def *def, backend_built done, void *arg)
+{
+    int r;
+    struct fake_job *job = begin(self, FAKE_BUILD, def->name, arg, &r);
+    if (job)
+        job->done.built = done;
+    return r;
+}
+
+static int fake_remove(void *self, const char *name, backend_removed done, void *arg)
+{
+    int r;
+    struct fake_job *job = begin(self, FAKE_REMOVE, name, arg, &r);
+    if (job)
+        job->done.removed = done;
+    return r;
+}
+
+static int fake_start(void *self, const struct iface_request *request, backend_started done,
+                      void *arg)
+{
+    struct fake_backend *fake = self;
+    int r;
+    struct fake_job *job = begin(fake, FAKE_START, request->network, arg, &r);
+    if (job)
+        job->done.started = done;
+    fake->last_uid = request->uid;
+    return r;
+}
+
+static int fake_inspect(void *self, backend_inspected done, void *arg)
+{
+    int r;
+    struct fake_job *job = begin(self, FAKE_INSPECT, "", arg, &r);
+    if (job)
+        job->done.inspected = done;
+    return r;
+}
+
+static unsigned fake_interfaces_of(void *self, uid_t uid)
+{
+    (void)uid;
+    return ((struct fake_backend *)self)->interfaces_of_uid;
+}
+
+static void fake_describe(void *self, struct backend_view *ret)
+{
+    const struct fake_backend *fake = self;
+    *ret = (struct backend_view){ .uplink_engine = "none", .problem = fake->problem };
+}
+
+static void fake_drop(void *self, struct net_handle *handle)
+{
+    struct fake_backend *fake = self;
+    if (!handle)
+        return;
+    fake->handles--;
+    free(handle);
+}
+
+static void fake_drop_interface(void *self, struct iface_handle *handle)
+{
+    (void)self;
+    fake_iface_free(handle);
+}
+
+static void fake_free(void *self)
+{
+    struct fake_backend *fake = self;
+    struct fake_job *job;
+    while ((job = TAILQ_FIRST(&fake->jobs))) {
+        TAILQ_REMOVE(&fake->jobs, job, link);
+        free(job);
+    }
+    fake->freed = true;
+}
+
+const struct backend_ops fake_backend_ops = {
+    .name = "fake",
+    .build = fake_build,
+    .remove = fake_remove,
+    .start_interface = fake_start,
+    .drop_interface = fake_drop_interface,
+    .interfaces_of = fake_interfaces_of,
+    .inspect = fake_inspect,
+    .describe = fake_describe,
+    .drop = fake_drop,
+    .free = fake_free,
+};
+
+void fake_backend_init(struct fake_backend *fake)
+{
+    *fake = (struct fake_backend){ .backend = { &fake_backend_ops, fake } };
+    TAILQ_INIT(&fake->jobs);
+}
+
+static bool matches(const struct fake_job *job, enum fake_job_kind kind, const char *network)
+{
+    return job->kind == kind && (!network || strcmp(job->network, network) == 0);
+}
+
+unsigned fake_backend_pending(const struct fake_backend *fake, enum fake_job_kind kind,
+                              const char *network)
+{
+    const struct fake_job *job;
+    unsigned n = 0;
+    TAILQ_FOREACH (job, &fake->jobs, link)
+        n += matches(job, kind, network);
+    return n;
+}
+
+struct net_handle *fake_net_handle(struct fake_backend *fake)
+{
+    struct net_handle *handle = calloc(1, sizeof *handle);
+    assert_non_null(handle);
+    handle->fake = fake;
+    handle->serial = fake->requests[FAKE_BUILD];
+    fake->handles++;
+    return handle;
+}
+
+unsigned fake_net_handle_serial(const struct net_handle *handle)
+{
+    return handle->serial;
+}
+
+static struct iface_handle *new_interface(struct fake_backend *fake)
+{
+    struct iface_handle *handle = calloc(1, sizeof *handle);
+    assert_non_null(handle);
+    handle->fake = fake;
+    fake->interface_handles++;
+    return handle;
+}
+
+void fake_iface_free(struct iface_handle *handle)
+{
+    if (!handle)
+        return;
+    handle->fake->interface_handles--;
+    free(handle);
+}
+
+void fake_backend_finish(struct fake_backend *fake, enum fake_job_kind kind, const char *network,
+                         int err, const char *why)
+{
+    struct failure failure = { .err = err };
+    const struct failure *failed = err < 0 ? &failure : NULL;
+    struct fake_job *job, own;
+
+    TAILQ_FOREACH (job, &fake->jobs, link)
+        if (matches(job, kind, network))
+            break;
+    assert_non_null(job);
+    TAILQ_REMOVE(&fake->jobs, job, link);
+    own = *job;
+    free(job); /* the core may ask for the next thing from inside done() */
+    if (failed)
+        (void)failure_set(&failure, err, "%s", why ? why : "the test says so");
+
+    switch (kind) {
+    case FAKE_BUILD:
+        own.done.built(own.arg, failed, failed ? NULL : fake_net_handle(fake));
+        break;
+    case FAKE_REMOVE:
+        own.done.removed(own.arg, failed);
+        break;
+    case FAKE_START:
+        own.done.started(own.arg, failed, failed ? NULL : new_interface(fake));
+        break;
+    case FAKE_INSPECT:
+        own.done.inspected(own.arg, failed);
+        break;
+    case FAKE_JOB_KINDS:
+        break;
+    }
+}
