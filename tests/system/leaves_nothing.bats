@@ -20,7 +20,7 @@ same_before_and_after() { # CHECKOUT COMMAND...
 @test "the snapshot notices a link, a process, a sysctl and a file" {
     local changed
     "$WORLD/checkout/tests/snapshot" "$WORLD/checkout" >"$BATS_TEST_TMPDIR/before"
-    ip link add left0 type dummy
+    ip link add left0 type bridge
     sleep 87654 3>&- &
     : >/tmp/left-file
     echo 1 >/proc/sys/net/ipv4/conf/eth0/forwarding

@@ -170,7 +170,7 @@ network_is() {
 }
 
 @test "a subnet that the host itself has a route to is not taken" {
-    ip link add lan type dummy
+    ip link add lan type bridge
     ip addr add 192.168.64.7/24 dev lan
     ip link set lan up
     hold shared
