@@ -106,10 +106,10 @@ static void check_namespaces(struct exam *e)
 {
     int err = namespace_refusal();
     if (err == 0) {
-        found(e, FINE, "user and network namespaces can be made and used");
+        found(e, FINE, "user namespaces can be made, with networks of their own");
         return;
     }
-    found(e, MISSING, "user and network namespaces are refused: %s", strerror(err));
+    found(e, MISSING, "user namespaces with networks of their own are refused: %s", strerror(err));
     if (knob("/proc/sys/kernel/unprivileged_userns_clone") == 0)
         remedy(e, "as root: sysctl -w kernel.unprivileged_userns_clone=1");
     else if (knob("/proc/sys/user/max_user_namespaces") == 0)

@@ -70,34 +70,6 @@ int usage_error(const char *verb, const char *fmt, ...)
     return EXIT_USAGE;
 }
 
-void complain(const char *fmt, ...)
-{
-    va_list ap;
-    fputs("vmnet-brokerctl: ", stderr);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-}
-
-void complain_network(const char *network, const char *why)
-{
-    if (strncmp(why, "network '", strlen("network '")) == 0)
-        complain("%s", why);
-    else
-        complain("network '%s': %s", network, why);
-}
-
-int print_json(const json_t *json)
-{
-    int r = json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
-    putchar('\n');
-    if (r == 0 && fflush(stdout) == 0)
-        return EXIT_OK;
-    complain("cannot write JSON");
-    return EXIT_FAILED;
-}
-
 int common_option(struct ctl *ctl, const char *verb, int option)
 {
     switch (option) {
