@@ -40,7 +40,6 @@ user_shoes() { # COMMAND... -> replaces this (sub)shell
     exec setpriv "${drop[@]}" -- env -i HOME="$home" LANG=C.UTF-8 \
         PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin \
         XDG_RUNTIME_DIR="/run/user/$WORLD_UID" XDG_STATE_HOME="$home/.local/state" \
-        LD_LIBRARY_PATH="$(echo /usr/local/lib/*-linux-gnu*)" \
         GUEST_DIR="$WORLD/guests" GUEST_IMAGE="$WORLD/image" \
         ${ASAN_OPTIONS:+"ASAN_OPTIONS=$ASAN_OPTIONS"} \
         ${UBSAN_OPTIONS:+"UBSAN_OPTIONS=$UBSAN_OPTIONS"} "$@"
