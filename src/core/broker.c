@@ -247,7 +247,6 @@ void broker_peer_gone(struct peer *peer)
     TAILQ_REMOVE(&broker->peers, peer, link);
     if (--broker->n_peers == 0)
         start_leave_timer(broker);
-    peer->call = NULL;
     registry_peer_gone(broker->registry, peer);
     peer_free(peer);
 }

@@ -487,7 +487,6 @@ void registry_lost(struct registry *reg, const char *name, const struct failure 
     drop_handle(net);
     net->interfaces = 0;
     net->lost = net->state == NET_REMOVING;
-    stop_timer(net);
     step(net, EV_LOST, NULL);
     changed(reg);
 }

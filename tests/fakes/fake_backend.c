@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fake_backend.h"
 
+#include "str.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -41,7 +43,7 @@ static struct fake_job *begin(struct fake_backend *fake, enum fake_job_kind kind
     struct fake_job *job = calloc(1, sizeof *job);
     assert_non_null(job);
     job->kind = kind;
-    (void)strncpy(job->network, network, NAME_SIZE - 1);
+    assert_int_equal(str_copy(job->network, sizeof job->network, network), 0);
     job->arg = arg;
     TAILQ_INSERT_TAIL(&fake->jobs, job, link);
     return job;

@@ -100,3 +100,12 @@ unsigned fake_loop_timers(const struct fake_loop *fake)
         n++;
     return n;
 }
+
+unsigned fake_loop_running(const struct fake_loop *fake)
+{
+    const struct timer *timer;
+    unsigned n = 0;
+    TAILQ_FOREACH (timer, &fake->timers, link)
+        n += timer->running;
+    return n;
+}

@@ -20,5 +20,6 @@ struct fake_loop {
 
 void fake_loop_init(struct fake_loop *fake);
 void fake_loop_advance(struct fake_loop *fake, uint64_t usec);
-/* Timers that were made and not freed. */
+/* Timers that were made and not freed, and those of them that run. */
 unsigned fake_loop_timers(const struct fake_loop *fake);
+unsigned fake_loop_running(const struct fake_loop *fake);
