@@ -1,1 +1,310 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* main.c - vmnet-broker(8): chooses the ports and wires them to the core.
+ *
+ * The order matters: the lock before anything is touched, so that there is one broker;
+ * the socket before the backend, so that clients queue instead of failing; the
+ * backend before the transport, so that the networks which a netd already has are known
+ * before the first client is heard. The way down is the way up backwards.
+ */
+#include "backend_netd.h"
+#include "background.h"
+#include "broker.h"
+#include "fd.h"
+#include "instance.h"
+#include "listen.h"
+#include "log.h"
+#include "loop_sdevent.h"
+#include "mem.h"
+#include "options.h"
+#include "start.h"
+#include "str.h"
+#include "transport_varlink.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+
+/* Somebody who starts us again as we exit must not find the lock taken. */
+#define LOCK_WAIT_MSEC 5000
+/* How long clients cannot find us after the runtime directory was removed and made anew. */
+#define CHECK_USEC     (10 * USEC_PER_SEC)
+
+static const struct verbs verbs = {
+    .peer_new = broker_peer_new,
+    .peer_gone = broker_peer_gone,
+    .acquire = broker_acquire,
+    .release = broker_release,
+    .start_interface = broker_start_interface,
+    .list = broker_list,
+    .status = broker_status,
+    .stop = broker_stop,
+};
+
+struct daemon {
+    struct options options;
+    struct paths paths;
+    char log[PATH_MAX];
+    int state_dirfd, lock, ready; /* ready: -1 when nobody waits */
+    int sockets[16];              /* listening, until the transport has them */
+    unsigned n_sockets;
+    struct socket_file file;
+    sd_event *event;
+    struct loop loop;
+    struct timer *check;
+    struct broker *broker;
+    struct transport *transport;
+};
+
+/* ---- one step a function: 0, or a negative errno with words ---- */
+
+static int take_lock(struct daemon *d, struct failure *failure)
+{
+    int holder = 0;
+    d->state_dirfd = instance_open_state(&d->paths, failure);
+    if (d->state_dirfd < 0)
+        return d->state_dirfd;
+    d->lock = instance_lock(d->state_dirfd, "broker.lock",
+                            d->options.on_demand ? LOCK_WAIT_MSEC : 0, &holder);
+    if (d->lock == -EWOULDBLOCK)
+        return failure_set(failure, -EWOULDBLOCK,
+                           "another broker, process %d, serves state directory %.100s", holder,
+                           d->paths.state);
+    if (d->lock < 0)
+        return failure_set(failure, d->lock, "cannot lock state directory %.100s: %s",
+                           d->paths.state, strerror(-d->lock));
+    return 0;
+}
+
+static int bind_socket(struct daemon *d, struct failure *failure)
+{
+    char path[PATH_MAX];
+    int r = instance_socket(&d->options, &d->paths, path, sizeof path, failure);
+    if (r < 0)
+        return r;
+    int fd = socket_file_bind(path, d->options.system, &d->file, failure);
+    if (fd < 0)
+        return fd;
+    d->sockets[d->n_sockets++] = fd;
+    return 0;
+}
+
+/* From systemd, or our own. */
+static int open_sockets(struct daemon *d, struct failure *failure)
+{
+    int n = sd_listen_fds(1);
+    if (n <= 0)
+        return bind_socket(d, failure);
+    if (n > (int)N_ELEMENTS(d->sockets))
+        return failure_set(failure, -E2BIG, "systemd passed %d sockets", n);
+    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++) {
+        if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) <= 0)
+            return failure_set(failure, -EINVAL,
+                               "descriptor %d from systemd is no listening Unix stream socket", fd);
+        d->sockets[d->n_sockets++] = fd;
+    }
+    return 0;
+}
+
+static int make_loop(struct daemon *d, struct failure *failure)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+
+    int r = sd_event_new(&d->event);
+    if (r >= 0) /* without a handler: the loop ends with 0 */
+        r = sd_event_add_signal(d->event, NULL, SIGTERM, NULL, NULL);
+    if (r >= 0)
+        r = sd_event_add_signal(d->event, NULL, SIGINT, NULL, NULL);
+    if (r < 0)
+        return failure_set(failure, r, "cannot make an event loop: %s", strerror(-r));
+    d->loop = loop_sdevent(d->event);
+    return 0;
+}
+
+static int make_broker(struct daemon *d, struct failure *failure)
+{
+    struct broker_config config = { .idle_timeout_sec = d->options.idle_timeout_sec,
+                                    .exit_when_idle = d->options.on_demand,
+                                    .owner = getuid() };
+    d->broker = broker_new(&config, &d->loop, &transport_varlink_ops);
+    return d->broker ? 0 : failure_set(failure, -ENOMEM, "not enough memory");
+}
+
+static int make_backend(struct daemon *d, struct failure *failure)
+{
+    struct backend_netd_config config = { .paths = &d->paths,
+                                          .system = d->options.system,
+                                          .state_dirfd = d->state_dirfd,
+                                          .idle_timeout_sec = d->options.idle_timeout_sec };
+    struct backend_events events = broker_backend_events(d->broker);
+    struct backend backend;
+    int r = backend_netd_new(&config, d->event, &events, &backend);
+    if (r < 0)
+        return failure_set(failure, r, "cannot prepare for networks: %s", strerror(-r));
+    broker_set_backend(d->broker, &backend);
+    return 0;
+}
+
+/* Hands the sockets that were opened since to the transport. */
+static int listen_on_sockets(struct daemon *d, struct failure *failure)
+{
+    for (; d->n_sockets > 0; d->n_sockets--) {
+        int r = transport_varlink_listen(d->transport, d->sockets[d->n_sockets - 1]);
+        if (r < 0)
+            return failure_set(failure, r, "cannot listen: %s", strerror(-r));
+    }
+    return 0;
+}
+
+static int make_transport(struct daemon *d, struct failure *failure)
+{
+    struct transport_about about = { .version = VERSION,
+                                     .instance = d->options.system ? "system" : "user",
+                                     .state_directory = d->paths.state,
+                                     .log = d->log };
+    int r = transport_varlink_new(d->event, &verbs, d->broker, &about, &d->transport);
+    if (r < 0)
+        return failure_set(failure, r, "cannot prepare for clients: %s", strerror(-r));
+    return listen_on_sockets(d, failure);
+}
+
+/* A logout may remove the runtime directory under a broker whose VMs go on. */
+static void check_socket(void *arg)
+{
+    struct daemon *d = arg;
+    struct failure failure;
+
+    d->loop.ops->timer_start(d->check, CHECK_USEC);
+    if (!socket_file_vanished(&d->file))
+        return;
+    int r = bind_socket(d, &failure);
+    if (r == 0) {
+        transport_varlink_unlisten(d->transport); /* nobody can find the old one */
+        r = listen_on_sockets(d, &failure);
+    }
+    if (r < 0)
+        log_debug("the socket vanished: %s", failure.why);
+    else
+        log_info("%s had vanished, and was made anew", d->file.path);
+}
+
+static int watch_socket(struct daemon *d, struct failure *failure)
+{
+    if (!d->file.path[0])
+        return 0;
+    d->check = d->loop.ops->timer_new(d->loop.self, check_socket, d);
+    if (!d->check)
+        return failure_set(failure, -ENOMEM, "not enough memory");
+    d->loop.ops->timer_start(d->check, CHECK_USEC);
+    return 0;
+}
+
+static int set_up(struct daemon *d, struct failure *failure)
+{
+    static int (*const steps[])(struct daemon *, struct failure *) = {
+        take_lock, open_sockets, make_loop, make_broker, make_backend, make_transport, watch_socket,
+    };
+    for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
+        int r = steps[i](d, failure);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* A client that comes while we go finds no socket, or loses its connection, and tries again;
+ * the lock is the last to go, with the process. */
+static void tear_down(struct daemon *d)
+{
+    socket_file_remove(&d->file);
+    if (d->check)
+        d->loop.ops->timer_free(d->check);
+    transport_varlink_free(d->transport);
+    broker_free(d->broker);
+    sd_event_unref(d->event);
+    while (d->n_sockets > 0)
+        fd_closep(&d->sockets[--d->n_sockets]);
+    fd_closep(&d->state_dirfd);
+}
+
+/* ---- the program ---- */
+
+static void be_ready(struct daemon *d)
+{
+    log_info("vmnet-broker %s is ready, process %d", VERSION, (int)getpid());
+    (void)sd_notify(0, "READY=1");
+    if (d->ready >= 0)
+        background_ready(d->ready);
+    d->ready = -1;
+}
+
+static int give_up(struct daemon *d, int err, const char *why)
+{
+    if (d->options.background && d->ready < 0) /* not the daemon: a client reads this */
+        fprintf(stderr, "%s\n", why);
+    else
+        log_error("%s", why);
+    if (d->ready >= 0)
+        background_failed(d->ready, why);
+    return err == -EWOULDBLOCK ? EXIT_LOCKED : EXIT_FAILURE;
+}
+
+static void prepare_process(const struct options *options)
+{
+    struct rlimit files;
+    log_init("vmnet-broker", options->log_level);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max; /* a descriptor a client; we use no select() */
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    if (options->config_dir)
+        log_warning("--config-dir: this version has the built-in networks only");
+}
+
+/* Where `status` says that the log is. */
+static void name_log(struct daemon *d)
+{
+    const char *text = getenv("JOURNAL_STREAM") ? "journal" : "standard error";
+    if (d->ready < 0 || str_format(d->log, sizeof d->log, "%s/broker.log", d->paths.state) < 0)
+        (void)str_copy(d->log, sizeof d->log, text);
+}
+
+int main(int argc, char *argv[])
+{
+    struct daemon d = { .state_dirfd = -1, .lock = -1, .ready = -1 };
+    struct failure failure = { 0 };
+    int code = EXIT_FAILURE;
+
+    if (!options_parse(argc, argv, &d.options, &code))
+        return code;
+    log_init("vmnet-broker", d.options.log_level);
+    int r = instance_paths(&d.options, &d.paths, &failure);
+    if (r == 0 && d.options.background)
+        r = start_in_background(&d.options, argv, &d.paths, &d.ready, &failure);
+    if (r > 0)
+        return EXIT_SUCCESS;
+    prepare_process(&d.options);
+    name_log(&d);
+    if (r == 0)
+        r = set_up(&d, &failure);
+    if (r < 0) {
+        tear_down(&d);
+        return give_up(&d, r, failure.why);
+    }
+    be_ready(&d);
+    r = sd_event_loop(d.event);
+    log_info("vmnet-broker is exiting");
+    (void)sd_notify(0, "STOPPING=1");
+    tear_down(&d);
+    return r;
+}

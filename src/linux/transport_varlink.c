@@ -635,6 +635,12 @@ static void listener_free(struct listener *listener)
     free(listener);
 }
 
+void transport_varlink_unlisten(struct transport *transport)
+{
+    while (!TAILQ_EMPTY(&transport->listeners))
+        listener_free(TAILQ_FIRST(&transport->listeners));
+}
+
 /* ---- the transport as an object ---- */
 
 static int read_interface(const char *name, struct idl **ret)
@@ -682,8 +688,7 @@ void transport_varlink_free(struct transport *transport)
 {
     if (!transport)
         return;
-    while (!TAILQ_EMPTY(&transport->listeners))
-        listener_free(TAILQ_FIRST(&transport->listeners));
+    transport_varlink_unlisten(transport);
     while (!TAILQ_EMPTY(&transport->connections))
         connection_free(TAILQ_FIRST(&transport->connections));
     sd_event_source_disable_unref(transport->pause);

@@ -28,5 +28,8 @@ int transport_varlink_new(sd_event *event, const struct verbs *verbs, struct bro
  * given. 0 or a negative errno. */
 int transport_varlink_listen(struct transport *transport, int fd);
 
+/* Closes the listening sockets; clients that are connected stay. */
+void transport_varlink_unlisten(struct transport *transport);
+
 /* Closes every connection (the core hears peer_gone for each) and listening socket. */
 void transport_varlink_free(struct transport *transport); /* NULL is fine */
