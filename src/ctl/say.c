@@ -18,7 +18,7 @@ void complain(const char *fmt, ...)
 
 void complain_network(const char *network, const char *why)
 {
-    if (strncmp(why, "network '", strlen("network '")) == 0)
+    if (strncmp(why, "network '", 9) == 0 || strncmp(why, "network name ", 13) == 0)
         complain("%s", why);
     else
         complain("network '%s': %s", network, why);
