@@ -11,6 +11,7 @@
 
 #include "log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,6 +268,7 @@ static void refuse_waiters(struct network *net, const struct failure *failure)
  * network of that name, not the remains of this one. */
 static void act_refuse(struct network *net, const struct failure *failure)
 {
+    assert(failure);
     TAILQ_REMOVE(&net->registry->networks, net, link);
     refuse_waiters(net, failure);
     network_free(net);
@@ -292,6 +294,7 @@ static void act_start_timer(struct network *net)
 
 static void act_retry_later(struct network *net, const struct failure *failure)
 {
+    assert(failure);
     uint32_t sec = idle_timeout(net) > RETRY_MIN_SEC ? idle_timeout(net) : RETRY_MIN_SEC;
     log_info("network '%s': removing it will be tried again in %u s", net->def.name, (unsigned)sec);
     start_timer(net, sec);

@@ -30,6 +30,7 @@
 #define BOB   1001
 #define SEC   USEC_PER_SEC
 #define IDLE  (120 * SEC)
+#define THREE 3 /* who wait together */
 
 struct house {
     struct fake_loop loop;
@@ -331,15 +332,15 @@ static void releasing_what_is_not_held_is_an_error(void **unused)
 static void all_who_wait_for_a_creation_get_its_one_outcome(void **unused)
 {
     struct house *h = house_new();
-    struct call *calls[3];
+    struct call *calls[THREE];
     (void)unused;
-    for (size_t i = 0; i < N(calls); i++)
+    for (size_t i = 0; i < THREE; i++)
         calls[i] = acquire(h, come(h, ALICE), "shared");
     assert_int_equal(pending(h, FAKE_BUILD), 1);
-    for (size_t i = 0; i < N(calls); i++)
+    for (size_t i = 0; i < THREE; i++)
         assert_waits(calls[i]);
     finish(h, FAKE_BUILD, "shared");
-    for (size_t i = 0; i < N(calls); i++)
+    for (size_t i = 0; i < THREE; i++)
         assert_got_network(calls[i]);
     assert_int_equal(h->backend.requests[FAKE_BUILD], 1);
     house_end(h);
@@ -348,15 +349,15 @@ static void all_who_wait_for_a_creation_get_its_one_outcome(void **unused)
 static void creation_fails_with_three_waiting_and_the_next_attempt_starts_afresh(void **unused)
 {
     struct house *h = house_new();
-    struct peer *peers[3];
-    struct call *calls[3];
+    struct peer *peers[THREE];
+    struct call *calls[THREE];
     (void)unused;
-    for (size_t i = 0; i < N(calls); i++) {
+    for (size_t i = 0; i < THREE; i++) {
         peers[i] = come(h, ALICE);
         calls[i] = acquire(h, peers[i], "shared");
     }
     fail_job(h, FAKE_BUILD, "shared", -EPERM, "no user namespaces: run doctor");
-    for (size_t i = 0; i < N(calls); i++) {
+    for (size_t i = 0; i < THREE; i++) {
         assert_refused(calls[i], STATUS_CREATE_FAILURE, "'shared'");
         assert_refused(calls[i], STATUS_CREATE_FAILURE, "no user namespaces: run doctor");
     }
