@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 
 /* The text behind the command name, which may itself contain anything. Its first
  * word is field 3, the state. */
@@ -52,7 +52,7 @@ int process_born(pid_t pid, uint64_t *ret)
     return read_stat(pid, &state, ret);
 }
 
-int process_alive(const struct process *process)
+bool process_alive(const struct process *process)
 {
     uint64_t born;
     char state;
@@ -87,22 +87,25 @@ static int map_ids(uid_t uid, gid_t gid)
     return write_text("/proc/self/gid_map", map);
 }
 
-/* Standard descriptors become /dev/null, everything else closes. */
-static void close_everything(void)
+/* Standard descriptors become /dev/null, this one 3, and everything else closes. */
+static void keep_only(int fd)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-    for (int fd = 0; fd < 3; fd++)
-        (void)dup2(null, fd);
-    (void)close_range(3, ~0U, 0);
+    for (int std = 0; std < 3; std++)
+        (void)dup2(null, std);
+    if (fd != 3)
+        (void)dup2(fd, 3);
+    (void)close_range(4, ~0U, 0);
 }
 
-/* report: gets 0 or an errno once the namespaces are there. */
-static _Noreturn void anchor_main(int report)
+/* leash: gets 0 or an errno once the namespaces are there, and gives the word to stay. */
+static _Noreturn void anchor_main(int leash)
 {
     uid_t uid = getuid();
     gid_t gid = getgid();
     int32_t err = 0;
+    char word;
 
     (void)prctl(PR_SET_NAME, "vmnet-anchor");
     if (setsid() < 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
@@ -111,42 +114,51 @@ static _Noreturn void anchor_main(int report)
         err = -map_ids(uid, gid);
     /* Others enter through /proc/PID/ns, which only a dumpable process lets them. */
     (void)prctl(PR_SET_DUMPABLE, 1);
-    if (write(report, &err, sizeof err) != sizeof err || err)
+    if (chdir("/") < 0 && err == 0)
+        err = errno;
+    keep_only(leash);
+    if (send(3, &err, sizeof err, MSG_NOSIGNAL) != sizeof err || err || read(3, &word, 1) != 1)
         _exit(1);
-    if (chdir("/") < 0)
-        _exit(1);
-    close_everything();
+    (void)close(3);
     for (;;)
         pause();
 }
 
-int anchor_start(struct process *ret)
+int anchor_start(struct process *ret, int *ret_leash)
 {
     struct process anchor = { 0 };
     int32_t err = ECHILD;
+    AUTO_FD leash = -1;
     int ends[2];
-    AUTO_FD read_end = -1;
 
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
-    read_end = ends[0];
+    leash = ends[0];
     anchor.pid = fork();
-    if (anchor.pid == 0)
+    if (anchor.pid == 0) {
+        (void)close(leash);
         anchor_main(ends[1]);
+    }
     if (anchor.pid < 0)
         err = errno;
     (void)close(ends[1]);
-    if (anchor.pid > 0 && read(read_end, &err, sizeof err) != sizeof err)
+    if (anchor.pid > 0 && read(leash, &err, sizeof err) != sizeof err)
         err = ECHILD;
-    if (!err)
+    if (err == 0)
         err = -process_born(anchor.pid, &anchor.born);
-    if (err) {
-        if (anchor.pid > 0)
-            (void)waitpid(anchor.pid, NULL, 0); /* it ends by itself after an error */
-        return -err;
-    }
+    if (err)
+        return -err; /* with the leash the anchor goes */
     *ret = anchor;
+    *ret_leash = fd_take(&leash);
     return 0;
+}
+
+int anchor_release(int leash)
+{
+    ssize_t n = send(leash, "", 1, MSG_NOSIGNAL);
+
+    (void)close(leash);
+    return n == 1 ? 0 : -EPIPE;
 }
 
 static int enter(pid_t anchor, const char *which, int type)

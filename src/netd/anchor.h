@@ -7,6 +7,7 @@
  * netd too.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,12 +20,16 @@ struct process {
 /* When a process was born; -ESRCH when there is none. */
 int process_born(pid_t pid, uint64_t *ret);
 /* Is it still that one, and not a corpse? */
-int process_alive(const struct process *process);
+bool process_alive(const struct process *process);
 
 /* Forks one, with a user namespace in which our id is itself (root is 1: dnsmasq as
  * id 0 of a namespace with a single id cannot drop its groups) and a network
- * namespace. Returns when both are ready. */
-int anchor_start(struct process *ret);
+ * namespace. Returns when both are ready. *ret_leash is the caller's: closed before
+ * anchor_release() - by our death, say - it ends the anchor, so that none is left
+ * behind that no journal knows of. */
+int anchor_start(struct process *ret, int *ret_leash);
+/* From now on it lives for ever. Closes the leash. */
+int anchor_release(int leash);
 
 /* Moves the calling process into the anchor's namespaces, where it has every
  * capability over them. -EPERM: not ours. The caller has one thread. */

@@ -1,1 +1,165 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* filter.c - see filter.h.
+ *
+ * Sets and a map, keyed by the port's name, carry all that differs from port to
+ * port: opening a TAP adds an element to each in one batch (0.11 to 0.19 ms), and the
+ * rules never change. The map sends a port's frames to the chain of its network,
+ * which has the network's strictness and IPv6 prefix; what is not in the map falls
+ * through to the drop, so a TAP is dead until its elements are there.
+ *
+ * Only iifname is used: bridge meta, reject and connection tracking in the bridge
+ * family are modules that many kernels lack. The ports of our bridges are all the
+ * guests', and frames of the gateway itself do not pass prerouting.
+ */
+#include "filter.h"
+
+#include "mem.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#define TABLE "bridge vmnet"
+
+DEFINE_AUTO(json_t *, json_decref);
+
+int filter_init(struct nft *nft)
+{
+    return nft_run(nft, "add table " TABLE "\n"
+                        "delete table " TABLE "\n"
+                        "table " TABLE " {\n"
+                        "  set macs { type ifname . ether_addr; }\n"
+                        "  set ip4 { type ifname . ipv4_addr; }\n"
+                        "  set drops { type ifname; size 4096; flags dynamic; counter; }\n"
+                        "  map ports { type ifname : verdict; }\n"
+                        "  chain refuse { update @drops { iifname } drop; }\n"
+                        "  chain prerouting {\n"
+                        "    type filter hook prerouting priority -300; policy drop;\n"
+                        "    iifname vmap @ports\n"
+                        "    goto refuse\n"
+                        "  }\n"
+                        "}\n");
+}
+
+/* Ether types first: a VLAN tag would hide everything behind it from the rest. An
+ * ARP probe and a DHCP client speak from 0.0.0.0; duplicate address detection and
+ * multicast reports from `::`. Addresses inside the /64 are not bound to a port, so
+ * that privacy addresses work. A guest is no DHCP server and no router. */
+static int add_strict(struct nft *nft, uint32_t index, const char *ipv6_sources)
+{
+    return nft_run(nft,
+                   "table " TABLE " { chain n%u {\n"
+                   "  ether type != { ip, arp, ip6 } goto refuse\n"
+                   "  iifname . ether saddr != @macs goto refuse\n"
+                   "  ether type arp iifname . arp saddr ether != @macs goto refuse\n"
+                   "  ether type arp arp saddr ip 0.0.0.0 accept\n"
+                   "  ether type arp iifname . arp saddr ip != @ip4 goto refuse\n"
+                   "  ether type arp accept\n"
+                   "  ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept\n"
+                   "  ether type ip iifname . ip saddr != @ip4 goto refuse\n"
+                   "  udp sport { 67, 547 } goto refuse\n"
+                   "  icmp type redirect goto refuse\n"
+                   "  ether type ip accept\n"
+                   "  ip6 saddr != { %s } goto refuse\n"
+                   "  icmpv6 type { nd-router-advert, nd-redirect } goto refuse\n"
+                   "  accept\n"
+                   "}\n}\n",
+                   index, ipv6_sources);
+}
+
+static int add_mac_only(struct nft *nft, uint32_t index)
+{
+    return nft_run(nft,
+                   "table " TABLE " { chain n%u {\n"
+                   "  iifname . ether saddr != @macs goto refuse\n"
+                   "  accept\n"
+                   "}\n}\n",
+                   index);
+}
+
+int filter_add_network(struct nft *nft, uint32_t index, const struct netd_network *net)
+{
+    char prefix[ADDR6_TEXT], sources[PREFIX6_TEXT + 32] = "::, fe80::/10";
+
+    if (net->anti_spoofing == SPOOF_OFF)
+        return nft_run(nft, "table " TABLE " { chain n%u { accept; }\n}\n", index);
+    if (net->anti_spoofing == SPOOF_MAC)
+        return add_mac_only(nft, index);
+    if (net->ipv6_len > 0)
+        (void)snprintf(sources, sizeof sources, "::, fe80::/10, %s/%u",
+                       addr6_format(net->ipv6, prefix), net->ipv6_len);
+    return add_strict(nft, index, sources);
+}
+
+int filter_remove_network(struct nft *nft, uint32_t index)
+{
+    /* Adding first makes the deletion succeed when it was never there. */
+    return nft_run(nft, "add chain " TABLE " n%u\ndelete chain " TABLE " n%u\n", index, index);
+}
+
+static int change_port(struct nft *nft, const char *verb, uint32_t index,
+                       const struct netd_interface *port)
+{
+    char mac_text[MAC_TEXT], ip4_text[ADDR4_TEXT], ip4[128] = "";
+    struct mac mac;
+
+    for (size_t i = 0; i < sizeof mac.b; i++)
+        mac.b[i] = port->mac[i];
+    if (port->ipv4)
+        (void)snprintf(ip4, sizeof ip4, "%s element " TABLE " ip4 { \"%s\" . %s }\n", verb,
+                       port->tap, addr4_format(port->ipv4, ip4_text));
+    return nft_run(nft,
+                   "%s element " TABLE " macs { \"%s\" . %s }\n%s"
+                   "%s element " TABLE " drops { \"%s\" }\n"
+                   "%s element " TABLE " ports { \"%s\" : goto n%u }\n",
+                   verb, port->tap, mac_format(mac, mac_text), ip4, verb, port->tap, verb,
+                   port->tap, index);
+}
+
+int filter_add_port(struct nft *nft, uint32_t index, const struct netd_interface *port)
+{
+    return change_port(nft, "add", index, port);
+}
+
+int filter_remove_port(struct nft *nft, uint32_t index, const struct netd_interface *port)
+{
+    return change_port(nft, "delete", index, port);
+}
+
+/* {"elem": {"val": "vt0.1", "counter": {"packets": 0, "bytes": 0}}} */
+static void report_element(const json_t *item, void (*each)(void *, const char *, uint64_t),
+                           void *arg)
+{
+    const json_t *elem = json_object_get(item, "elem");
+    const char *tap = json_string_value(json_object_get(elem, "val"));
+    json_int_t packets =
+        json_integer_value(json_object_get(json_object_get(elem, "counter"), "packets"));
+
+    if (tap && packets >= 0)
+        each(arg, tap, (uint64_t)packets);
+}
+
+int filter_drops(struct nft *nft, void (*each)(void *arg, const char *tap, uint64_t packets),
+                 void *arg)
+{
+    AUTO_FREE char *text = NULL;
+    AUTO(json_decref) json_t *root = NULL;
+    json_t *item;
+    size_t i, k;
+    int r;
+
+    r = nft_list(nft, "list set " TABLE " drops", &text);
+    if (r < 0)
+        return r;
+    root = json_loads(text, 0, NULL);
+    if (!root)
+        return -EBADMSG;
+    json_array_foreach (json_object_get(root, "nftables"), i, item) {
+        const json_t *elements = json_object_get(json_object_get(item, "set"), "elem");
+        json_t *element;
+
+        json_array_foreach (elements, k, element)
+            report_element(element, each, arg);
+    }
+    return 0;
+}

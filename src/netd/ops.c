@@ -1,1 +1,269 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* ops.c - see ops.h.
+ *
+ * A short table says what can be asked and when. Each operation gets checked values
+ * and gives an error with words; the answer and the log line are made here, once.
+ */
+#include "ops.h"
+
+#include "fd.h"
+#include "log.h"
+#include "mem.h"
+#include "str.h"
+
+#include <string.h>
+
+/* ---- answers ----------------------------------------------------------------------- */
+
+static struct netd_header header_of(uint16_t op, uint32_t id, uint32_t flags, int err)
+{
+    return (struct netd_header){
+        .magic = NETD_MAGIC, .version = NETD_VERSION, .op = op, .id = id, .flags = flags, .err = err
+    };
+}
+
+static void answer(struct session *session, const struct netd_msg *request, const void *body,
+                   size_t len)
+{
+    struct netd_header header = header_of(request->header.op, request->header.id, 0, 0);
+
+    session_send(session, &header, body, len, NULL, 0);
+}
+
+static void answer_error(struct session *session, uint16_t op, uint32_t id, int err,
+                         const struct netd_why *why)
+{
+    struct netd_header header = header_of(op, id, 0, err);
+
+    log_warning("request refused: %s", why->why);
+    session_send(session, &header, why, sizeof *why, NULL, 0);
+}
+
+/* A body of a listing; the last message of one is an answer without a body. */
+struct listing {
+    struct session *session;
+    struct netd_header header;
+};
+
+static void list_body(struct listing *list, const void *body, size_t len)
+{
+    session_send(list->session, &list->header, body, len, NULL, 0);
+}
+
+static void list_network(void *arg, const struct netd_network *network)
+{
+    list_body(arg, network, sizeof *network);
+}
+
+static void list_interface(void *arg, const struct netd_interface *interface)
+{
+    list_body(arg, interface, sizeof *interface);
+}
+
+static void list_stats(void *arg, const struct netd_stats *stats)
+{
+    list_body(arg, stats, sizeof *stats);
+}
+
+/* ---- the operations ----------------------------------------------------------------- */
+
+static int do_hello(struct ops_context *ctx, struct session *session, const struct netd_msg *msg,
+                    struct netd_why *why)
+{
+    struct netd_welcome welcome = { .netd_pid = getpid(), .anchor_pid = ctx->anchor };
+
+    /* The broker's lock lets only one live; a second one is not a broker. */
+    if (server_broker(ctx->server))
+        return why_refused(why, -EBUSY, "another broker is being served");
+    session_set_phase(session, PHASE_LEARNING);
+    life_set_timeout(ctx->life, msg->body.hello.idle_timeout_sec);
+    life_consider(ctx->life);
+    (void)str_copy(welcome.uplink_engine, sizeof welcome.uplink_engine, uplink_engine(ctx->uplink));
+    (void)str_copy(welcome.uplink_state, sizeof welcome.uplink_state, uplink_state(ctx->uplink));
+    answer(session, msg, &welcome, sizeof welcome);
+    return 0;
+}
+
+static int do_inventory(struct ops_context *ctx, struct session *session,
+                        const struct netd_msg *msg, struct netd_why *why)
+{
+    struct listing list = { session, header_of(msg->header.op, msg->header.id, NETD_MORE, 0) };
+
+    (void)why;
+    networks_list(ctx->networks, list_network, list_interface, &list);
+    answer(session, msg, NULL, 0);
+    return 0;
+}
+
+static int do_ready(struct ops_context *ctx, struct session *session, const struct netd_msg *msg,
+                    struct netd_why *why)
+{
+    (void)ctx;
+    (void)why;
+    session_set_phase(session, PHASE_SERVING);
+    answer(session, msg, NULL, 0);
+    return 0;
+}
+
+/* Who waits for a network, which takes longer than the loop may stand still. */
+struct waiting {
+    struct server *server;
+    uint64_t session;
+    uint32_t id;
+};
+
+static void on_built(void *arg, int err, const struct netd_why *why)
+{
+    AUTO_FREE struct waiting *waiting = arg;
+    struct session *session = session_find(waiting->server, waiting->session);
+    struct netd_header header = header_of(NETD_BUILD, waiting->id, 0, 0);
+
+    if (!session)
+        return; /* the next broker finds it in the inventory, or not at all */
+    if (err < 0)
+        answer_error(session, NETD_BUILD, waiting->id, err, why);
+    else
+        session_send(session, &header, NULL, 0, NULL, 0);
+}
+
+static int do_build(struct ops_context *ctx, struct session *session, const struct netd_msg *msg,
+                    struct netd_why *why)
+{
+    struct waiting *waiting = malloc(sizeof *waiting);
+    int r;
+
+    if (!waiting)
+        return why_failed(why, -ENOMEM, "network '%s'", msg->body.network.name);
+    *waiting = (struct waiting){ .server = ctx->server,
+                                 .session = session_serial(session),
+                                 .id = msg->header.id };
+    r = networks_build(ctx->networks, &msg->body.network, on_built, waiting, why);
+    if (r < 0)
+        free(waiting);
+    return r;
+}
+
+static int do_remove(struct ops_context *ctx, struct session *session, const struct netd_msg *msg,
+                     struct netd_why *why)
+{
+    int r = networks_remove(ctx->networks, msg->body.name.network, why);
+
+    if (r < 0)
+        return r;
+    answer(session, msg, NULL, 0);
+    return 0;
+}
+
+static int do_open_tap(struct ops_context *ctx, struct session *session, const struct netd_msg *msg,
+                       struct netd_why *why)
+{
+    struct netd_header header = header_of(NETD_OPEN_TAP, msg->header.id, 0, 0);
+    struct netd_interface made = { 0 };
+    int fds[NETD_QUEUES_MAX];
+    int r;
+
+    r = networks_open_tap(ctx->networks, &msg->body.interface, &made, fds, why);
+    if (r < 0)
+        return r;
+    session_send(session, &header, &made, sizeof made, fds, made.queues);
+    /* Ours go at once: the TAP lives as long as the VM's. */
+    for (uint32_t i = 0; i < made.queues; i++)
+        fd_closep(&fds[i]);
+    return 0;
+}
+
+static int do_stats(struct ops_context *ctx, struct session *session, const struct netd_msg *msg,
+                    struct netd_why *why)
+{
+    struct listing list = { session, header_of(msg->header.op, msg->header.id, NETD_MORE, 0) };
+    int r;
+
+    r = networks_stats(ctx->networks, list_stats, &list, why);
+    if (r < 0)
+        return r;
+    answer(session, msg, NULL, 0);
+    return 0;
+}
+
+/* Everything has been removed when the answer comes; the process follows. */
+static int do_leave(struct ops_context *ctx, struct session *session, const struct netd_msg *msg,
+                    struct netd_why *why)
+{
+    int r = life_leave(ctx->life, why);
+
+    if (r < 0)
+        return r;
+    answer(session, msg, NULL, 0);
+    return 0;
+}
+
+/* A request that is not in this table, or comes in a phase where it is not allowed,
+ * ends its session. An operation that returns an error has not answered. */
+static const struct op {
+    enum netd_op op;
+    const char *name;
+    unsigned phases;
+    int (*run)(struct ops_context *ctx, struct session *session, const struct netd_msg *msg,
+               struct netd_why *why);
+} ops[] = {
+    { NETD_HELLO, "Hello", PHASE_HELLO, do_hello },
+    { NETD_INVENTORY, "Inventory", PHASE_LEARNING, do_inventory },
+    { NETD_READY, "Ready", PHASE_LEARNING, do_ready },
+    { NETD_BUILD, "Build", PHASE_SERVING, do_build },
+    { NETD_REMOVE, "Remove", PHASE_SERVING, do_remove },
+    { NETD_OPEN_TAP, "OpenTap", PHASE_SERVING, do_open_tap },
+    { NETD_STATS, "Stats", PHASE_SERVING, do_stats },
+    { NETD_LEAVE, "Leave", PHASE_SERVING, do_leave },
+};
+
+static const struct op *find(uint16_t number)
+{
+    for (size_t i = 0; i < N_ELEMENTS(ops); i++)
+        if (ops[i].op == number)
+            return &ops[i];
+    return NULL;
+}
+
+int ops_serve(struct ops_context *ctx, struct session *session, const struct netd_msg *msg)
+{
+    const struct op *op = find(msg->header.op);
+    struct netd_why why = { 0 };
+    int r;
+
+    if (!op || !(op->phases & session_phase(session))) {
+        log_warning("request '%s' (%u) is out of place: session ended", op ? op->name : "?",
+                    msg->header.op);
+        return -EPROTO;
+    }
+    r = op->run(ctx, session, msg, &why);
+    if (r < 0)
+        answer_error(session, msg->header.op, msg->header.id, r, &why);
+    return 0;
+}
+
+/* ---- events -------------------------------------------------------------------------- */
+
+static void send_event(struct ops_context *ctx, uint16_t op, const void *body, size_t len)
+{
+    struct netd_header header = header_of(op, 0, 0, 0);
+    struct session *broker = ctx->server ? server_broker(ctx->server) : NULL;
+
+    if (broker)
+        session_send(broker, &header, body, len, NULL, 0);
+}
+
+void ops_tap_gone(struct ops_context *ctx, const struct netd_interface *interface)
+{
+    send_event(ctx, NETD_TAP_GONE, interface, sizeof *interface);
+    if (ctx->life)
+        life_consider(ctx->life);
+}
+
+void ops_uplink(struct ops_context *ctx, const char *engine, const char *state)
+{
+    struct netd_uplink body = { .engine = "" };
+
+    (void)str_copy(body.engine, sizeof body.engine, engine);
+    (void)str_copy(body.state, sizeof body.state, state);
+    send_event(ctx, NETD_UPLINK, &body, sizeof body);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dnsmasq.h - a network's DHCP, DNS and router advertisements.
+ *
+ * One dnsmasq a network, with a configuration of our own in the network's directory:
+ *
+ *   dnsmasq.conf   written when the network is built
+ *   hosts          MAC, address and name of each port: the only leases it gives out
+ *   names          names of VMs and gateway
+ *   leases, pid    dnsmasq's own
+ */
+#pragma once
+#include "port.h"
+#include "spawner.h"
+
+#include <systemd/sd-event.h>
+
+struct dnsmasq;
+
+struct dnsmasq_setup {
+    sd_event *event;
+    struct spawner *spawner;
+    uint32_t index;
+    const struct netd_network *net; /* all borrowed */
+    const char *bridge;
+    int dirfd;        /* the network's directory ... */
+    const char *path; /* ... and its name for dnsmasq */
+    /* A process was started: for the journal. */
+    void (*started)(void *arg, const struct child *child);
+    /* Once after dnsmasq_start(): 0 when it serves, or why it does not. */
+    void (*ready)(void *arg, int err);
+    void *arg;
+};
+
+int dnsmasq_new(const struct dnsmasq_setup *setup, struct dnsmasq **ret);
+/* Configuration and process; ready() follows when this returns 0. */
+int dnsmasq_start(struct dnsmasq *d, const struct port *ports);
+/* A process of an earlier netd, by the journal's word; starts a new one when that has
+ * ended. No ready() follows. */
+int dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t born, const struct port *ports);
+/* Who is on the network has changed. */
+int dnsmasq_update(struct dnsmasq *d, const struct port *ports);
+/* Whose lease of this address dnsmasq still keeps, if it is not `mac`'s own. */
+bool dnsmasq_leased_to(const struct dnsmasq *d, uint32_t ipv4, struct mac mac, struct mac *ret);
+/* It is told to end; dnsmasq_free() waits until it has. */
+void dnsmasq_ask_to_end(struct dnsmasq *d);
+void dnsmasq_free(struct dnsmasq *d);
+/* Forgets it and lets it serve on, for the next netd. */
+void dnsmasq_leave(struct dnsmasq *d);

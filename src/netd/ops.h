@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ops.h - everything that netd can be asked to do. */
+#pragma once
+#include "life.h"
+#include "network.h"
+#include "server.h"
+#include "uplink.h"
+
+/* What the operations work on; all borrowed. */
+struct ops_context {
+    struct networks *networks;
+    struct uplink *uplink;
+    struct server *server;
+    struct life *life;
+    pid_t anchor;
+};
+
+/* Serves one request, whose form netd_msg_check() has seen, and answers it. Negative:
+ * it may not be asked now, and the session must end. */
+int ops_serve(struct ops_context *ctx, struct session *session, const struct netd_msg *msg);
+
+/* Events for the broker, if there is one. */
+void ops_tap_gone(struct ops_context *ctx, const struct netd_interface *interface);
+void ops_uplink(struct ops_context *ctx, const char *engine, const char *state);
