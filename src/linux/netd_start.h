@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* netd_start.h - finds the helper, or starts it, without making the loop wait.
+ *
+ * `vmnet-netd --user --background` returns when netd answers on its socket, or says on
+ * standard error why it cannot. We watch that process by a pidfd, and connect when it
+ * has ended well. In a system instance netd is systemd's to start, by connecting.
+ */
+#pragma once
+#include "paths.h"
+#include "status.h"
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+/* Connects to a netd that runs. Never blocks. Returns a non-blocking descriptor;
+ * -ENOENT or -ECONNREFUSED: none runs; -EPERM: the socket is another user's. */
+int netd_connect(const struct paths *paths);
+
+struct netd_start_config {
+    struct paths paths;
+    bool system;
+    /* NULL: $VMNET_BROKER_NETD, else beside our own program, else LIBEXECDIR. */
+    char *program;
+};
+
+struct netd_start; /* one attempt */
+
+/* failure is NULL and fd a connected socket, the callee's; or failure has the words.
+ * Called once, on the loop, never from inside netd_start_begin(); the attempt is over. */
+typedef void (*netd_started)(void *arg, const struct failure *failure, int fd);
+
+/* config, event: borrowed until started() or netd_start_cancel(). 0 or -ENOMEM. */
+int netd_start_begin(sd_event *event, const struct netd_start_config *config, netd_started started,
+                     void *arg, struct netd_start **ret);
+
+/* started() will not be called. What has been spawned runs on. NULL is fine. */
+void netd_start_cancel(struct netd_start *start);

@@ -1,0 +1,1143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Linux backend against a netd that is only a thread: it speaks the messages of
+ * wire/netd_msg.h and can be slow, die, refuse, and talk nonsense at any operation.
+ *
+ * The backend's source is included so that its patience is shorter here; everything else
+ * is the library's. A TAP is stood for by a pipe: the fake passes the writing ends, and
+ * sees at the reading end when the last of them is closed, as the kernel does for netd.
+ */
+#define REQUEST_USEC      UINT64_C(400000)
+#define RUNNING_NETD_USEC UINT64_C(300000)
+#include "backend_netd.c"
+
+#include "fd.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cmocka.h>
+
+#define NETS 4
+#define TAPS 16
+
+/* ---- the fake ------------------------------------------------------------------- */
+
+enum misdeed { NOTHING_BAD, HANG, DIE, GARBAGE, REFUSE, OTHER_VERSION };
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_t thread;
+    int listener, session, stop[2];
+    /* What it does wrong, at which operation, once. */
+    enum misdeed misdeed;
+    uint16_t at;
+    struct netd_msg held_back; /* what HANG did not answer */
+    unsigned asked[NETD_LEAVE + 1];
+    struct netd_network networks[NETS];
+    struct netd_interface taps[TAPS];
+    int tap_fds[TAPS]; /* reading ends; -1: no descriptor of it is open */
+    size_t n_networks, n_taps;
+    struct netd_interface last_tap;
+} fake = { .lock = PTHREAD_MUTEX_INITIALIZER, .listener = -1, .session = -1 };
+
+static void fake_say(const struct netd_header *to, uint32_t flags, int err, const void *body,
+                     size_t len, const int *fds, size_t n_fds)
+{
+    struct netd_msg msg = { .header = *to };
+    msg.header.flags = flags;
+    msg.header.err = err;
+    if (len > 0)
+        memcpy(&msg.body, body, len);
+    (void)netd_msg_send(fake.session, &msg, len, fds, n_fds);
+}
+
+static void fake_event(uint16_t op, const void *body, size_t len)
+{
+    struct netd_header h = { .magic = NETD_MAGIC, .version = NETD_VERSION, .op = op };
+    fake_say(&h, 0, 0, body, len, NULL, 0);
+}
+
+static void fake_refuse(const struct netd_header *to, int err, const char *words)
+{
+    struct netd_why why = { { 0 } };
+    (void)str_copy(why.why, sizeof why.why, words);
+    fake_say(to, 0, err, &why, sizeof why, NULL, 0);
+}
+
+static void fake_open_tap(const struct netd_msg *msg)
+{
+    int ends[2], fds[NETD_QUEUES_MAX];
+    struct netd_interface tap = msg->body.interface;
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    (void)snprintf(tap.tap, sizeof tap.tap, "vbt%u", fake.asked[NETD_OPEN_TAP]);
+    for (unsigned i = 0; i < tap.queues; i++)
+        fds[i] = ends[1];
+    fake.last_tap = tap;
+    fake.taps[fake.n_taps] = tap;
+    fake.tap_fds[fake.n_taps++] = ends[0];
+    fake_say(&msg->header, 0, 0, &tap, sizeof tap, fds, tap.queues);
+    (void)close(ends[1]);
+}
+
+static void fake_list(const struct netd_header *to)
+{
+    for (size_t i = 0; i < fake.n_networks; i++)
+        fake_say(to, NETD_MORE, 0, &fake.networks[i], sizeof fake.networks[i], NULL, 0);
+    for (size_t i = 0; i < fake.n_taps; i++)
+        fake_say(to, NETD_MORE, 0, &fake.taps[i], sizeof fake.taps[i], NULL, 0);
+    fake_say(to, 0, 0, NULL, 0, NULL, 0);
+}
+
+static void fake_stats(const struct netd_header *to)
+{
+    for (size_t i = 0; i < fake.n_taps; i++) {
+        struct netd_stats s = { .rx_bytes = 7 };
+        (void)str_copy(s.network, sizeof s.network, fake.taps[i].network);
+        (void)str_copy(s.tap, sizeof s.tap, fake.taps[i].tap);
+        fake_say(to, NETD_MORE, 0, &s, sizeof s, NULL, 0);
+    }
+    fake_say(to, 0, 0, NULL, 0, NULL, 0);
+}
+
+static void fake_answer(const struct netd_msg *msg)
+{
+    const struct netd_welcome welcome = { 4711, 4712, "pasta", "ok" };
+    switch (msg->header.op) {
+    case NETD_HELLO:
+        fake_say(&msg->header, 0, 0, &welcome, sizeof welcome, NULL, 0);
+        return;
+    case NETD_INVENTORY:
+        fake_list(&msg->header);
+        return;
+    case NETD_BUILD:
+        fake.networks[fake.n_networks++] = msg->body.network;
+        break;
+    case NETD_REMOVE:
+        if (fake.n_networks == 0) {
+            fake_refuse(&msg->header, -ENOENT, "no such network");
+            return;
+        }
+        fake.n_networks--;
+        break;
+    case NETD_OPEN_TAP:
+        fake_open_tap(msg);
+        return;
+    case NETD_STATS:
+        fake_stats(&msg->header);
+        return;
+    default:
+        break;
+    }
+    fake_say(&msg->header, 0, 0, NULL, 0, NULL, 0);
+}
+
+static void fake_hang_up(void)
+{
+    fd_closep(&fake.session);
+}
+
+static void fake_misbehave(const struct netd_msg *msg)
+{
+    enum misdeed misdeed = fake.misdeed;
+    struct netd_msg other = *msg;
+    int fds[2] = { fake.stop[0], fake.stop[1] };
+
+    if (misdeed != OTHER_VERSION)
+        fake.misdeed = NOTHING_BAD;
+    switch (misdeed) {
+    case HANG:
+        fake.held_back = *msg;
+        break;
+    case DIE:
+        fake_hang_up();
+        break;
+    case GARBAGE:
+        other.header.flags = 77;
+        (void)netd_msg_send(fake.session, &other, sizeof other.body, fds, 2);
+        break;
+    case REFUSE:
+        fake_refuse(&msg->header, -EPERM, "the kernel said no");
+        break;
+    case OTHER_VERSION:
+        other.header.version++;
+        (void)netd_msg_send(fake.session, &other, 0, NULL, 0);
+        break;
+    case NOTHING_BAD:
+        break;
+    }
+}
+
+static void fake_read(void)
+{
+    struct netd_msg msg;
+    size_t len, n_fds = 0;
+    int r = netd_msg_recv(fake.session, &msg, &len, NULL, &n_fds);
+    if (r < 0 || len == 0) {
+        fake_hang_up();
+        return;
+    }
+    if (netd_msg_check(&msg, len, NETD_TO_HELPER) < 0) {
+        print_error("the backend sent a bad message, op %u\n", msg.header.op);
+        abort();
+    }
+    fake.asked[msg.header.op]++;
+    if (msg.header.op == NETD_LEAVE)
+        fake_hang_up();
+    else if (fake.misdeed != NOTHING_BAD && fake.at == msg.header.op)
+        fake_misbehave(&msg);
+    else
+        fake_answer(&msg);
+}
+
+static void fake_tap_gone(size_t i)
+{
+    struct netd_interface gone = fake.taps[i];
+    (void)close(fake.tap_fds[i]);
+    fake.n_taps--;
+    fake.taps[i] = fake.taps[fake.n_taps];
+    fake.tap_fds[i] = fake.tap_fds[fake.n_taps];
+    if (fake.session >= 0)
+        fake_event(NETD_TAP_GONE, &gone, sizeof gone);
+}
+
+static void *fake_run(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        struct pollfd p[3 + TAPS] = { { .fd = fake.stop[0], .events = POLLIN },
+                                      { .fd = fake.listener, .events = POLLIN },
+                                      { .fd = fake.session, .events = POLLIN } };
+        pthread_mutex_lock(&fake.lock);
+        p[2].fd = fake.session;
+        size_t n = fake.n_taps;
+        for (size_t i = 0; i < n; i++)
+            p[3 + i] = (struct pollfd){ .fd = fake.tap_fds[i] };
+        pthread_mutex_unlock(&fake.lock);
+        if (poll(p, 3 + n, 20) < 0 || p[0].revents)
+            return NULL;
+        pthread_mutex_lock(&fake.lock);
+        for (size_t i = n; i-- > 0;)
+            if (i < fake.n_taps && (p[3 + i].revents & POLLHUP) && fake.tap_fds[i] == p[3 + i].fd)
+                fake_tap_gone(i);
+        if (p[2].revents && fake.session == p[2].fd && fake.session >= 0)
+            fake_read();
+        if (p[1].revents && fake.session < 0)
+            fake.session = accept4(fake.listener, NULL, NULL, SOCK_CLOEXEC);
+        pthread_mutex_unlock(&fake.lock);
+    }
+}
+
+static void fake_start(const struct paths *paths)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    assert_int_equal(paths_netd_socket(paths, addr.sun_path, sizeof addr.sun_path), 0);
+    (void)unlink(addr.sun_path);
+    fake.listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fake.listener, (struct sockaddr *)&addr, sizeof addr), 0);
+    assert_int_equal(listen(fake.listener, 5), 0);
+    assert_int_equal(pipe2(fake.stop, O_CLOEXEC), 0);
+    assert_int_equal(pthread_create(&fake.thread, NULL, fake_run, NULL), 0);
+}
+
+static void fake_stop(void)
+{
+    if (fake.listener < 0)
+        return;
+    fd_closep(&fake.stop[1]);
+    pthread_join(fake.thread, NULL);
+    fd_closep(&fake.stop[0]);
+    fd_closep(&fake.listener);
+    fd_closep(&fake.session);
+    while (fake.n_taps > 0)
+        fd_closep(&fake.tap_fds[--fake.n_taps]);
+    fake.n_networks = 0;
+    fake.misdeed = NOTHING_BAD;
+    memset(fake.asked, 0, sizeof fake.asked);
+}
+
+static void misbehave(enum misdeed misdeed, uint16_t at)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.misdeed = misdeed;
+    fake.at = at;
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static unsigned fake_asked(uint16_t op)
+{
+    pthread_mutex_lock(&fake.lock);
+    unsigned n = fake.asked[op];
+    pthread_mutex_unlock(&fake.lock);
+    return n;
+}
+
+/* ---- the world of a test ---------------------------------------------------------- */
+
+struct world {
+    char dir[64];
+    struct paths paths;
+    int state;
+    sd_event *event;
+    struct backend backend;
+    size_t fds_before;
+    /* What the core was told. */
+    bool built, removed, started, inspected;
+    struct failure failure; /* the last one; err 0: it worked */
+    struct net_handle *handle;
+    struct iface_handle *iface;
+    unsigned found, lost, live, interface_events;
+    char lost_why[256];
+};
+
+static size_t count_fds(void)
+{
+    size_t n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+static void keep_failure(struct world *w, const struct failure *failure)
+{
+    w->failure = failure ? *failure : (struct failure){ 0 };
+}
+
+static void on_core_built(void *arg, const struct failure *failure, struct net_handle *handle)
+{
+    struct world *w = arg;
+    w->built = true;
+    w->handle = handle;
+    keep_failure(w, failure);
+    assert_true((failure != NULL) == (handle == NULL));
+}
+
+static void on_core_removed(void *arg, const struct failure *failure)
+{
+    struct world *w = arg;
+    w->removed = true;
+    keep_failure(w, failure);
+    if (!failure) {
+        w->backend.ops->drop(w->backend.self, w->handle);
+        w->handle = NULL;
+    }
+}
+
+static void on_core_started(void *arg, const struct failure *failure, struct iface_handle *handle)
+{
+    struct world *w = arg;
+    w->started = true;
+    w->iface = handle;
+    keep_failure(w, failure);
+}
+
+static void on_core_inspected(void *arg, const struct failure *failure)
+{
+    struct world *w = arg;
+    w->inspected = true;
+    keep_failure(w, failure);
+}
+
+static void on_core_found(void *arg, const struct net_def *def, struct net_handle *handle,
+                          unsigned live)
+{
+    struct world *w = arg;
+    w->found++;
+    w->handle = handle;
+    w->live = live;
+    assert_string_equal(def->name, handle->spec.name);
+}
+
+static void on_core_interfaces(void *arg, const char *name, unsigned live)
+{
+    struct world *w = arg;
+    assert_string_equal(name, "shared");
+    w->live = live;
+    w->interface_events++;
+}
+
+static void on_core_lost(void *arg, const char *name, const struct failure *failure)
+{
+    struct world *w = arg;
+    assert_string_equal(name, "shared");
+    w->lost++;
+    (void)str_copy(w->lost_why, sizeof w->lost_why, failure->why);
+    w->backend.ops->drop(w->backend.self, w->handle);
+    w->handle = NULL;
+}
+
+static void open_backend(struct world *w, const char *program)
+{
+    struct backend_events events = { on_core_found, on_core_interfaces, on_core_lost, w };
+    struct backend_netd_config config = { .paths = &w->paths,
+                                          .netd_program = program,
+                                          .state_dirfd = w->state,
+                                          .idle_timeout_sec = 120 };
+    assert_int_equal(backend_netd_new(&config, w->event, &events, &w->backend), 0);
+}
+
+static void close_backend(struct world *w)
+{
+    if (w->handle)
+        w->backend.ops->drop(w->backend.self, w->handle);
+    w->handle = NULL;
+    w->backend.ops->free(w->backend.self);
+    w->backend.self = NULL;
+}
+
+/* Without a netd and without a backend. */
+static void world_empty(struct world *w)
+{
+    *w = (struct world){ .state = -1 };
+    w->fds_before = count_fds();
+    strcpy(w->dir, "/tmp/test-backend-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    assert_int_equal(str_copy(w->paths.runtime, sizeof w->paths.runtime, w->dir), 0);
+    assert_int_equal(str_copy(w->paths.state, sizeof w->paths.state, w->dir), 0);
+    w->state = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(w->state >= 0);
+    assert_true(sd_event_new(&w->event) >= 0);
+}
+
+static void world_begin(struct world *w)
+{
+    world_empty(w);
+    fake_start(&w->paths);
+    open_backend(w, "/nonexistent/vmnet-netd");
+}
+
+/* Every descriptor that came is closed again, whatever happened. */
+static void world_end(struct world *w)
+{
+    char path[128];
+    static const char *const names[] = { "netd.sock", "memory.json", "netd" };
+    if (w->backend.self)
+        close_backend(w);
+    fake_stop();
+    sd_event_unref(w->event);
+    for (size_t i = 0; i < N_ELEMENTS(names); i++)
+        if (str_format(path, sizeof path, "%s/%s", w->dir, names[i]) == 0)
+            (void)unlink(path);
+    (void)rmdir(w->dir);
+    fd_closep(&w->state);
+    assert_int_equal(count_fds(), w->fds_before);
+}
+
+/* Runs the loop until the flag is set; a test that waits longer than three seconds fails. */
+static void await(struct world *w, const bool *flag, const char *what)
+{
+    uint64_t deadline = monotonic_usec() + 3000000;
+    while (!*flag) {
+        if (monotonic_usec() > deadline)
+            fail_msg("waited in vain: %s", what);
+        assert_true(sd_event_run(w->event, 20000) >= 0);
+    }
+}
+
+static void run_for(struct world *w, unsigned ms)
+{
+    uint64_t deadline = monotonic_usec() + ms * 1000;
+    while (monotonic_usec() < deadline)
+        assert_true(sd_event_run(w->event, 5000) >= 0);
+}
+
+#define AWAIT(w, condition)                                                                        \
+    do {                                                                                           \
+        uint64_t deadline_ = monotonic_usec() + 3000000;                                           \
+        while (!(condition)) {                                                                     \
+            if (monotonic_usec() > deadline_)                                                      \
+                fail_msg("waited in vain: %s", #condition);                                        \
+            assert_true(sd_event_run((w)->event, 10000) >= 0);                                     \
+        }                                                                                          \
+    } while (0)
+
+static void ask_build(struct world *w, const char *name)
+{
+    struct net_def def;
+    assert_int_equal(net_def_find(name, &def), 0);
+    w->built = false;
+    assert_int_equal(w->backend.ops->build(w->backend.self, &def, on_core_built, w), 0);
+    assert_false(w->built); /* never from inside the call */
+}
+
+static void build(struct world *w, const char *name)
+{
+    ask_build(w, name);
+    await(w, &w->built, "built");
+}
+
+static void must_build(struct world *w, const char *name)
+{
+    build(w, name);
+    if (!w->handle)
+        fail_msg("not built: %s", w->failure.why);
+}
+
+static void ask_remove(struct world *w)
+{
+    w->removed = false;
+    assert_int_equal(w->backend.ops->remove(w->backend.self, "shared", on_core_removed, w), 0);
+    assert_false(w->removed);
+}
+
+static void start_as(struct world *w, uid_t uid, const char *name, unsigned queues)
+{
+    struct iface_request request = {
+        .network = "shared", .name = name, .queues = queues, .offload = true, .uid = uid
+    };
+    w->started = false;
+    w->iface = NULL;
+    assert_int_equal(w->backend.ops->start_interface(w->backend.self, &request, on_core_started, w),
+                     0);
+    assert_false(w->started);
+    await(w, &w->started, "started");
+}
+
+static void must_start(struct world *w, const char *name)
+{
+    start_as(w, 1000, name, 1);
+    if (!w->iface)
+        fail_msg("not started: %s", w->failure.why);
+}
+
+static void end_interface(struct world *w)
+{
+    w->backend.ops->drop_interface(w->backend.self, w->iface);
+    w->iface = NULL;
+}
+
+static void assert_words(const struct world *w, int err, const char *words)
+{
+    assert_int_equal(w->failure.err, err);
+    if (!strstr(w->failure.why, words))
+        fail_msg("'%s' lacks '%s'", w->failure.why, words);
+}
+
+static const char *problem(struct world *w)
+{
+    struct backend_view view;
+    w->backend.ops->describe(w->backend.self, &view);
+    return view.problem ? view.problem : "";
+}
+
+/* ---- the good days -------------------------------------------------------------------- */
+
+static void a_network_is_built_used_and_removed(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    const struct netd_network *spec = &w.handle->spec;
+    assert_string_equal(spec->name, "shared");
+    assert_int_equal(strlen(spec->id), 36);
+    assert_int_equal(spec->ipv4_prefix, 24);
+    assert_int_equal(spec->ipv6[0], 0xfd);
+    assert_int_equal(spec->ipv6_len, 64);
+    assert_int_equal(spec->mtu, MTU_DEFAULT);
+    assert_int_equal(spec->idle_timeout_sec, 120);
+    assert_true(spec->flags & NETD_NET_NAT44 && spec->flags & NETD_NET_DHCP);
+    assert_string_equal(w.handle->uplink, "ok");
+
+    start_as(&w, 1000, "web", 3);
+    assert_non_null(w.iface);
+    assert_int_equal(w.iface->n_fds, 3);
+    assert_int_equal(w.iface->spec.ipv4, spec->ipv4_base + 2);
+    assert_string_equal(w.iface->spec.name, "web");
+    assert_string_equal(w.iface->spec.tap, "vbt1");
+    assert_int_equal(w.live, 1);
+    assert_int_equal(w.backend.ops->interfaces_of(w.backend.self, 1000), 1);
+    assert_int_equal(w.backend.ops->interfaces_of(w.backend.self, 1001), 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(fcntl(w.iface->fds[i], F_GETFD) & FD_CLOEXEC);
+
+    assert_int_equal(w.backend.ops->inspect(w.backend.self, on_core_inspected, &w), 0);
+    await(&w, &w.inspected, "inspected");
+    assert_int_equal(TAILQ_FIRST(&w.handle->interfaces)->stats.rx_bytes, 7);
+    assert_string_equal(problem(&w), "");
+
+    end_interface(&w);
+    AWAIT(&w, w.live == 0);
+    assert_true(TAILQ_EMPTY(&w.handle->interfaces));
+    ask_remove(&w);
+    await(&w, &w.removed, "removed");
+    assert_int_equal(w.failure.err, 0);
+    close_backend(&w);
+    assert_int_equal(fake_asked(NETD_LEAVE), 1); /* nothing left: netd is sent home */
+    world_end(&w);
+}
+
+static void a_host_network_has_no_uplink(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "host");
+    assert_string_equal(w.handle->uplink, "none");
+    assert_int_equal(w.handle->spec.mode, NET_MODE_HOST);
+    world_end(&w);
+}
+
+static void networks_do_not_share_a_subnet(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "host");
+    uint32_t first = w.handle->spec.ipv4_base;
+    w.backend.ops->drop(w.backend.self, w.handle);
+    must_build(&w, "shared");
+    assert_int_not_equal(w.handle->spec.ipv4_base, first);
+    world_end(&w);
+}
+
+static void after_a_restart_of_everything_it_is_the_same_again(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    must_start(&w, "db");
+    struct iface_handle *db = w.iface;
+    must_start(&w, "web");
+    struct netd_interface before = w.iface->spec;
+    struct netd_network network = w.handle->spec;
+    iface_handle_free(db);
+    end_interface(&w);
+    AWAIT(&w, w.live == 0);
+    ask_remove(&w);
+    await(&w, &w.removed, "removed");
+    close_backend(&w);
+
+    open_backend(&w, NULL);
+    must_build(&w, "shared");
+    assert_int_equal(w.handle->spec.ipv4_base, network.ipv4_base);
+    assert_memory_equal(w.handle->spec.ipv6, network.ipv6, 16);
+    assert_string_not_equal(w.handle->spec.id, network.id); /* another life */
+    must_start(&w, "web");
+    assert_memory_equal(w.iface->spec.mac, before.mac, 6);
+    assert_int_equal(w.iface->spec.ipv4, before.ipv4);
+    end_interface(&w);
+    world_end(&w);
+}
+
+static void a_name_is_free_again_when_its_tap_is_gone(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    must_start(&w, "web");
+    struct iface_handle *first = w.iface;
+    start_as(&w, 1000, "web", 1);
+    assert_words(&w, -EEXIST, "name 'web' is already in use");
+    iface_handle_free(first);
+    AWAIT(&w, w.live == 0);
+    start_as(&w, 1001, "web", 1);
+    assert_words(&w, -EPERM, "name 'web' belongs to another user");
+    must_start(&w, "web");
+    end_interface(&w);
+    world_end(&w);
+}
+
+static void uplink_changes_are_seen_in_the_handle(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    struct netd_uplink uplink = { "pasta", "failed: no route" };
+    fake_event(NETD_UPLINK, &uplink, sizeof uplink);
+    AWAIT(&w, strcmp(w.handle->uplink, "failed: no route") == 0);
+    assert_string_equal(problem(&w), "failed: no route");
+    world_end(&w);
+}
+
+static void memory_that_cannot_be_written_harms_nobody(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/.memory.json.new", w.dir);
+    assert_int_equal(mkdir(path, 0700), 0); /* in the way of the temporary file, even of root's */
+    must_start(&w, "web");
+    run_for(&w, 80);
+    end_interface(&w);
+    AWAIT(&w, w.live == 0);
+    close_backend(&w);
+    assert_int_equal(rmdir(path), 0);
+    world_end(&w);
+}
+
+/* ---- adoption ---------------------------------------------------------------------------- */
+
+static void what_a_running_netd_has_is_found(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    must_start(&w, "web");
+    struct iface_handle *vm = w.iface; /* lives on, as a VM would */
+    uint32_t base = w.handle->spec.ipv4_base;
+    close_backend(&w); /* the broker goes, netd stays: it has networks */
+    assert_int_equal(fake_asked(NETD_LEAVE), 0);
+
+    open_backend(&w, NULL);
+    assert_int_equal(w.found, 1);
+    assert_int_equal(w.live, 1);
+    assert_int_equal(w.handle->spec.ipv4_base, base);
+    assert_string_equal(w.handle->uplink, "ok");
+    assert_string_equal(TAILQ_FIRST(&w.handle->interfaces)->spec.name, "web");
+    start_as(&w, 1000, "web", 1);
+    assert_words(&w, -EEXIST, "name 'web'");
+    iface_handle_free(vm);
+    AWAIT(&w, w.live == 0);
+    must_start(&w, "web");
+    assert_int_equal(w.iface->spec.ipv4, base + 2);
+    end_interface(&w);
+    world_end(&w);
+}
+
+static void a_found_name_is_live_even_when_memory_is_lost(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    must_start(&w, "web");
+    struct iface_handle *vm = w.iface;
+    close_backend(&w);
+    assert_int_equal(unlinkat(w.state, "memory.json", 0), 0);
+    open_backend(&w, NULL);
+    start_as(&w, 1000, "web", 1);
+    assert_words(&w, -EEXIST, "name 'web'");
+    must_start(&w, "db");
+    assert_int_not_equal(w.iface->spec.ipv4, vm->spec.ipv4);
+    end_interface(&w);
+    iface_handle_free(vm);
+    world_end(&w);
+}
+
+/* ---- the bad days ---------------------------------------------------------------------------- */
+
+static void a_hung_netd_does_not_keep_the_broker_from_starting(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_empty(&w);
+    fake_start(&w.paths);
+    misbehave(HANG, NETD_HELLO);
+    uint64_t began = monotonic_usec();
+    open_backend(&w, NULL);
+    assert_true(monotonic_usec() - began < 1000000);
+    build(&w, "shared");
+    assert_words(&w, -ETIMEDOUT, "did not answer");
+    world_end(&w);
+}
+
+static const struct bad_build {
+    const char *story;
+    enum misdeed misdeed;
+    uint16_t at;
+    int err;
+    const char *words;
+} bad_builds[] = {
+    { "refused", REFUSE, NETD_BUILD, -ENETDOWN, "the kernel said no" },
+    { "dies while building", DIE, NETD_BUILD, -ENETDOWN, "vmnet-netd has ended" },
+    { "never answers", HANG, NETD_BUILD, -ETIMEDOUT, "did not answer within" },
+    { "talks nonsense", GARBAGE, NETD_BUILD, -ENETDOWN, "makes no sense" },
+    { "answers in another version", OTHER_VERSION, NETD_BUILD, -ENETDOWN, "another version" },
+};
+
+static void a_failed_build_says_why_and_the_next_one_works(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < N_ELEMENTS(bad_builds); i++) {
+        const struct bad_build *bad = &bad_builds[i];
+        struct world w;
+        world_begin(&w);
+        misbehave(bad->misdeed, bad->at);
+        build(&w, "shared");
+        if (w.failure.err != bad->err || !strstr(w.failure.why, bad->words))
+            fail_msg("%s: %d, %s", bad->story, w.failure.err, w.failure.why);
+        misbehave(NOTHING_BAD, 0);
+        if (bad->misdeed == HANG) { /* it comes to its senses, too late */
+            pthread_mutex_lock(&fake.lock);
+            fake_answer(&fake.held_back);
+            pthread_mutex_unlock(&fake.lock);
+            AWAIT(&w, fake_asked(NETD_REMOVE) == 1); /* nobody wants that any more */
+        }
+        must_build(&w, "shared");
+        assert_int_equal(fake.n_networks, 1);
+        world_end(&w);
+    }
+}
+
+static void a_running_netd_of_another_version_is_named(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_empty(&w);
+    fake_start(&w.paths);
+    misbehave(OTHER_VERSION, NETD_HELLO);
+    open_backend(&w, NULL);
+    build(&w, "shared");
+    assert_words(&w, -ENETDOWN, "another version");
+    assert_non_null(strstr(problem(&w), "another version"));
+    world_end(&w);
+}
+
+static void nonsense_costs_the_session_and_nothing_else(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    struct netd_name nobody = { "nobody" };
+    fake_event(NETD_BUILD, &nobody, sizeof nobody); /* no event */
+    AWAIT(&w, fake_asked(NETD_HELLO) == 2);         /* greeted anew */
+    AWAIT(&w, fake_asked(NETD_READY) == 2);
+    assert_int_equal(w.lost, 0);
+    must_start(&w, "web");
+    end_interface(&w);
+    world_end(&w);
+}
+
+static void answers_to_nothing_are_nonsense(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    struct netd_header h = { NETD_MAGIC, NETD_VERSION, NETD_BUILD, 4711, 0, 0, 0 };
+    fake_say(&h, 0, 0, NULL, 0, NULL, 0);
+    AWAIT(&w, fake_asked(NETD_READY) == 2);
+    assert_int_equal(w.lost, 0);
+    world_end(&w);
+}
+
+static void a_new_netd_that_knows_the_network_changes_nothing(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    must_start(&w, "web");
+    pthread_mutex_lock(&fake.lock);
+    fake_hang_up();
+    pthread_mutex_unlock(&fake.lock);
+    AWAIT(&w, fake_asked(NETD_READY) == 2);
+    run_for(&w, 20);
+    assert_int_equal(w.lost, 0);
+    assert_int_equal(w.live, 1);
+    end_interface(&w);
+    AWAIT(&w, w.live == 0);
+    world_end(&w);
+}
+
+static void a_tap_that_went_while_netd_was_away_is_noticed(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    must_start(&w, "web");
+    pthread_mutex_lock(&fake.lock);
+    fake_hang_up();
+    end_interface(&w);
+    closer_stop();
+    fake_tap_gone(0); /* told to nobody */
+    pthread_mutex_unlock(&fake.lock);
+    AWAIT(&w, fake_asked(NETD_READY) == 2 && w.live == 0);
+    must_start(&w, "web");
+    end_interface(&w);
+    world_end(&w);
+}
+
+static void a_network_that_a_new_netd_does_not_know_is_lost(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    pthread_mutex_lock(&fake.lock);
+    fake_hang_up();
+    fake.n_networks = 0;
+    pthread_mutex_unlock(&fake.lock);
+    AWAIT(&w, w.lost == 1);
+    assert_non_null(strstr(w.lost_why, "anew"));
+    must_build(&w, "shared");
+    world_end(&w);
+}
+
+static void a_network_that_netd_says_is_lost_is_lost(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    must_start(&w, "web");
+    struct netd_lost lost = { "shared", "somebody deleted the bridge" };
+    fake_event(NETD_NETWORK_LOST, &lost, sizeof lost);
+    AWAIT(&w, w.lost == 1);
+    assert_string_equal(w.lost_why, "somebody deleted the bridge");
+    end_interface(&w);
+    run_for(&w, 50); /* the TAP's end concerns nobody any more */
+    world_end(&w);
+}
+
+static void a_failed_interface_gives_its_address_back(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    misbehave(REFUSE, NETD_OPEN_TAP);
+    start_as(&w, 1000, "web", 1);
+    assert_words(&w, -ENETDOWN, "the kernel said no");
+    must_start(&w, "web"); /* its name is not live */
+    end_interface(&w);
+    AWAIT(&w, w.live == 0);
+    misbehave(DIE, NETD_OPEN_TAP);
+    start_as(&w, 1000, "web", 1);
+    assert_words(&w, -ENETDOWN, "has ended");
+    must_start(&w, "web"); /* waits for the new netd */
+    end_interface(&w);
+    world_end(&w);
+}
+
+static void a_late_interface_is_closed_and_its_name_free(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    misbehave(HANG, NETD_OPEN_TAP);
+    start_as(&w, 1000, "web", 1);
+    assert_words(&w, -ETIMEDOUT, "did not answer");
+    start_as(&w, 1000, "web", 1); /* until netd has answered, it may exist */
+    assert_words(&w, -EEXIST, "name 'web'");
+    w.interface_events = 0;
+    pthread_mutex_lock(&fake.lock);
+    fake_answer(&fake.held_back);
+    pthread_mutex_unlock(&fake.lock);
+    AWAIT(&w, w.interface_events >= 2 && w.live == 0);
+    must_start(&w, "web");
+    end_interface(&w);
+    world_end(&w);
+}
+
+static void a_hung_netd_is_reported_and_others_are_answered(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    misbehave(HANG, NETD_STATS);
+    uint64_t began = monotonic_usec();
+    assert_int_equal(w.backend.ops->inspect(w.backend.self, on_core_inspected, &w), 0);
+    await(&w, &w.inspected, "inspected");
+    assert_true(monotonic_usec() - began < 2000000);
+    assert_words(&w, -ETIMEDOUT, "does not answer");
+    run_for(&w, 600);
+    assert_non_null(strstr(problem(&w), "vmnet-netd (pid 4711) has not answered for 2 s"));
+    must_start(&w, "web");
+    end_interface(&w);
+    world_end(&w);
+}
+
+static void a_removal_that_netd_refuses_can_be_tried_again(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    misbehave(REFUSE, NETD_REMOVE);
+    ask_remove(&w);
+    await(&w, &w.removed, "removed");
+    assert_words(&w, -EPERM, "the kernel said no");
+    misbehave(HANG, NETD_REMOVE);
+    ask_remove(&w);
+    await(&w, &w.removed, "removed");
+    assert_words(&w, -ETIMEDOUT, "did not answer");
+    pthread_mutex_lock(&fake.lock);
+    fake_answer(&fake.held_back);
+    pthread_mutex_unlock(&fake.lock);
+    ask_remove(&w);
+    await(&w, &w.removed, "removed");
+    assert_int_equal(w.failure.err, 0);
+    assert_int_equal(fake_asked(NETD_REMOVE), 2);
+    world_end(&w);
+}
+
+static void what_is_under_way_at_the_end_is_abandoned(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    misbehave(HANG, NETD_OPEN_TAP);
+    struct iface_request request = { .network = "shared", .queues = 1, .uid = 1000 };
+    w.started = w.inspected = false;
+    assert_int_equal(w.backend.ops->start_interface(w.backend.self, &request, on_core_started, &w),
+                     0);
+    assert_int_equal(w.backend.ops->inspect(w.backend.self, on_core_inspected, &w), 0);
+    assert_true(sd_event_run(w.event, 10000) >= 0);
+    close_backend(&w);
+    assert_false(w.started);
+    world_end(&w);
+}
+
+/* ---- starting netd
+ * -------------------------------------------------------------------------------- */
+
+static const char *write_program(struct world *w, const char *text)
+{
+    static char path[128];
+    (void)snprintf(path, sizeof path, "%s/netd", w->dir);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    (void)close(fd);
+    return path;
+}
+
+static const struct bad_start {
+    const char *story, *program; /* NULL: there is none */
+    const char *words;
+} bad_starts[] = {
+    { "no such program", NULL, "/netd: No such file" },
+    { "it says why", "#!/bin/sh\necho first >&2\necho 'vmnet-netd: no /dev/net/tun' >&2\nexit 1\n",
+      "did not start: vmnet-netd: no /dev/net/tun" },
+    { "it says nothing", "#!/bin/sh\nexit 3\n", "exited with status 3 and said nothing" },
+    { "it is killed", "#!/bin/sh\nkill -9 $$\n", "killed by signal 9" },
+    { "it lies", "#!/bin/sh\nexit 0\n", "cannot connect to vmnet-netd" },
+    { "it gets the right arguments", "#!/bin/sh\necho \"$1 $2 $3 ${4%-??????}\" >&2\nexit 1\n",
+      "--user --background --state-dir /tmp/test-backend" },
+};
+
+static void a_netd_that_cannot_start_says_why(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < N_ELEMENTS(bad_starts); i++) {
+        const struct bad_start *bad = &bad_starts[i];
+        struct world w;
+        char path[128];
+        world_empty(&w);
+        (void)snprintf(path, sizeof path, "%s/netd", w.dir);
+        open_backend(&w, bad->program ? write_program(&w, bad->program) : path);
+        build(&w, "shared");
+        if (w.failure.err != -ENETDOWN || !strstr(w.failure.why, bad->words))
+            fail_msg("%s: %d, %s", bad->story, w.failure.err, w.failure.why);
+        assert_true(strlen(problem(&w)) > 0);
+        world_end(&w);
+    }
+}
+
+static void a_system_broker_starts_nothing_itself(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_empty(&w);
+    struct backend_events events = { on_core_found, on_core_interfaces, on_core_lost, &w };
+    struct backend_netd_config config = { .paths = &w.paths,
+                                          .system = true,
+                                          .state_dirfd = w.state };
+    assert_int_equal(backend_netd_new(&config, w.event, &events, &w.backend), 0);
+    build(&w, "shared");
+    assert_words(&w, -ENETDOWN, "systemctl start vmnet-netd.socket");
+    world_end(&w);
+}
+
+static void the_loop_goes_on_while_netd_starts(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_empty(&w);
+    char hidden[128], shown[128], script[300];
+    fake_start(&w.paths);
+    (void)snprintf(shown, sizeof shown, "%s/netd.sock", w.dir);
+    (void)snprintf(hidden, sizeof hidden, "%s/hidden.sock", w.dir);
+    assert_int_equal(rename(shown, hidden), 0);
+    (void)snprintf(script, sizeof script, "#!/bin/sh\nsleep 0.2\nmv %s %s\n", hidden, shown);
+    open_backend(&w, write_program(&w, script));
+    ask_build(&w, "shared");
+    uint64_t longest = 0;
+    while (!w.built) {
+        uint64_t began = monotonic_usec();
+        assert_true(sd_event_run(w.event, 1000) >= 0);
+        uint64_t took = monotonic_usec() - began;
+        longest = took > longest ? took : longest;
+    }
+    if (!w.handle)
+        fail_msg("not built: %s", w.failure.why);
+    assert_true(longest < 100000); /* two shared cores: an order of magnitude, no more */
+    world_end(&w);
+}
+
+/* ---- the host's routes
+ * ------------------------------------------------------------------------------ */
+
+static void the_hosts_routes_are_read(void **unused)
+{
+    (void)unused;
+    struct taken_list taken = { 0 };
+    uint64_t began = monotonic_usec();
+    assert_int_equal(host_routes_read(&taken), 0);
+    print_message("[          ] %zu ranges in %u us\n", taken.n,
+                  (unsigned)(monotonic_usec() - began));
+    bool loopback = false; /* every namespace has one, once it is up */
+    for (size_t i = 0; i < taken.n; i++)
+        loopback |= strcmp(taken.items[i].owner, "address 127.0.0.0/8 dev lo") == 0;
+    assert_true(loopback || taken.n == 0);
+    taken_clear(&taken);
+}
+
+int main(void)
+{
+    log_init("test", getenv("VERBOSE") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_network_is_built_used_and_removed),
+        cmocka_unit_test(a_host_network_has_no_uplink),
+        cmocka_unit_test(networks_do_not_share_a_subnet),
+        cmocka_unit_test(after_a_restart_of_everything_it_is_the_same_again),
+        cmocka_unit_test(a_name_is_free_again_when_its_tap_is_gone),
+        cmocka_unit_test(uplink_changes_are_seen_in_the_handle),
+        cmocka_unit_test(memory_that_cannot_be_written_harms_nobody),
+        cmocka_unit_test(what_a_running_netd_has_is_found),
+        cmocka_unit_test(a_found_name_is_live_even_when_memory_is_lost),
+        cmocka_unit_test(a_hung_netd_does_not_keep_the_broker_from_starting),
+        cmocka_unit_test(a_failed_build_says_why_and_the_next_one_works),
+        cmocka_unit_test(a_running_netd_of_another_version_is_named),
+        cmocka_unit_test(nonsense_costs_the_session_and_nothing_else),
+        cmocka_unit_test(answers_to_nothing_are_nonsense),
+        cmocka_unit_test(a_new_netd_that_knows_the_network_changes_nothing),
+        cmocka_unit_test(a_tap_that_went_while_netd_was_away_is_noticed),
+        cmocka_unit_test(a_network_that_a_new_netd_does_not_know_is_lost),
+        cmocka_unit_test(a_network_that_netd_says_is_lost_is_lost),
+        cmocka_unit_test(a_failed_interface_gives_its_address_back),
+        cmocka_unit_test(a_late_interface_is_closed_and_its_name_free),
+        cmocka_unit_test(a_hung_netd_is_reported_and_others_are_answered),
+        cmocka_unit_test(a_removal_that_netd_refuses_can_be_tried_again),
+        cmocka_unit_test(what_is_under_way_at_the_end_is_abandoned),
+        cmocka_unit_test(a_netd_that_cannot_start_says_why),
+        cmocka_unit_test(a_system_broker_starts_nothing_itself),
+        cmocka_unit_test(the_loop_goes_on_while_netd_starts),
+        cmocka_unit_test(the_hosts_routes_are_read),
+    };
+    return cmocka_run_group_tests_name("backend_netd", tests, NULL, NULL);
+}
