@@ -582,7 +582,6 @@ static int accept_one(struct listener *listener)
     AUTO_FD fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) /* not these: the one who waited has gone */
         return errno == ECONNABORTED || errno == EINTR || errno == EPERM ? 0 : -errno;
-    listener->transport->short_of_fds = false;
 
     struct ucred ucred;
     socklen_t len = sizeof ucred;
@@ -603,7 +602,9 @@ static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *
     int r = 0;
     for (unsigned i = 0; i < BURST && r == 0; i++)
         r = accept_one(listener);
-    if (r < 0 && r != -EAGAIN)
+    if (r == -EAGAIN)
+        listener->transport->short_of_fds = false; /* everybody is in */
+    else if (r < 0)
         pause_accepting(listener->transport, r);
     return 0;
 }
