@@ -207,7 +207,7 @@ static void greet(struct netd_line *line, int fd)
         ask_in_greeting(line, NETD_HELLO, &line->hello, on_welcome);
 }
 
-/* ---- up and down --------------------------------------------------------------------- */
+/* ---- up and down ------------------------------------------------------------------- */
 
 static void on_started(void *arg, const struct failure *failure, int fd)
 {

@@ -77,7 +77,7 @@ static void session_end(struct netd_session *session, int err, const char *why)
         session->events.ended(session->events.arg, &failure);
 }
 
-/* ---- sending -------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------- */
 
 static void want_output(struct netd_session *session, bool wanted)
 {
@@ -260,7 +260,7 @@ int netd_session_turn(struct netd_session *session, uint64_t deadline_usec)
     return 0;
 }
 
-/* ---- life ---------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------- */
 
 int netd_session_new(sd_event *event, int fd, const struct netd_session_events *events,
                      struct netd_session **ret)

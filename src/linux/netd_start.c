@@ -37,7 +37,7 @@ struct netd_start {
     sd_event_source *source, *timer;
 };
 
-/* ---- connecting ---------------------------------------------------------------- */
+/* ---- connecting -------------------------------------------------------------------- */
 
 static int check_owner(int fd)
 {
@@ -63,7 +63,7 @@ int netd_connect(const struct paths *paths)
     return r < 0 ? r : fd_take(&fd);
 }
 
-/* ---- which program --------------------------------------------------------------- */
+/* ---- which program ----------------------------------------------------------------- */
 
 static int beside_ourselves(char *path, size_t size)
 {
@@ -188,7 +188,7 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *arg)
     return 0;
 }
 
-/* ---- spawning ------------------------------------------------------------------------ */
+/* ---- spawning ---------------------------------------------------------------------- */
 
 /* Standard input and output lead nowhere, standard error into the memfd; everything else
  * of ours is close-on-exec. No pipe: it could fill up, and somebody would have to read. */

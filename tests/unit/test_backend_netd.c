@@ -2,17 +2,21 @@
 /* The Linux backend against a netd that is only a thread: it speaks the messages of
  * wire/netd_msg.h and can be slow, die, refuse, and talk nonsense at any operation.
  *
- * The backend's source is included so that its patience is shorter here; everything else
- * is the library's. A TAP is stood for by a pipe: the fake passes the writing ends, and
- * sees at the reading end when the last of them is closed, as the kernel does for netd.
+ * A TAP is stood for by a pipe: the fake passes the writing ends, and sees at the reading
+ * end when the last of them is closed, as the kernel does for netd.
  */
-#define REQUEST_USEC      UINT64_C(400000)
-#define RUNNING_NETD_USEC UINT64_C(300000)
-#include "backend_netd.c"
+#include "backend_netd.h"
 
+#include "backend_record.h"
+#include "closer.h"
 #include "fd.h"
+#include "host_routes.h"
+#include "log.h"
+#include "mem.h"
+#include "str.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -20,16 +24,20 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include <cmocka.h>
 
-#define NETS 4
-#define TAPS 16
+#define NETS          4
+#define TAPS          16
+#define PATIENCE_USEC UINT64_C(400000) /* instead of 30 s */
 
-/* ---- the fake ------------------------------------------------------------------- */
+/* ---- the fake ---------------------------------------------------------------------- */
 
 enum misdeed { NOTHING_BAD, HANG, DIE, GARBAGE, REFUSE, OTHER_VERSION };
 
@@ -281,7 +289,7 @@ static unsigned fake_asked(uint16_t op)
     return n;
 }
 
-/* ---- the world of a test ---------------------------------------------------------- */
+/* ---- the world of a test ----------------------------------------------------------- */
 
 struct world {
     char dir[64];
@@ -385,6 +393,7 @@ static void open_backend(struct world *w, const char *program)
                                           .state_dirfd = w->state,
                                           .idle_timeout_sec = 120 };
     assert_int_equal(backend_netd_new(&config, w->event, &events, &w->backend), 0);
+    ((struct backend_netd *)w->backend.self)->request_usec = PATIENCE_USEC;
 }
 
 static void close_backend(struct world *w)
@@ -531,7 +540,7 @@ static const char *problem(struct world *w)
     return view.problem ? view.problem : "";
 }
 
-/* ---- the good days -------------------------------------------------------------------- */
+/* ---- the good days ----------------------------------------------------------------- */
 
 static void a_network_is_built_used_and_removed(void **unused)
 {
@@ -682,7 +691,7 @@ static void memory_that_cannot_be_written_harms_nobody(void **unused)
     world_end(&w);
 }
 
-/* ---- adoption ---------------------------------------------------------------------------- */
+/* ---- adoption ---------------------------------------------------------------------- */
 
 static void what_a_running_netd_has_is_found(void **unused)
 {
@@ -732,7 +741,7 @@ static void a_found_name_is_live_even_when_memory_is_lost(void **unused)
     world_end(&w);
 }
 
-/* ---- the bad days ---------------------------------------------------------------------------- */
+/* ---- the bad days ------------------------------------------------------------------ */
 
 static void a_hung_netd_does_not_keep_the_broker_from_starting(void **unused)
 {
@@ -743,7 +752,7 @@ static void a_hung_netd_does_not_keep_the_broker_from_starting(void **unused)
     misbehave(HANG, NETD_HELLO);
     uint64_t began = monotonic_usec();
     open_backend(&w, NULL);
-    assert_true(monotonic_usec() - began < 1000000);
+    assert_true(monotonic_usec() - began < 3000000);
     build(&w, "shared");
     assert_words(&w, -ETIMEDOUT, "did not answer");
     world_end(&w);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* backend_record.h - what the parts of the Linux backend share.
+ *
+ * For each network there is one record that says both: what the core wants (a build or a
+ * removal that waits for its answer, a handle that the core holds) and what netd has
+ * (present, or something under way). networks_settle() compares the two and takes the
+ * next step. Nothing more is needed when a request times out and is answered later, when
+ * netd dies with requests under way, or when the core asks for a network that is still
+ * being removed: each is only a difference, which settles once netd has answered or
+ * listed what it has. A record goes when neither side has anything of it.
+ *
+ *   backend_netd.c        the port's entry: made, inspected, told of by the line, ended
+ *   backend_record.c      records, and telling those who wait
+ *   backend_networks.c    subnets, BUILD, REMOVE, and the difference
+ *   backend_interfaces.c  identities, OPEN_TAP, TAPs that go
+ *   backend_inventory.c   what a netd has when we come to it
+ *
+ * The core's callbacks are called from the loop only, never from inside its own calls,
+ * and may call back at once; so nobody keeps a pointer to a record across them.
+ */
+#pragma once
+#include "backend.h"
+#include "memory_file.h"
+#include "net_handle.h"
+#include "netd_line.h"
+#include "random.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+struct backend_netd {
+    sd_event *event;
+    struct backend_events events;
+    struct netd_start_config start;
+    uint32_t idle_timeout_sec;
+    uint64_t request_usec; /* how long a client waits for netd */
+    struct netd_line *line;
+    struct memory memory;
+    struct memory_file *file;
+    sd_event_source *soon; /* looks at everything once, when enabled */
+    TAILQ_HEAD(, record) records;
+    TAILQ_HEAD(, starting) startings; /* StartInterface under way: backend_interfaces.c */
+    TAILQ_HEAD(, inspection) inspections;
+    char uplink[NETD_WHY_SIZE]; /* handles of shared networks point here */
+    bool adopting;              /* until backend_netd_new() returns */
+};
+
+/* One network. The handle is part of it, so that what the core holds stays up to date. */
+struct record {
+    TAILQ_ENTRY(record) link; /* while listed */
+    struct backend_netd *b;
+    struct net_def def;
+    struct net_handle handle;      /* .spec is what netd has, or was asked for */
+    struct memory_network *memory; /* NULL until a subnet is chosen */
+    bool listed;                   /* false: gone, and the core has yet to drop it */
+    bool held;                     /* the core has the handle */
+    bool present;                  /* netd has it */
+    bool busy;                     /* BUILD or REMOVE is under way */
+    bool check;                    /* networks_settle() has something to look at */
+    bool seen;                     /* in the inventory just read */
+    unsigned live;                 /* length of handle.interfaces */
+    struct {
+        backend_built done; /* NULL: nobody waits */
+        void *arg;
+    } built;
+    struct {
+        backend_removed done;
+        void *arg;
+    } removed;
+    sd_event_source *timer; /* the patience of whoever waits */
+};
+
+/* ---- backend_record.c */
+
+extern const struct random_source random_system;
+
+/* Look at everything, from the loop. */
+void backend_schedule(struct backend_netd *b);
+void timer_end(sd_event_source **timer);
+
+/* A failure of the system's side while something is created: netd's -EPERM means that the
+ * kernel said no to netd, not that a policy said no to the client. */
+struct failure creation_failure(const struct failure *failure);
+
+struct record *record_find(const struct backend_netd *b, const char *name);
+struct record *record_new(struct backend_netd *b, const struct net_def *def); /* NULL: memory */
+void record_set_spec(struct record *record, const struct netd_network *spec);
+void record_free(struct record *record);
+void record_free_if_nothing(struct record *record);
+void records_check_all(struct backend_netd *b);
+
+struct iface_entry *entry_by_id(const struct record *record, const char *id);
+/* NULL: memory is short. */
+struct iface_entry *entry_add(struct record *record, const struct netd_interface *spec);
+void entry_remove(struct record *record, struct iface_entry *e);
+void entries_remove_all(struct record *record);
+/* The identity is not live any more. */
+void identity_give_back(struct backend_netd *b, const char *network, const char *id);
+
+/* Telling: each forgets who waited before it calls, and the record may be gone afterwards. */
+void tell_interfaces(const struct record *record);
+void tell_built(struct record *record);
+void tell_build_failed(struct record *record, const struct failure *failure);
+void tell_removed(struct record *record, const struct failure *failure); /* NULL: it worked */
+/* A network that netd had is gone without our asking. */
+void record_lost(struct record *record, const struct failure *failure);
+
+/* ---- backend_networks.c */
+
+int networks_build(void *self, const struct net_def *def, backend_built done, void *arg);
+int networks_remove(void *self, const char *net_name, backend_removed done, void *arg);
+void networks_drop(void *self, struct net_handle *handle);
+void networks_settle(struct backend_netd *b);
+bool networks_waiting(const struct backend_netd *b); /* somebody waits for an answer */
+void networks_fail_all(struct backend_netd *b, const struct failure *failure);
+
+/* ---- backend_interfaces.c */
+
+int interfaces_start(void *self, const struct iface_request *request, backend_started done,
+                     void *arg);
+void interfaces_drop(void *self, struct iface_handle *handle);
+unsigned interfaces_of(void *self, uid_t uid);
+void interfaces_send(struct backend_netd *b); /* those that wait to be asked for */
+bool interfaces_waiting(const struct backend_netd *b);
+void interfaces_fail_unsent(struct backend_netd *b, const struct failure *failure);
+void interfaces_free(struct backend_netd *b);
+void interfaces_tap_gone(struct backend_netd *b, const struct netd_interface *gone);
+
+/* ---- backend_inventory.c */
+
+void inventory_take(struct backend_netd *b, const struct netd_inventory *inventory);
