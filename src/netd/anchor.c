@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -183,13 +184,12 @@ int anchor_enter(pid_t anchor)
 
 void anchor_end(const struct process *anchor)
 {
-    int fd;
+    AUTO_FD fd = pidfd_open(anchor->pid, 0);
+    struct pollfd on = { .fd = fd, .events = POLLIN };
 
     /* Through a pidfd, so that the check and the signal mean the same process. */
-    fd = pidfd_open(anchor->pid, 0);
-    if (fd < 0)
+    if (fd < 0 || !process_alive(anchor))
         return;
-    if (process_alive(anchor))
-        (void)pidfd_send_signal(fd, SIGKILL, NULL, 0);
-    (void)close(fd);
+    (void)pidfd_send_signal(fd, SIGKILL, NULL, 0);
+    (void)poll(&on, 1, 500); /* it is gone when we say that all is */
 }

@@ -7,6 +7,10 @@
  * which has the network's strictness and IPv6 prefix; what is not in the map falls
  * through to the drop, so a TAP is dead until its elements are there.
  *
+ * A bridge's own port isolation keeps isolated ports apart from each other only; here
+ * an isolated VM reaches the gateway and no other VM, so what is forwarded from or to
+ * it is dropped. The gateway's own frames are not forwarded ones.
+ *
  * Only iifname is used: bridge meta, reject and connection tracking in the bridge
  * family are modules that many kernels lack. The ports of our bridges are all the
  * guests', and frames of the gateway itself do not pass prerouting.
@@ -32,11 +36,17 @@ int filter_init(struct nft *nft)
                         "  set ip4 { type ifname . ipv4_addr; }\n"
                         "  set drops { type ifname; size 4096; flags dynamic; counter; }\n"
                         "  map ports { type ifname : verdict; }\n"
+                        "  set isolated { type ifname; }\n"
                         "  chain refuse { update @drops { iifname } drop; }\n"
                         "  chain prerouting {\n"
                         "    type filter hook prerouting priority -300; policy drop;\n"
                         "    iifname vmap @ports\n"
                         "    goto refuse\n"
+                        "  }\n"
+                        "  chain forward {\n"
+                        "    type filter hook forward priority -300; policy accept;\n"
+                        "    iifname @isolated drop\n"
+                        "    oifname @isolated drop\n"
                         "  }\n"
                         "}\n");
 }
@@ -98,9 +108,9 @@ int filter_remove_network(struct nft *nft, uint32_t index)
 }
 
 static int change_port(struct nft *nft, const char *verb, uint32_t index,
-                       const struct netd_interface *port)
+                       const struct netd_network *net, const struct netd_interface *port)
 {
-    char mac_text[MAC_TEXT], ip4_text[ADDR4_TEXT], ip4[128] = "";
+    char mac_text[MAC_TEXT], ip4_text[ADDR4_TEXT], ip4[128] = "", isolated[128] = "";
     struct mac mac;
 
     for (size_t i = 0; i < sizeof mac.b; i++)
@@ -108,22 +118,27 @@ static int change_port(struct nft *nft, const char *verb, uint32_t index,
     if (port->ipv4)
         (void)snprintf(ip4, sizeof ip4, "%s element " TABLE " ip4 { \"%s\" . %s }\n", verb,
                        port->tap, addr4_format(port->ipv4, ip4_text));
+    if (port->isolated || (net->flags & NETD_NET_ISOLATED))
+        (void)snprintf(isolated, sizeof isolated, "%s element " TABLE " isolated { \"%s\" }\n",
+                       verb, port->tap);
     return nft_run(nft,
-                   "%s element " TABLE " macs { \"%s\" . %s }\n%s"
+                   "%s element " TABLE " macs { \"%s\" . %s }\n%s%s"
                    "%s element " TABLE " drops { \"%s\" }\n"
                    "%s element " TABLE " ports { \"%s\" : goto n%u }\n",
-                   verb, port->tap, mac_format(mac, mac_text), ip4, verb, port->tap, verb,
+                   verb, port->tap, mac_format(mac, mac_text), ip4, isolated, verb, port->tap, verb,
                    port->tap, index);
 }
 
-int filter_add_port(struct nft *nft, uint32_t index, const struct netd_interface *port)
+int filter_add_port(struct nft *nft, uint32_t index, const struct netd_network *net,
+                    const struct netd_interface *port)
 {
-    return change_port(nft, "add", index, port);
+    return change_port(nft, "add", index, net, port);
 }
 
-int filter_remove_port(struct nft *nft, uint32_t index, const struct netd_interface *port)
+int filter_remove_port(struct nft *nft, uint32_t index, const struct netd_network *net,
+                       const struct netd_interface *port)
 {
-    return change_port(nft, "delete", index, port);
+    return change_port(nft, "delete", index, net, port);
 }
 
 /* {"elem": {"val": "vt0.1", "counter": {"packets": 0, "bytes": 0}}} */

@@ -12,8 +12,11 @@
 int filter_init(struct nft *nft);
 int filter_add_network(struct nft *nft, uint32_t index, const struct netd_network *net);
 int filter_remove_network(struct nft *nft, uint32_t index); /* after its ports */
-int filter_add_port(struct nft *nft, uint32_t index, const struct netd_interface *port);
-int filter_remove_port(struct nft *nft, uint32_t index, const struct netd_interface *port);
+/* net: the network with this index; both calls must see the same. */
+int filter_add_port(struct nft *nft, uint32_t index, const struct netd_network *net,
+                    const struct netd_interface *port);
+int filter_remove_port(struct nft *nft, uint32_t index, const struct netd_network *net,
+                       const struct netd_interface *port);
 
 /* Calls each() with every port's count. */
 int filter_drops(struct nft *nft, void (*each)(void *arg, const char *tap, uint64_t packets),

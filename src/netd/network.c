@@ -224,7 +224,7 @@ static int network_destroy(struct network *net, struct netd_why *why)
     r = link_delete_group(all->tools.links, group_of(net));
     note(r == -ENODEV ? 0 : r, &first, why, net, "links");
     for (const struct port *port = net->ports; port; port = port->next)
-        (void)filter_remove_port(all->tools.nft, index, &port->interface);
+        (void)filter_remove_port(all->tools.nft, index, &net->def, &port->interface);
     note(filter_remove_network(all->tools.nft, index), &first, why, net, "filter");
     dnsmasq_free(net->dnsmasq);
     note(remove_own_directory(net), &first, why, net, "directory");
@@ -558,7 +558,7 @@ static int port_open(struct network *net, struct port *port, int *ret_fds, struc
         return 0;
     (void)why_failed(why, r, "network '%s': cannot write the list of hosts", net->def.name);
     port_unlink(net, port);
-    (void)filter_remove_port(tools->nft, net->index, &port->interface);
+    (void)filter_remove_port(tools->nft, net->index, &net->def, &port->interface);
     (void)journal_tap_gone(tools->journal, port->interface.tap);
     for (uint32_t i = 0; i < port->interface.queues; i++)
         fd_closep(&ret_fds[i]);
@@ -597,7 +597,7 @@ static void port_gone(struct network *net, struct port *port)
     const struct network_tools *tools = &net->all->tools;
     int r;
 
-    r = filter_remove_port(tools->nft, net->index, &port->interface);
+    r = filter_remove_port(tools->nft, net->index, &net->def, &port->interface);
     if (r < 0)
         log_warning("network '%s': cannot remove %s from the filter: %s", net->def.name,
                     port->interface.tap, nft_error(tools->nft));
@@ -673,7 +673,7 @@ static void adopt_port(struct network *net, const struct netd_interface *itf)
     port->ifindex = (int)if_nametoindex(itf->tap);
     r = journal_tap(tools->journal, net->index, itf);
     if (r == 0)
-        r = filter_add_port(tools->nft, net->index, itf);
+        r = filter_add_port(tools->nft, net->index, &net->def, itf);
     if (r < 0)
         (void)log_failure(r, "network '%s': cannot adopt %s well", net->def.name, itf->tap);
     port_link(net, port);

@@ -47,13 +47,13 @@ int port_create(struct link_ctx *links, struct nft *nft, struct port *port, uint
     if (r < 0)
         return why_failed(why, r, "cannot create TAP %s (/dev/net/tun)", itf->tap);
     port->ifindex = (int)if_nametoindex(itf->tap);
-    r = filter_add_port(nft, index, itf);
+    r = filter_add_port(nft, index, net, itf);
     if (r < 0) {
         (void)why_refused(why, r, "cannot filter %s: %s", itf->tap, nft_error(nft));
     } else {
         r = connect_port(links, itf, bridge, group, net, why);
         if (r < 0)
-            (void)filter_remove_port(nft, index, itf);
+            (void)filter_remove_port(nft, index, net, itf);
     }
     for (uint32_t i = 0; r < 0 && i < itf->queues; i++)
         fd_closep(&ret_fds[i]); /* and with the last one goes the TAP */

@@ -1,0 +1,799 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""vmnet-netd, spoken to directly: what a guest sees of its network, frame by frame.
+
+    netd_smoke.py PATH/TO/vmnet-netd [UID ...]
+
+Runs netd as root and as an ordinary user (4000), in a network and mount namespace of
+its own, and plays broker and guests: it builds networks over netd's socket and pumps
+crafted frames through the TAPs that it gets. One line a behaviour; the exit status is
+the number of failures (at most 100). Needs root, for namespaces and a private /dev/net/tun.
+"""
+import array
+import ctypes
+import fcntl
+import ipaddress
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+HELLO, INVENTORY, READY, BUILD, REMOVE, OPEN_TAP, STATS, LEAVE = range(1, 9)
+TAP_GONE, NETWORK_LOST, UPLINK = 100, 101, 102
+NAT44, NAT66, DHCP, DNS, RA, ISOLATED = 1, 2, 4, 8, 16, 32
+MORE = 1
+HEADER = struct.Struct("=IHHIIiI")
+NETWORK = struct.Struct("=64s64sIIIIII16sII")
+INTERFACE = struct.Struct("=64s64s64s16sII6sBBI")
+STAT = struct.Struct("=64s16sQQQQQ")
+MAGIC = 0x76626E64
+
+failures = 0
+
+
+def check(ok, what, detail=""):
+    global failures
+    if not ok:
+        failures += 1
+    print(("ok      " if ok else "NOT OK  ") + what + (f"   [{detail}]" if detail and not ok else ""),
+          flush=True)
+    return ok
+
+
+# ---- a place of our own ------------------------------------------------------------------
+
+
+def private_namespaces():
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x40000000 | 0x00020000) != 0:  # CLONE_NEWNET | CLONE_NEWNS
+        raise OSError(ctypes.get_errno(), "unshare")
+    run = lambda *a: subprocess.run(a, check=True, timeout=10)
+    run("mount", "--make-rprivate", "/")
+    place = tempfile.mkdtemp(prefix="netd-smoke.")
+    run("mount", "-t", "tmpfs", "-o", "mode=755", "none", place)
+    run("mknod", "-m", "666", place + "/tun", "c", "10", "200")
+    run("mount", "--bind", place + "/tun", "/dev/net/tun")
+    run("ip", "link", "set", "lo", "up")
+    # An invented way out, so that there is a default route; nobody answers there.
+    run("ip", "link", "add", "out0", "type", "bridge")
+    run("ip", "addr", "add", "198.51.100.2/24", "dev", "out0")
+    run("ip", "link", "set", "out0", "up")
+    run("ip", "route", "add", "default", "via", "198.51.100.1")
+    return place
+
+
+# ---- netd and the broker's side of its socket ----------------------------------------------
+
+
+class Netd:
+    def __init__(self, program, place, uid, *options):
+        self.program, self.uid, self.options = program, uid, options
+        self.dir = f"{place}/{uid}"
+        self.log = f"{place}/{uid}.log"
+        if not os.path.isdir(self.dir):
+            os.mkdir(self.dir, 0o700)
+            os.chown(self.dir, uid, uid)
+        self.process = None
+
+    def start(self):
+        who = [] if self.uid == 0 else ["setpriv", "--reuid", str(self.uid), "--regid",
+                                        str(self.uid), "--clear-groups"]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [*who, self.program, "--user", "--state-dir", self.dir + "/state", "--runtime-dir",
+                 self.dir + "/run", "--log-level", "debug", *self.options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        for _ in range(200):
+            try:
+                self.connect().close()
+                return self
+            except OSError:
+                time.sleep(0.02)
+        raise RuntimeError("netd does not answer; its log:\n" + open(self.log).read())
+
+    def connect(self):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sock.settimeout(8)
+        os.seteuid(self.uid)
+        try:
+            sock.connect(self.dir + "/run/netd.sock")
+        finally:
+            os.seteuid(0)
+        return sock
+
+    def wait(self):
+        try:
+            return self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def inside(self, *command):
+        done = subprocess.run(["nsenter", "-t", str(self.anchor), "-n", *command], timeout=10,
+                              capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+
+class Refused(Exception):
+    pass
+
+
+class Broker:
+    def __init__(self, netd, hello=True):
+        self.netd, self.sock, self.id, self.events = netd, netd.connect(), 0, []
+        self.networks, self.taps = [], []
+        if hello:
+            self.hello()
+
+    def close(self):
+        self.sock.close()
+
+    def send(self, op, body=b"", ident=None, version=1):
+        self.id += 1
+        self.sock.send(HEADER.pack(MAGIC, version, op, ident or self.id, 0, 0, 0) + body)
+
+    def receive(self):
+        room = socket.CMSG_SPACE(16 * 4)
+        data, control, _, _ = self.sock.recvmsg(4096, room)
+        if not data:
+            raise EOFError
+        fds = array.array("i")
+        for _, _, cmsg in control:
+            fds.frombytes(cmsg[: len(cmsg) - len(cmsg) % 4])
+        magic, version, op, ident, flags, err, zero = HEADER.unpack(data[: HEADER.size])
+        assert (magic, version, zero) == (MAGIC, 1, 0)
+        return op, ident, flags, err, data[HEADER.size :], list(fds)
+
+    def call(self, op, body=b""):
+        """Returns [(body, fds)]; events met on the way are kept."""
+        self.send(op, body)
+        answers = []
+        while True:
+            got, ident, flags, err, data, fds = self.receive()
+            if ident == 0:
+                self.events.append((got, data))
+                continue
+            assert ident == self.id and got == op, (ident, self.id, got, op)
+            if err:
+                raise Refused(err, data.rstrip(b"\0").decode())
+            answers.append((data, fds))
+            if not flags & MORE:
+                return answers
+
+    def event(self, op, seconds=3):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for i, (got, data) in enumerate(self.events):
+                if got == op:
+                    del self.events[i]
+                    return data
+            if select.select([self.sock], [], [], 0.1)[0]:
+                got, ident, _, _, data, _ = self.receive()
+                assert ident == 0
+                self.events.append((got, data))
+        return None
+
+    def hello(self):
+        welcome = self.call(HELLO, struct.pack("=II", 30, 0))[0][0]
+        self.netd.pid, self.netd.anchor = struct.unpack("=ii", welcome[:8])
+        for body, _ in self.call(INVENTORY):
+            if len(body) == NETWORK.size:
+                self.networks.append(text(NETWORK.unpack(body)[0]))
+            elif body:
+                self.taps.append(text(INTERFACE.unpack(body)[3]))
+        self.call(READY)
+
+    def build(self, name, subnet, ipv6=None, flags=NAT44 | NAT66 | DHCP | DNS | RA, spoof=0,
+              mtu=1500):
+        net = ipaddress.ip_network(subnet)
+        v6 = ipaddress.ip_address(ipv6).packed if ipv6 else bytes(16)
+        self.call(BUILD, NETWORK.pack(name.encode(), b"id-" + name.encode(), 0, spoof, flags, mtu,
+                                      int(net.network_address), net.prefixlen, v6,
+                                      64 if ipv6 else 0, 30))
+
+    def open_tap(self, network, ident, ip, mac, name="", offload=1, isolated=0, queues=1):
+        body = INTERFACE.pack(network.encode(), ident.encode(), name.encode(), b"", self.netd.uid,
+                              int(ipaddress.ip_address(ip)) if ip else 0,
+                              bytes.fromhex(mac.replace(":", "")), offload, isolated, queues)
+        data, fds = self.call(OPEN_TAP, body)[0]
+        return Guest(fds, text(INTERFACE.unpack(data)[3]), mac, ip, offload, queues)
+
+    def remove(self, network):
+        self.call(REMOVE, network.encode().ljust(64, b"\0"))
+
+    def stats(self):
+        found = {}
+        for body, _ in self.call(STATS):
+            if body:
+                net, tap, rx, tx, rxp, txp, dropped = STAT.unpack(body)
+                found[text(tap)] = dict(rx=rxp, tx=txp, dropped=dropped)
+        return found
+
+
+def text(field):
+    return field.split(b"\0")[0].decode()
+
+
+def refused(action, err, words):
+    try:
+        action()
+    except Refused as e:
+        return check(e.args[0] == -err and words in e.args[1], f"refused: {e.args[1]}", str(e.args))
+    return check(False, f"refused: {words}", "it was accepted")
+
+
+# ---- a guest: frames through a TAP -----------------------------------------------------------
+
+
+def checksum(data):
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def mac_bytes(mac):
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+def ip4_packet(src, dst, proto, payload):
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 1, 0, 64, proto, 0,
+                       ipaddress.ip_address(src).packed, ipaddress.ip_address(dst).packed)
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + payload
+
+
+def udp4(src, dst, sport, dport, data):
+    return ip4_packet(src, dst, 17, struct.pack("!HHHH", sport, dport, 8 + len(data), 0) + data)
+
+
+def ip6_packet(src, dst, proto, payload, at=2):
+    """at: where in the payload its checksum belongs."""
+    src, dst = ipaddress.ip_address(src).packed, ipaddress.ip_address(dst).packed
+    c = checksum(src + dst + struct.pack("!II", len(payload), proto) + payload)
+    payload = payload[:at] + struct.pack("!H", c) + payload[at + 2 :]
+    return struct.pack("!IHBB", 6 << 28, len(payload), proto, 255) + src + dst + payload
+
+
+def eui64(prefix, mac):
+    b = mac_bytes(mac)
+    low = bytes([b[0] ^ 2]) + b[1:3] + b"\xff\xfe" + b[3:]
+    return ipaddress.ip_address(ipaddress.ip_address(prefix).packed[:8] + low)
+
+
+def dns_question(name, kind):
+    labels = b"".join(bytes([len(p)]) + p.encode() for p in name.split(".")) + b"\0"
+    return struct.pack("!HHHHHH", 0x1234, 0x0100, 1, 0, 0, 0) + labels + struct.pack("!HH", kind, 1)
+
+
+def dns_answers(data):
+    """The addresses in an answer, without following names: enough for A and AAAA."""
+    rcode, count = data[3] & 15, struct.unpack("!H", data[6:8])[0]
+    at, found = 12, []
+    while data[at]:
+        at += 1 + data[at]
+    at += 5
+    for _ in range(count):
+        at += 2 if data[at] & 0xC0 else data[at:].index(0) + 1
+        kind, _, _, size = struct.unpack("!HHIH", data[at : at + 10])
+        if size in (4, 16):
+            found.append(str(ipaddress.ip_address(data[at + 10 : at + 10 + size])))
+        at += 10 + size
+    return rcode, found
+
+
+class Guest:
+    def __init__(self, fds, tap, mac, ip, offload, queues):
+        self.fds, self.tap, self.mac, self.ip = fds, tap, mac, ip
+        self.header = bytes(10) if offload else b""
+        assert len(fds) == queues
+        for fd in fds:
+            fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)
+
+    def close(self):
+        for fd in self.fds:
+            os.close(fd)
+        self.fds = []
+
+    def send(self, kind, payload, dst="ff:ff:ff:ff:ff:ff", src=None):
+        frame = mac_bytes(dst) + mac_bytes(src or self.mac) + struct.pack("!H", kind) + payload
+        os.write(self.fds[0], self.header + frame)
+
+    def frames(self, seconds):
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            for fd in select.select(self.fds, [], [], left)[0]:
+                yield os.read(fd, 65550)[len(self.header) :]
+
+    def wait_for(self, match, seconds=2):
+        """The first frame for which match(kind, packet) gives something, and that."""
+        for frame in self.frames(seconds):
+            kind = struct.unpack("!H", frame[12:14])[0]
+            if kind == 0x86DD and self.answers_neighbours(frame[14:]):
+                continue
+            found = match(kind, frame[14:])
+            if found:
+                return found
+        return None
+
+    # -- IPv4
+
+    def arp(self, target, sender_ip=None, sender_mac=None, src=None):
+        self.send(0x0806, struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1,
+                                      mac_bytes(sender_mac or self.mac),
+                                      ipaddress.ip_address(sender_ip or self.ip).packed, bytes(6),
+                                      ipaddress.ip_address(target).packed), src=src)
+
+    def resolve(self, target, **forged):
+        self.arp(target, **forged)
+        wanted = ipaddress.ip_address(target).packed
+
+        def match(kind, p):
+            if kind == 0x0806 and p[6:8] == b"\0\2" and p[14:18] == wanted:
+                return p[8:14].hex(":")
+
+        return self.wait_for(match, 0.5)
+
+    def udp(self, dst, dport, data, sport=4000, seconds=2):
+        """Sends to the gateway's MAC and waits for the answer to that port."""
+        self.send(0x0800, udp4(self.ip, dst, sport, dport, data), dst=self.gateway_mac)
+
+        def match(kind, p):
+            if kind == 0x0806 and p[6:8] == b"\0\1":
+                self.answer_arp(p)
+            if kind == 0x0800 and p[9] == 17 and p[20:24] == struct.pack("!HH", dport, sport):
+                return p[28:]
+
+        return self.wait_for(match, seconds)
+
+    def answer_arp(self, p):
+        if p[24:28] == ipaddress.ip_address(self.ip).packed:
+            self.send(0x0806, struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + mac_bytes(self.mac) +
+                      p[24:28] + p[8:18], dst=p[8:14].hex(":"))
+
+    def ask(self, name, kind=1):
+        gateway = str(ipaddress.ip_network(self.ip + "/24", strict=False)[1])
+        self.gateway_mac = self.resolve(gateway)
+        if not self.gateway_mac:
+            return "no gateway"
+        answer = self.udp(gateway, 53, dns_question(name, kind))
+        return dns_answers(answer) if answer else "no answer"
+
+    def dhcp(self, message, extra=b"", seconds=1.5, chaddr=None):
+        """message: 1 DISCOVER, 3 REQUEST. Returns (type, address, options) or None."""
+        chaddr = mac_bytes(chaddr or self.mac)
+        bootp = struct.pack("!BBBBIHH", 1, 1, 6, 0, 0x1234ABCD, 0, 0x8000) + bytes(16) + chaddr
+        bootp = bootp.ljust(236, b"\0") + b"\x63\x82\x53\x63\x35\x01" + bytes([message])
+        bootp += b"\x0c\x04evil" + b"\x37\x06\x01\x03\x06\x0f\x1a\x77" + extra + b"\xff"
+        self.send(0x0800, udp4("0.0.0.0", "255.255.255.255", 68, 67, bootp))
+
+        def match(kind, p):
+            if kind == 0x0800 and p[9] == 17 and p[20:24] == struct.pack("!HH", 67, 68):
+                return self.parse_dhcp(p[28:])
+
+        return self.wait_for(match, seconds)
+
+    @staticmethod
+    def parse_dhcp(p):
+        options, at = {}, 240
+        while p[at] != 255:
+            if p[at] == 0:
+                at += 1
+                continue
+            options[p[at]] = p[at + 2 : at + 2 + p[at + 1]]
+            at += 2 + p[at + 1]
+        return options[53][0], str(ipaddress.ip_address(p[16:20])), options
+
+    def lease(self, patience=3):
+        """DISCOVER to ACK, as a client does it: asking again when nobody answers."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            offer = self.dhcp(1, seconds=0.4)
+            if offer and offer[0] == 2:
+                want = ipaddress.ip_address(offer[1]).packed
+                return self.dhcp(3, b"\x32\x04" + want + b"\x36\x04" + offer[2][54])
+        return None
+
+    # -- IPv6
+
+    @property
+    def link_local(self):
+        return str(eui64("fe80::", self.mac))
+
+    def answers_neighbours(self, p):
+        """A guest's kernel would: solicitations for, and echoes to, our EUI-64 addresses."""
+        if p[6] != 58 or p[40] not in (135, 128):
+            return False
+        if p[40] == 135:
+            target = p[48:64]
+            if target[8:] != eui64("fe80::", self.mac).packed[8:]:
+                return False
+            body = b"\x88\0\0\0\x60\0\0\0" + target + b"\x02\x01" + mac_bytes(self.mac)
+            src = ipaddress.ip_address(target)
+        else:
+            body, src = b"\x81\0\0\0" + p[44:], ipaddress.ip_address(p[24:40])
+        dst = ipaddress.ip_address(p[8:24])
+        if dst.is_unspecified or src.is_multicast:
+            return True
+        self.send(0x86DD, ip6_packet(src, dst, 58, body), dst=self.bridge_mac)
+        return True
+
+    def solicit_router(self, seconds=3):
+        body = b"\x85\0\0\0\0\0\0\0\x01\x01" + mac_bytes(self.mac)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.send(0x86DD, ip6_packet(self.link_local, "ff02::2", 58, body),
+                      dst="33:33:00:00:00:02")
+            ra = self.wait_for(lambda k, p: p[40:] if k == 0x86DD and p[40] == 134 else None, 1)
+            if ra:
+                return self.parse_ra(ra)
+        return None
+
+    @staticmethod
+    def parse_ra(ra):
+        options, at = {"lifetime": struct.unpack("!H", ra[6:8])[0]}, 16
+        while at < len(ra):
+            options[ra[at]] = ra[at : at + 8 * ra[at + 1]]
+            at += 8 * ra[at + 1]
+        return options
+
+
+# ---- the story ---------------------------------------------------------------------------------
+
+ONE, TWO = "192.168.64.0/24", "192.168.65.0/24"
+PREFIX = "fd00:64::"
+WEB, DB, LONE, OTHER = ("52:54:00:00:00:%02x" % i for i in (1, 2, 3, 4))
+
+
+def bad_sessions(netd):
+    b = Broker(netd, hello=False)
+    b.send(BUILD, bytes(NETWORK.size))
+    check(ended(b), "a malformed request ends its session")
+    b = Broker(netd, hello=False)
+    b.send(STATS)
+    check(ended(b), "a request before Hello ends its session")
+    b = Broker(netd, hello=False)
+    b.send(HELLO, struct.pack("=II", 30, 0), version=2)
+    check(ended(b), "another version ends its session")
+    b = Broker(netd, hello=False)
+    socket.send_fds(b.sock, [HEADER.pack(MAGIC, 1, HELLO, 1, 0, 0, 0) + bytes(8)], [0])
+    check(ended(b), "a descriptor where none belongs ends its session")
+    if netd.uid:
+        try:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            sock.connect(netd.dir + "/run/netd.sock")  # as root
+            sock.settimeout(3)
+            check(sock.recv(1) == b"", "another user is turned away")
+        except OSError:
+            check(True, "another user is turned away")
+
+
+def ended(broker):
+    try:
+        broker.receive()
+        return False
+    except (EOFError, ConnectionResetError):
+        return True
+
+
+def building(netd, b):
+    start = time.monotonic()
+    b.build("one", ONE, PREFIX)
+    took = (time.monotonic() - start) * 1000
+    check(took < 500, f"a network is built ({took:.1f} ms)")
+    b.build("two", TWO, "fd00:65::", flags=DHCP | RA)
+    refused(lambda: b.build("one", "192.168.70.0/24"), 17, "exists already")
+    refused(lambda: b.build("three", "192.168.0.0/16"), 98, "overlaps that of network 'one'")
+    refused(lambda: b.build("three", "192.168.70.0/24", PREFIX), 98, "prefix is that of")
+    refused(lambda: b.remove("three"), 2, "does not exist")
+
+
+def opening(netd, b):
+    start = time.monotonic()
+    web = b.open_tap("one", "web", "192.168.64.2", WEB, "web")
+    took = (time.monotonic() - start) * 1000
+    check(web.tap.startswith("vt"), f"a TAP is opened ({took:.2f} ms)")
+    for words, args in (("MAC address", ("x", "192.168.64.9", WEB, "x")),
+                        ("IPv4 address", ("x", "192.168.64.2", DB, "x")),
+                        ("name", ("x", "192.168.64.9", DB, "web")),
+                        ("interface id", ("web", "192.168.64.9", DB, "x"))):
+        refused(lambda: b.open_tap("one", *args), 17, words)
+    refused(lambda: b.open_tap("one", "x", "192.168.66.2", DB), 22, "not in the subnet")
+    refused(lambda: b.open_tap("one", "x", "192.168.64.1", DB), 22, "not for a VM")
+    refused(lambda: b.open_tap("one", "x", "192.168.64.255", DB), 22, "not for a VM")
+    refused(lambda: b.open_tap("one", "x", "192.168.64.9", DB, "gateway"), 17, "reserved")
+    refused(lambda: b.open_tap("none", "x", "192.168.64.9", DB), 2, "does not exist")
+    refused(lambda: b.remove("one"), 16, "in use")
+    refused(lambda: b.call(LEAVE), 16, "in use")
+    db = b.open_tap("one", "db", "192.168.64.3", DB, "db", offload=0)
+    lone = b.open_tap("one", "lone", "192.168.64.4", LONE, "lone", isolated=1, queues=2)
+    other = b.open_tap("two", "web", "192.168.65.2", OTHER, "web")
+    for guest in (web, db, lone, other):
+        learn_bridge(netd, guest)
+    return web, db, lone, other
+
+
+def learn_bridge(netd, guest):
+    bridge = guest.tap.replace("t", "b").split(".")[0]
+    link = json.loads(netd.inside("ip", "-j", "link", "show", "dev", bridge))[0]
+    guest.bridge_mac = guest.gateway_mac = link["address"]
+
+
+def addresses(web, other):
+    got = web.lease()
+    check(got and got[0] == 5 and got[1] == "192.168.64.2", "DHCP gives the assigned address",
+          str(got))
+    o = got[2] if got else {}
+    show = lambda n: str(ipaddress.ip_address(o.get(n, bytes(4))))
+    check(show(3) == "192.168.64.1" and show(6) == "192.168.64.1", "... gateway and resolver", str(o))
+    check(o.get(26) == b"\x05\xdc", "... MTU", str(o))
+    check(o.get(15) == b"one.vmnet.internal", "... domain", str(o))
+    got = other.lease()
+    check(got and got[1] == "192.168.65.2", "DHCP on a second network", str(got))
+    check(got and 3 not in got[2], "... which has no way out, and so no default route")
+    ra = web.solicit_router()
+    check(ra and ra[3][16:32] == ipaddress.ip_address(PREFIX).packed, "RA has the prefix", str(ra))
+    if ra:
+        check(ra["lifetime"] > 0, "... a router's lifetime")
+        check(25 in ra, "... the resolver (RDNSS)", str(ra))
+        check(b"\x03one\x05vmnet\x08internal" in ra.get(31, b""), "... the search domain (DNSSL)")
+        check(ra.get(5, b"")[4:] == struct.pack("!I", 1500), "... the MTU", str(ra))
+    ra = other.solicit_router()
+    check(ra and ra["lifetime"] == 0, "RA of a network without a way out is no router's", str(ra))
+
+
+def names(web, db, other):
+    check(db.ask("web.one.vmnet.internal") == (0, ["192.168.64.2"]), "a VM's name",
+          str(db.ask("web.one.vmnet.internal")))
+    check(db.ask("web") == (0, ["192.168.64.2"]), "its short name", str(db.ask("web")))
+    check(db.ask("gateway.one.vmnet.internal") == (0, ["192.168.64.1"]), "the gateway's name")
+    check(db.ask("gateway", 28) == (0, ["fd00:64::1"]), "the gateway's IPv6 address")
+    check(db.ask("evil")[1] == [], "a name that a guest calls itself is not published",
+          str(db.ask("evil")))
+    check(other.ask("web") == (0, ["192.168.65.2"]), "each network has its own names")
+    check(other.ask("db.one.vmnet.internal")[1] == [], "... and not the other's")
+    address = str(eui64(PREFIX, WEB))
+    for _ in range(40):  # dnsmasq pings the address before it publishes it
+        web.wait_for(lambda k, p: None, 0.2)
+        got = db.ask("web.one.vmnet.internal", 28)
+        if got == (0, [address]):
+            break
+    check(got == (0, [address]), "a VM's IPv6 name", str(got))
+
+
+def hears(guest, marker, seconds=0.3):
+    return guest.wait_for(lambda k, p: marker in p, seconds)
+
+
+def drain(*guests):
+    for guest in guests:
+        guest.wait_for(lambda k, p: None, 0.05)
+
+
+def wires(b, web, db, lone, other):
+    drain(web, db, lone, other)
+    web.send(0x0800, udp4(web.ip, "192.168.64.255", 9, 9, b"hello-all"))
+    check(hears(db, b"hello-all"), "guests of one network hear each other")
+    check(hears(other, b"hello-all") is None, "guests of another do not")
+    web.send(0x0800, udp4(web.ip, "192.168.64.255", 9, 9, b"hello-lone"))
+    check(hears(lone, b"hello-lone") is None, "an isolated port hears no neighbour")
+    check(lone.resolve("192.168.64.1"), "... but reaches the gateway")
+    check(other.resolve("192.168.64.1") is None, "another network's gateway does not answer ARP")
+    drain(web, db, lone, other)
+    before = b.stats()[web.tap]["dropped"]
+    v4 = udp4(web.ip, "192.168.64.255", 9, 9, b"forged!")
+    spoof = udp4("192.168.64.9", "192.168.64.255", 9, 9, b"forged!")
+    v6 = lambda src: ip6_packet(src, "ff02::1", 17, struct.pack("!HHHH", 9, 9, 15, 0) + b"forged!", 6)
+    forged = [
+        ("another source MAC", 0x0800, v4, dict(src=DB)),
+        ("another source address", 0x0800, spoof, {}),
+        ("an IPv6 source outside the prefix", 0x86DD, v6("2001:db8::1"), {}),
+        ("a VLAN tag", 0x8100, b"\0\x01\x08\0" + v4, {}),
+        ("a QinQ tag", 0x88A8, b"\0\x01\x08\0" + v4, {}),
+        ("an unknown ether type", 0x88B5, b"forged!" * 8, {}),
+        ("a DHCP server's answer", 0x0800, udp4(web.ip, "192.168.64.255", 67, 68, b"forged!"), {}),
+        ("a router advertisement", 0x86DD,
+         ip6_packet(web.link_local, "ff02::1", 58, b"\x86\0\0\0" + bytes(12) + b"forged!!"), {}),
+        ("an IPv4 redirect", 0x0800, ip4_packet(web.ip, db.ip, 1, b"\5\1\0\0" + b"forged!!" * 3), {}),
+    ]
+    for what, kind, packet, how in forged:
+        web.send(kind, packet, **how)
+        check(hears(db, b"forged!", 0.15) is None, f"dropped: {what}")
+    for what, how in (("ARP in a neighbour's name", dict(sender_ip=db.ip)),
+                      ("ARP with another sender MAC", dict(sender_mac=DB))):
+        web.arp("192.168.64.77", **how)
+        check(db.wait_for(lambda k, p: k == 0x806 and p[24:28] == bytes([192, 168, 64, 77]), 0.15)
+              is None, f"dropped: {what}")
+    after = b.stats()[web.tap]["dropped"]
+    check(after - before == len(forged) + 2, "every drop is counted for its port",
+          f"{after - before} of {len(forged) + 2}")
+    web.send(0x86DD, v6(str(eui64(PREFIX, WEB))))
+    check(hears(db, b"forged!"), "passes: IPv6 from the prefix")
+    web.arp("192.168.64.77", sender_ip="0.0.0.0")
+    check(db.wait_for(lambda k, p: k == 0x806 and p[24:28] == bytes([192, 168, 64, 77]), 1),
+          "passes: an ARP probe")
+    stats = b.stats()[web.tap]
+    check(stats["tx"] > 0 and stats["rx"] > 0, "traffic is counted", str(stats))
+
+
+def reuse(netd, b, web):
+    """An address whose last holder had a lease is given to another MAC."""
+    web.close()
+    check(b.event(TAP_GONE) is not None, "a closed TAP is told")
+    heir = b.open_tap("one", "heir", "192.168.64.2", "52:54:00:00:00:09", "heir")
+    learn_bridge(netd, heir)
+    got = heir.lease(8)
+    check(got and got[1] == "192.168.64.2", "an address that was free again gets its new VM",
+          str(got))
+    return heir
+
+
+def child_of(netd, network_dir):
+    with open(f"{netd.dir}/state/netd/{network_dir}/pid") as f:
+        return int(f.read())
+
+
+def dnsmasq_dies(netd, guest):
+    pid = child_of(netd, 0)
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 3
+    new = pid
+    while new == pid and time.monotonic() < end:
+        time.sleep(0.05)
+        try:
+            new = child_of(netd, 0)
+        except (OSError, ValueError):
+            pass
+    check(new != pid, "dnsmasq is started again")
+    got = guest.lease()
+    check(got and got[1] == guest.ip, "... and gives the same address", str(got))
+
+
+def netd_dies(netd, b, guests):
+    before = child_of(netd, 0)
+    netd.process.kill()
+    netd.process.wait()
+    b.close()
+    netd.start()
+    b = Broker(netd)
+    check(sorted(b.networks) == ["one", "two"], "the next netd adopts the networks", str(b.networks))
+    check(sorted(b.taps) == sorted(g.tap for g in guests), "... and the TAPs in use", str(b.taps))
+    check(child_of(netd, 0) == before, "... and the dnsmasq that runs")
+    got = guests[0].lease()
+    check(got and got[1] == guests[0].ip, "... and DHCP goes on", str(got))
+    guests[0].send(0x0800, udp4("192.168.64.9", "192.168.64.255", 9, 9, b"forged!"))
+    check(b.stats()[guests[0].tap]["dropped"] == 1, "... and the filter", str(b.stats()))
+    return b
+
+
+def netd_is_stopped(netd, b, guests):
+    b.close()
+    netd.process.terminate()
+    check(netd.wait() == 0, "SIGTERM ends netd while TAPs are in use")
+    check("vb0" in netd.inside("ip", "-o", "link"), "... and the networks stay")
+    netd.start()
+    b = Broker(netd)
+    check(len(b.taps) == len(guests), "... and are adopted")
+    return b
+
+
+def children(netd):
+    listing = subprocess.run(["ps", "-eo", "pid,stat,args"], capture_output=True, text=True).stdout
+    return [line for line in listing.splitlines()
+            if (netd.dir in line or str(netd.anchor) in line.split()[:1]) and
+            "netd_smoke" not in line and " Z" not in line]
+
+
+def the_end(netd, b, guests):
+    for guest in guests:
+        guest.close()
+    for _ in guests:
+        b.event(TAP_GONE)
+    b.remove("two")
+    check("vb1" not in netd.inside("ip", "-o", "link"), "a network is removed, links and all")
+    check(not os.path.exists(netd.dir + "/state/netd/1"), "... and its directory")
+    b.call(LEAVE)
+    check(ended(b), "netd leaves when asked")
+    check(netd.wait() == 0, "... with a clean exit")
+    left = children(netd)
+    check(not left, "... no process is left", str(left))
+    left = sorted(os.listdir(netd.dir + "/state/netd") + os.listdir(netd.dir + "/run"))
+    check(left == ["netd.lock"], "... no file but the lock", str(left))
+
+
+def dies_unused(netd):
+    netd.start()
+    b = Broker(netd)
+    b.build("one", ONE, PREFIX)
+    netd.process.kill()
+    netd.process.wait()
+    b.close()
+    old = netd.anchor
+    netd.start()
+    b = Broker(netd)
+    check(b.networks == [], "what a dead netd left unused is swept")
+    check(netd.anchor == old and "vb0" not in netd.inside("ip", "-o", "link"), "... links too")
+    os.kill(netd.anchor, signal.SIGKILL)
+    netd.process.kill()
+    netd.process.wait()
+    b.close()
+    netd.start()
+    b = Broker(netd)
+    check(netd.anchor != old, "without an anchor everything begins afresh")
+    b.build("one", ONE, PREFIX)
+    check(True, "... and works")
+    b.call(LEAVE)
+    check(netd.wait() == 0 and not children(netd), "... and goes", str(children(netd)))
+
+
+def idles(netd):
+    netd.options = ("--idle-timeout", "1")
+    netd.start()
+    b = Broker(netd, hello=False)
+    b.call(HELLO, struct.pack("=II", 1, 0))
+    time.sleep(1.5)
+    check(netd.process.poll() is None, "a netd with a broker stays")
+    second = Broker(netd, hello=False)
+    refused(lambda: second.call(HELLO, struct.pack("=II", 1, 0)), 16, "another broker")
+    b.close()
+    second.call(HELLO, struct.pack("=II", 1, 0))
+    check(True, "the next broker is served when the last has gone")
+    second.close()
+    check(netd.wait() == 0, "a netd that nobody uses goes")
+
+
+def story(program, place, uid):
+    print(f"---- netd as uid {uid}", flush=True)
+    netd = Netd(program, place, uid)
+    try:
+        netd.start()
+        bad_sessions(netd)
+        b = Broker(netd)
+        check(b.networks == [] and b.taps == [], "a fresh netd has nothing")
+        building(netd, b)
+        web, db, lone, other = opening(netd, b)
+        addresses(web, other)
+        names(web, db, other)
+        wires(b, web, db, lone, other)
+        heir = reuse(netd, b, web)
+        dnsmasq_dies(netd, heir)
+        b = netd_dies(netd, b, [heir, db, lone, other])
+        b = netd_is_stopped(netd, b, [heir, db, lone, other])
+        the_end(netd, b, [heir, db, lone, other])
+        dies_unused(netd)
+        idles(netd)
+    except Exception as e:  # a broken step ends the story, not the report
+        import traceback
+        traceback.print_exc()
+        check(False, f"the story goes to its end", repr(e))
+    finally:
+        if netd.process and netd.process.poll() is None:
+            netd.process.kill()
+            netd.process.wait()
+    if failures:
+        print("---- its log\n" + open(netd.log).read(), flush=True)
+
+
+def main():
+    if os.geteuid() != 0:
+        print("netd_smoke: needs root (namespaces and a private /dev/net/tun)", file=sys.stderr)
+        return 77
+    place = private_namespaces()
+    program = place + "/vmnet-netd"
+    shutil.copy(sys.argv[1], program)
+    os.chmod(program, 0o755)
+    for uid in [int(u) for u in sys.argv[2:]] or [0, 4000]:
+        story(program, place, uid)
+    print(f"{failures} failures")
+    return min(failures, 76)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
