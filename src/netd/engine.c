@@ -14,10 +14,8 @@
 #include "mem.h"
 #include "str.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,12 +39,15 @@
  * with the stock 212,992 bytes, where a socket of the host makes 0.35. */
 #define WMEM_ENOUGH (2u * 1024 * 1024)
 
-static_assert(ENGINE_MTU == 1500, "and so it stands in the command lines");
+#define TEXT_(x) #x
+#define TEXT(x)  TEXT_(x)
 
+/* Debian 12's pasta takes the first fragment for the whole: the server gets the first
+ * 1472 bytes of a datagram of 4000. Later ones drop fragments themselves. */
 static const struct engine engines[] = {
-    { CHILD_PASTA, "pasta", 0, IPV4, IPV4_GATEWAY, IPV4_PREFIX, IPV6, IPV6_GATEWAY, 64 },
-    { CHILD_SLIRP4NETNS, "slirp4netns", 1, IPV4, IPV4_GATEWAY, IPV4_PREFIX, IPV6, IPV6_GATEWAY,
-      64 },
+    { CHILD_PASTA, "pasta", 0, false, IPV4, IPV4_GATEWAY, IPV4_PREFIX, IPV6, IPV6_GATEWAY, 64 },
+    { CHILD_SLIRP4NETNS, "slirp4netns", 1, true, IPV4, IPV4_GATEWAY, IPV4_PREFIX, IPV6,
+      IPV6_GATEWAY, 64 },
 };
 
 const struct engine *engine_of(enum child_kind kind)
@@ -144,7 +145,7 @@ static void pasta_argv(struct engine_argv *a, uid_t uid)
     static const char *const args[] = {
         "--foreground", "--quiet", "--stderr", /* its failures end in our log, not in syslog's */
         "--ns-ifname", "uplink",               /* netd's TAP; no --config-net: it is addressed */
-        "--mtu", "1500",
+        "--mtu", TEXT(ENGINE_MTU),
         /* Never the host's own addresses, which guests could then not reach. */
         "--address", "169.254.10.100", "--netmask", "24", "--gateway", "169.254.10.2", "--address",
         "fd76:6d6e:6574::64", "--gateway", "fe80::2",
@@ -170,7 +171,7 @@ static void pasta_argv(struct engine_argv *a, uid_t uid)
 static void slirp4netns_argv(struct engine_argv *a)
 {
     static const char *const args[] = {
-        "--mtu",         "1500",
+        "--mtu",         TEXT(ENGINE_MTU),
         "--cidr",        "169.254.10.0/24", /* it is .2, we are .100 */
         "--enable-ipv6", "--disable-host-loopback",
         "--disable-dns", /* the relay does that, and better */

@@ -12,12 +12,16 @@
 #pragma once
 #include "spawner.h"
 
-#define ENGINE_MTU 1500u /* larger makes slirp4netns slow on long paths, and none faster */
+#include <stdbool.h>
+
+/* Of the TAP. More makes pasta no faster, and slirp4netns slower on long paths. */
+#define ENGINE_MTU 1500
 
 struct engine {
     enum child_kind kind; /* CHILD_PASTA or CHILD_SLIRP4NETNS */
     const char *name;     /* "pasta", "slirp4netns" */
     size_t n_fds;         /* what spawner_run() must pass: slirp4netns's --ready-fd */
+    bool fragments;       /* takes IPv4 datagrams in pieces; else they must not reach it */
     /* The TAP's addresses, and who answers at the other end. Host byte order. */
     uint32_t ipv4, ipv4_gateway;
     unsigned ipv4_prefix;

@@ -636,8 +636,10 @@ static int open_socket(int type)
                                 .sin_port = htons(53),
                                 .sin_addr.s_addr = htonl(RELAY_DNS_ADDRESS) };
     AUTO_FD fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int on = 1;
+    int on = 1, burst = 1 << 20; /* the default holds 277 questions */
 
+    if (fd >= 0) /* less is no reason to have no relay */
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &burst, sizeof burst);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
         bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 ||
         (type == SOCK_STREAM && listen(fd, TCP_MAX) < 0))

@@ -11,7 +11,7 @@
  *                guest could ask its neighbours' gateways, which are local here too
  *   nat          bridge . protocol that may leave; `host` networks are never in it
  *
- * Two chains are rewritten as the way out changes, each in one transaction:
+ * Three chains are rewritten as the way out changes, each in one transaction:
  *
  *   unreachable  while the host has no route of a family, guests are told at once
  *                instead of waiting for a time-out
@@ -20,6 +20,8 @@
  *                with silence; so we reset them at the guest's next segment. Only
  *                TCP: an engine takes up UDP and echo in the middle, and rejecting
  *                these would keep a tunnel or a ping dead for as long as it tries.
+ *   fragments    pasta takes the first fragment for the whole datagram. Whatever is to
+ *                leave in pieces is dropped then: nothing is better than half of it.
  *
  * The input chain drops what conntrack calls invalid from the uplink by its policy
  * already; the rule is there so that nobody opens the policy without it. Debian
@@ -70,6 +72,12 @@ static const char table_text[] =
     "    iifname " UPLINK_LINK " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
     "  }\n"
 
+    "  chain fragments { }\n"
+    "  chain early {\n"
+    /* Before conntrack puts fragments together, and the way out cuts them up again. */
+    "    type filter hook prerouting priority -450;\n"
+    "    iifname @bridges jump fragments\n"
+    "  }\n"
     "  chain unreachable { }\n"
     "  chain generation { }\n"
     "  chain leaving {\n"
@@ -196,5 +204,16 @@ int router_set_reach(struct nft *nft, bool ipv4, bool ipv6)
     if (!ipv6)
         add_text(&b, "add rule inet vmnet unreachable "
                      "meta nfproto ipv6 reject with icmpv6 no-route\n");
+    return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
+}
+
+int router_set_fragments(struct nft *nft, bool pass)
+{
+    struct batch b = { .len = 0 };
+
+    add_text(&b, "flush chain inet vmnet fragments\n");
+    if (!pass)
+        add_text(&b, "add rule inet vmnet fragments ip frag-off & 0x3fff != 0 "
+                     "iifname . ip daddr != @gateways4 drop\n");
     return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
 }

@@ -199,7 +199,7 @@ static int set_knobs(void)
 
 /* Makes the TAP, or completes one that is there already: a dead netd may have left
  * it, and somebody inside may have deleted it. */
-static int prepare_tap(struct uplink *u)
+static int prepare_tap(struct uplink *u, const struct engine *engine)
 {
     AUTO_FD tap = -1;
     int r = 0;
@@ -213,7 +213,7 @@ static int prepare_tap(struct uplink *u)
     if (r == 0)
         r = link_set_txqueuelen(u->links, UPLINK_LINK, QUEUE_FRAMES);
     if (r == 0)
-        r = address_tap(u, engine_of(CHILD_PASTA)); /* the same for both */
+        r = address_tap(u, engine);
     return r;
 }
 
@@ -365,11 +365,13 @@ static void begin(struct uplink *u)
         wait_and_retry(u);
         return;
     }
-    r = prepare_tap(u);
+    r = prepare_tap(u, u->engine);
     if (r == 0) {
         u->generation = next_generation(u->generation);
         r = router_set_generation(u->nft, u->generation);
     }
+    if (r == 0)
+        r = router_set_fragments(u->nft, u->engine->fragments);
     if (r == 0)
         r = run_engine(u);
     if (r < 0) {
@@ -537,7 +539,8 @@ int uplink_start(struct uplink *u)
     if (u->phase != STOPPED)
         return 0;
 
-    int r = prepare_tap(u);
+    /* Not yet for a certain engine: both use the same addresses. */
+    int r = prepare_tap(u, engine_of(CHILD_PASTA));
     if (r < 0)
         return log_failure(r, "uplink: cannot make the TAP '%s'", UPLINK_LINK);
     r = host_default_ask(&u->host);

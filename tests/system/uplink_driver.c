@@ -135,10 +135,11 @@ static void start_relay(struct driver *d)
 
 static void set_up(struct driver *d)
 {
-    int host_routes = uplink_open_host_routes();
+    int host_routes = uplink_open_host_routes(), leash = -1;
 
     must(host_routes, "host's routes");
-    must(anchor_start(&d->anchor), "start anchor");
+    must(anchor_start(&d->anchor, &leash), "start anchor");
+    must(anchor_release(leash), "release anchor");
     must(spawner_start(d->anchor.pid, "/nonexistent", &d->spawner), "start spawner");
     must(anchor_enter(d->anchor.pid), "enter");
     printf("anchor %d\n", (int)d->anchor.pid);
