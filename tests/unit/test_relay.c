@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which resolvers a resolv.conf means, and whom the relay asks in which order. That it
+ * carries messages is shown by tests/system/uplink_smoke.py. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "relay.c" /* its inner parts have no header */
+
+#include "mem.h"
+
+static const struct story {
+    const char *name, *text, *servers; /* as "address address" */
+} stories[] = {
+    { "nothing means the host's own", "", "127.0.0.1" },
+    { "order is kept", "nameserver 203.0.113.53\nnameserver 198.51.100.53\n",
+      "203.0.113.53 198.51.100.53" },
+    { "blanks and comments", "# nameserver 1.1.1.1\n;x\n\n  nameserver\t 203.0.113.53 # x\r\n",
+      "203.0.113.53" },
+    { "IPv6, and no newline at the end", "nameserver 2001:db8::53", "2001:db8::53" },
+    { "a scope", "nameserver fe80::1%lo\n", "fe80::1%lo" },
+    { "nonsense is skipped",
+      "nameserver\nnameserver here\nnameservers 1.2.3.4\noptions x\n"
+      "nameserver 203.0.113.53\n",
+      "203.0.113.53" },
+    { "the first three count, as in glibc",
+      "nameserver 203.0.113.1\nnameserver 203.0.113.2\nnameserver 203.0.113.3\n"
+      "nameserver 203.0.113.4\n",
+      "203.0.113.1 203.0.113.2 203.0.113.3" },
+};
+
+static void read_text(struct resolvers *rs, const char *text)
+{
+    FILE *file = fmemopen((char *)(uintptr_t)text, strlen(text) + !*text, "r");
+
+    assert_non_null(file);
+    resolvers_read(rs, *text ? file : NULL);
+    (void)fclose(file);
+}
+
+static void files_mean_their_resolvers(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < N_ELEMENTS(stories); i++) {
+        struct resolvers rs = { .n = 0 };
+        char got[256] = "";
+
+        read_text(&rs, stories[i].text);
+        for (size_t k = 0; k < rs.n; k++) {
+            char host[64], port[8];
+            assert_int_equal(getnameinfo((struct sockaddr *)&rs.server[k].addr, rs.server[k].len,
+                                         host, sizeof host, port, sizeof port,
+                                         NI_NUMERICHOST | NI_NUMERICSERV),
+                             0);
+            assert_string_equal(port, "53");
+            strcat(strcat(got, k ? " " : ""), host);
+        }
+        if (strcmp(got, stories[i].servers) != 0)
+            fail_msg("%s: got %s", stories[i].name, got);
+    }
+}
+
+static struct relay relay;
+
+static void three_resolvers(void)
+{
+    relay = (struct relay){ .udp = -1 };
+    read_text(&relay.resolvers, stories[6].text);
+}
+
+static void each_resolver_is_tried_once(void **unused)
+{
+    struct attempt at = { 1, 0, 0 };
+    size_t server;
+
+    (void)unused;
+    three_resolvers();
+    relay.resolvers.first = at.first = 1;
+    for (size_t expect = 1; expect < 4; expect++) {
+        assert_true(attempt_server(&relay, &at, &server));
+        assert_int_equal(server, expect % 3);
+        assert_int_equal(attempt_is_last(&relay, &at), expect == 3);
+        attempt_failed(&relay, &at);
+    }
+    assert_false(attempt_server(&relay, &at, &server));
+}
+
+static void who_failed_is_not_asked_first_again_for_a_while(void **unused)
+{
+    (void)unused;
+    three_resolvers();
+    resolvers_blame(&relay.resolvers, 0, 100 * SEC);
+    assert_int_equal(relay.resolvers.first, 1);
+    resolvers_blame(&relay.resolvers, 0, 101 * SEC); /* a latecomer's complaint */
+    assert_int_equal(relay.resolvers.first, 1);
+    resolvers_refresh(&relay.resolvers, "/nonexistent", 100 * SEC + GRUDGE + 1);
+    assert_int_equal(relay.resolvers.first, 0);
+}
+
+static void an_absent_file_is_read_once(void **unused)
+{
+    struct resolvers rs = { .n = 0 };
+
+    (void)unused;
+    resolvers_refresh(&rs, "/nonexistent", 0);
+    assert_int_equal(rs.n, 1);
+    resolvers_refresh(&rs, "/nonexistent", 1);
+    assert_int_equal(rs.version, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(files_mean_their_resolvers),
+        cmocka_unit_test(each_resolver_is_tried_once),
+        cmocka_unit_test(who_failed_is_not_asked_first_again_for_a_while),
+        cmocka_unit_test(an_absent_file_is_read_once),
+    };
+    log_init("test_relay", LOG_LEVEL_ERROR);
+    return cmocka_run_group_tests_name("relay", tests, NULL, NULL);
+}

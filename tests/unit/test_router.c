@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which elements a network has in the router's sets. That the rules mean what they
+ * should is a matter for the kernel: tests/system/uplink_smoke.py. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mem.h"
+#include "router.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static char batch[8192];
+static int answer;
+
+/* Stands in for nft.c. */
+int nft_run(struct nft *nft, const char *fmt, ...)
+{
+    va_list ap;
+
+    (void)nft;
+    va_start(ap, fmt);
+    (void)vsnprintf(batch, sizeof batch, fmt, ap);
+    va_end(ap);
+    return answer;
+}
+
+#define ADD "add element inet vmnet "
+
+static const struct netd_network full = {
+    .mode = NET_MODE_SHARED,
+    .flags = NETD_NET_NAT44 | NETD_NET_NAT66,
+    .ipv4_base = 0xc0a84000, /* 192.168.64.0 */
+    .ipv4_prefix = 24,
+    .ipv6 = { 0xfd, 0x12, [7] = 1 },
+    .ipv6_len = 64,
+};
+
+static const struct story {
+    const char *name;
+    enum net_mode mode;
+    uint32_t flags;
+    unsigned ipv4_prefix, ipv6_len;
+    const char *expect;
+} stories[] = {
+    { "a shared network leaves by both families", NET_MODE_SHARED, NETD_NET_FLAGS, 24, 64,
+      ADD "bridges { \"vb0\" }\n" ADD "gateways4 { \"vb0\" . 192.168.64.1 }\n" ADD
+          "gateways6 { \"vb0\" . fd12:0:0:1::1 }\n" ADD "nat { \"vb0\" . ipv4 }\n" ADD
+          "nat { \"vb0\" . ipv6 }\n" },
+    { "a host network never leaves, whatever its flags say", NET_MODE_HOST, NETD_NET_FLAGS, 24, 64,
+      ADD "bridges { \"vb0\" }\n" ADD "gateways4 { \"vb0\" . 192.168.64.1 }\n" ADD
+          "gateways6 { \"vb0\" . fd12:0:0:1::1 }\n" },
+    { "without nat66 only IPv4 leaves", NET_MODE_SHARED, NETD_NET_NAT44, 24, 64,
+      ADD "bridges { \"vb0\" }\n" ADD "gateways4 { \"vb0\" . 192.168.64.1 }\n" ADD
+          "gateways6 { \"vb0\" . fd12:0:0:1::1 }\n" ADD "nat { \"vb0\" . ipv4 }\n" },
+    { "without nat44 only IPv6 leaves", NET_MODE_SHARED, NETD_NET_NAT66, 24, 64,
+      ADD "bridges { \"vb0\" }\n" ADD "gateways4 { \"vb0\" . 192.168.64.1 }\n" ADD
+          "gateways6 { \"vb0\" . fd12:0:0:1::1 }\n" ADD "nat { \"vb0\" . ipv6 }\n" },
+    { "without IPv6 there is no such gateway", NET_MODE_HOST, 0, 24, 0,
+      ADD "bridges { \"vb0\" }\n" ADD "gateways4 { \"vb0\" . 192.168.64.1 }\n" },
+};
+
+static void networks_get_their_elements_and_no_others(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < N_ELEMENTS(stories); i++) {
+        const struct story *s = &stories[i];
+        struct netd_network net = full;
+
+        net.mode = s->mode;
+        net.flags = s->flags;
+        net.ipv4_prefix = s->ipv4_prefix;
+        net.ipv6_len = s->ipv6_len;
+        assert_int_equal(router_add_network(NULL, "vb0", &net), 0);
+        if (strcmp(batch, s->expect) != 0)
+            fail_msg("%s: %s", s->name, batch);
+    }
+}
+
+static void removing_twice_is_no_error(void **unused)
+{
+    (void)unused;
+    assert_int_equal(router_remove_network(NULL, "vb0", &full), 0);
+    const char *add = strstr(batch, ADD "nat { \"vb0\" . ipv6 }\n");
+    assert_non_null(add); /* so that the kernel finds what it is to delete */
+    assert_non_null(strstr(add, "delete element inet vmnet nat { \"vb0\" . ipv6 }\n"));
+}
+
+static void the_kernels_refusal_is_passed_on(void **unused)
+{
+    (void)unused;
+    answer = -EIO;
+    assert_int_equal(router_add_network(NULL, "vb0", &full), -EIO);
+    assert_int_equal(router_init(NULL), -EIO);
+    assert_int_equal(router_set_generation(NULL, 7), -EIO);
+    answer = 0;
+}
+
+static void a_new_table_replaces_an_old_one_in_one_batch(void **unused)
+{
+    static const char start[] = "add table inet vmnet\ndelete table inet vmnet\n";
+
+    (void)unused;
+    assert_int_equal(router_init(NULL), 0);
+    assert_memory_equal(batch, start, sizeof start - 1);
+}
+
+static void guests_are_told_only_about_families_that_are_gone(void **unused)
+{
+    (void)unused;
+    assert_int_equal(router_set_reach(NULL, true, true), 0);
+    assert_string_equal(batch, "flush chain inet vmnet unreachable\n");
+    assert_int_equal(router_set_reach(NULL, true, false), 0);
+    assert_non_null(strstr(batch, "ipv6 reject"));
+    assert_null(strstr(batch, "ipv4 reject"));
+}
+
+static void only_an_engine_that_takes_fragments_gets_them(void **unused)
+{
+    (void)unused;
+    assert_int_equal(router_set_fragments(NULL, true), 0);
+    assert_null(strstr(batch, "drop"));
+    assert_int_equal(router_set_fragments(NULL, false), 0);
+    assert_non_null(strstr(batch, "drop"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(networks_get_their_elements_and_no_others),
+        cmocka_unit_test(removing_twice_is_no_error),
+        cmocka_unit_test(the_kernels_refusal_is_passed_on),
+        cmocka_unit_test(a_new_table_replaces_an_old_one_in_one_batch),
+        cmocka_unit_test(guests_are_told_only_about_families_that_are_gone),
+        cmocka_unit_test(only_an_engine_that_takes_fragments_gets_them),
+    };
+    return cmocka_run_group_tests_name("router", tests, NULL, NULL);
+}
