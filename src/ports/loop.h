@@ -8,7 +8,9 @@
 #pragma once
 #include <stdint.h>
 
+#ifndef USEC_PER_SEC /* <dispatch/dispatch.h> has the same */
 #define USEC_PER_SEC UINT64_C(1000000)
+#endif
 
 struct timer; /* made by timer_new(), ended by timer_free() */
 

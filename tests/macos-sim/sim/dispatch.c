@@ -231,9 +231,17 @@ uint64_t sim_now(void)
     return (uint64_t)((double)real_now() * sim_time_scale());
 }
 
+uint64_t clock_gettime_nsec_np(clockid_t clock)
+{
+    if (clock != CLOCK_UPTIME_RAW)
+        sim_misuse("clock_gettime_nsec_np: only CLOCK_UPTIME_RAW is simulated");
+    return sim_now();
+}
+
+/* Rounded up: a timer must not fire before its time by the clock above. */
 uint64_t sim_real_nsec(dispatch_time_t when)
 {
-    uint64_t real = when == DISPATCH_TIME_NOW ? 0 : (uint64_t)((double)when / sim_time_scale());
+    uint64_t real = when == DISPATCH_TIME_NOW ? 0 : (uint64_t)((double)when / sim_time_scale()) + 1;
     return real > 0 ? real : 1;
 }
 

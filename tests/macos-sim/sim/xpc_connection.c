@@ -53,6 +53,7 @@ struct pending {
 struct unsent {
     TAILQ_ENTRY(unsent) link;
     struct sim_bytes bytes;
+    dispatch_block_t barrier; /* instead of bytes */
 };
 
 struct _xpc_connection_s {
@@ -81,6 +82,17 @@ struct _xpc_connection_s {
 static TAILQ_HEAD(, _xpc_connection_s) peers = TAILQ_HEAD_INITIALIZER(peers);
 static pthread_mutex_t peers_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* A barrier's turn has come: what was sent before it has left. */
+static void unsent_free(struct unsent *u)
+{
+    if (u->barrier) {
+        dispatch_async(dispatch_get_global_queue(0, 0), u->barrier);
+        Block_release(u->barrier);
+    }
+    free(u->bytes.p);
+    free(u);
+}
+
 static void dispose_connection(void *object)
 {
     xpc_connection_t c = object;
@@ -91,8 +103,7 @@ static void dispose_connection(void *object)
     while (!TAILQ_EMPTY(&c->unsent)) {
         struct unsent *u = TAILQ_FIRST(&c->unsent);
         TAILQ_REMOVE(&c->unsent, u, link);
-        free(u->bytes.p);
-        free(u);
+        unsent_free(u);
     }
     if (c->handler)
         Block_release(c->handler);
@@ -546,10 +557,9 @@ static void flush(void *context)
     pthread_mutex_lock(&c->lock);
     c->flushing = false;
     struct unsent *u;
-    while ((u = TAILQ_FIRST(&c->unsent)) && put_frame(c, &u->bytes)) {
+    while ((u = TAILQ_FIRST(&c->unsent)) && (u->barrier || put_frame(c, &u->bytes))) {
         TAILQ_REMOVE(&c->unsent, u, link);
-        free(u->bytes.p);
-        free(u);
+        unsent_free(u);
     }
     if (u)
         flush_later(c);
@@ -630,6 +640,20 @@ void xpc_connection_send_message(xpc_connection_t c, xpc_object_t message)
         end_message(v);
     if (invalid)
         invalidate(c);
+}
+
+void xpc_connection_send_barrier(xpc_connection_t c, dispatch_block_t barrier)
+{
+    check(c, "xpc_connection_send_barrier");
+    struct unsent *u = sim_malloc(sizeof *u);
+    u->barrier = Block_copy(barrier);
+    pthread_mutex_lock(&c->lock);
+    bool now = TAILQ_EMPTY(&c->unsent);
+    if (!now)
+        TAILQ_INSERT_TAIL(&c->unsent, u, link);
+    pthread_mutex_unlock(&c->lock);
+    if (now)
+        unsent_free(u);
 }
 
 static void request(xpc_connection_t c, xpc_object_t message, struct pending *p)

@@ -28,7 +28,10 @@ typedef uint64_t dispatch_time_t;
 #define NSEC_PER_SEC          1000000000ull
 #define NSEC_PER_MSEC         1000000ull
 #define NSEC_PER_USEC         1000ull
-#define USEC_PER_SEC          1000000ull
+#ifdef USEC_PER_SEC
+#undef USEC_PER_SEC
+#endif
+#define USEC_PER_SEC 1000000ull
 
 #define DISPATCH_QUEUE_SERIAL           ((dispatch_queue_attr_t)0)
 #define DISPATCH_QUEUE_PRIORITY_DEFAULT 0

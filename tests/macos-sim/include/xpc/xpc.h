@@ -108,6 +108,7 @@ void xpc_connection_send_message_with_reply(xpc_connection_t connection, xpc_obj
                                             dispatch_queue_t replyq, xpc_handler_t handler);
 xpc_object_t xpc_connection_send_message_with_reply_sync(xpc_connection_t connection,
                                                          xpc_object_t message);
+void xpc_connection_send_barrier(xpc_connection_t connection, dispatch_block_t barrier);
 pid_t xpc_connection_get_pid(xpc_connection_t connection);
 uid_t xpc_connection_get_euid(xpc_connection_t connection);
 gid_t xpc_connection_get_egid(xpc_connection_t connection);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vmnet_config.h - a definition as a vmnet configuration. */
+#pragma once
+#include "net_def.h"
+#include "status.h"
+
+#include <vmnet/vmnet.h>
+
+/* What vmnet means by a status, with the remedy where there is one. Static. */
+const char *vmnet_status_text(vmnet_return_t status);
+
+/* What vmnet lacks is refused (-ENOTSUP), never left out silently. Returns a configuration
+ * that the caller gives to CFRelease(), or NULL with *failure filled in. */
+vmnet_network_configuration_ref vmnet_config_new(const struct net_def *def,
+                                                 struct failure *failure);
