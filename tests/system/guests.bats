@@ -71,20 +71,20 @@ network() { # EXPRESSION about the Network `w`
 
 @test "a guest serves another over TCP" {
     in_guest db 'echo rows >/www/table'
-    is "$(in_guest web wget -q -T 5 -O - http://db/table)" rows
-    is "$(in_guest web wget -q -T 5 -O - "http://[$(address_of db 6)]/table")" rows
+    is "$(fetch web http://db/table)" rows
+    is "$(fetch web "http://[$(address_of db 6)]/table")" rows
 }
 
 @test "a guest reaches the internet over TCP, IPv4 and IPv6, and appears there as the host" {
-    is "$(in_guest web wget -q -T 10 -O - http://203.0.113.80/four)" \
+    is "$(fetch web http://203.0.113.80/four)" \
         "the internet has /four for 198.51.100.2"
-    is "$(in_guest web wget -q -T 10 -O - 'http://[2001:db8:ff::80]/six')" \
+    is "$(fetch web 'http://[2001:db8:ff::80]/six')" \
         "the internet has /six for 2001:db8:1::2"
 }
 
 @test "a guest reaches the internet over UDP, IPv4 and IPv6" {
-    has "$(in_guest web nslookup four.example.test 203.0.113.53)" 203.0.113.80
-    has "$(in_guest web nslookup six.example.test 2001:db8:ff::53)" 2001:db8:ff::80
+    has "$(in_guest web nslookup -type=a four.example.test 203.0.113.53)" 203.0.113.80
+    has "$(in_guest web nslookup -type=aaaa six.example.test 2001:db8:ff::53)" 2001:db8:ff::80
 }
 
 @test "a guest pings the internet, IPv4 and IPv6" {
@@ -93,17 +93,17 @@ network() { # EXPRESSION about the Network `w`
 }
 
 @test "outside names are looked up at the host's resolver, on the host's loopback as elsewhere" {
-    has "$(in_guest web wget -q -T 10 -O - http://www.example.test/name)" "the internet has /name for"
+    has "$(fetch web http://www.example.test/name)" "the internet has /name for"
     use_resolver 203.0.113.53
-    has "$(in_guest web nslookup four.example.test)" 203.0.113.80
+    has "$(in_guest web nslookup -type=a four.example.test)" 203.0.113.80
     use_resolver 127.0.0.53
-    has "$(in_guest web nslookup six.example.test)" 2001:db8:ff::80
+    has "$(in_guest web nslookup -type=aaaa six.example.test)" 2001:db8:ff::80
 }
 
 @test "a name that does not exist is said not to exist, inside the network and outside" {
-    has "$(in_guest web nslookup nobody.shared.vmnet.internal 2>&1 || true)" NXDOMAIN
-    has "$(in_guest web nslookup nobody.example.test 2>&1 || true)" NXDOMAIN
-    has "$(in_guest web nslookup host.vmnet.internal 2>&1 || true)" NXDOMAIN
+    has "$(in_guest web nslookup -type=a nobody.shared.vmnet.internal 2>&1 || true)" NXDOMAIN
+    has "$(in_guest web nslookup -type=a nobody.example.test 2>&1 || true)" NXDOMAIN
+    has "$(in_guest web nslookup -type=a host.vmnet.internal 2>&1 || true)" NXDOMAIN
 }
 
 @test "a guest does not reach what listens on the host's loopback" {
@@ -113,7 +113,7 @@ network() { # EXPRESSION about the Network `w`
     local secret=$!
     eventually 10 grep -q 0100007F:1F40 /proc/net/tcp
     for address in "$gateway" 169.254.10.1 10.0.2.2 127.0.0.1; do
-        not in_guest web "wget -q -T 2 -O - http://$address:8000/"
+        not fetch web "http://$address:8000/"
     done
     kill "$secret"
 }

@@ -33,13 +33,13 @@ teardown_file() {
 @test "an interface with four queues carries traffic" {
     is "$(status_of shared "[i['queues'] for i in n['interfaces'] if i['name'] == 'queues']")" "[4]"
     in_guest two ping -c 1 -W 5 queues
-    is "$(in_guest queues wget -q -T 10 -O - http://203.0.113.80/q)" \
+    is "$(fetch queues http://203.0.113.80/q)" \
         "the internet has /q for 198.51.100.2"
 }
 
 @test "an isolated guest reaches the gateway and the internet" {
     in_guest alone ping -c 1 -W 5 "$(status_of shared "n['status']['network']['ipv4_gateway']")"
-    has "$(in_guest alone wget -q -T 10 -O - http://www.example.test/a)" "the internet has /a"
+    has "$(fetch alone http://www.example.test/a)" "the internet has /a"
 }
 
 @test "an isolated guest reaches no other VM, and no other VM reaches it" {

@@ -3,6 +3,7 @@
 # lib.bash - the words in which the system tests are written. Each file begins with
 # `load lib` and runs inside a world of its own (`./test system/NAME.bats` sees to that).
 
+bats_require_minimum_version 1.5.0
 : "${WORLD:=/nowhere}"
 # shellcheck source=tests/system/world.bash
 . "$BATS_TEST_DIRNAME/world.bash"
@@ -93,10 +94,14 @@ broker_pid() {
     processes vmnet-broker
 }
 
-# Everything that is ours and still there. Who holds a network must have gone before.
+# Who holds a network has been told to go, and may need a moment for that.
 stop_everything() {
-    ctl stop || true
+    eventually 10 stopped
     eventually 20 nothing_runs
+}
+
+stopped() {
+    ctl stop || not running vmnet-broker
 }
 
 nothing_runs() {
@@ -154,6 +159,12 @@ wait_guests() { # NAME... -> each has an IPv4 and an IPv6 address
 
 in_guest() { # NAME SCRIPT
     "$GUEST" exec "$@"
+}
+
+# busybox's own -T ends in a segmentation fault here, which `not fetch` would take for a
+# refused connection: so timeout, and what a negative test forbids is shown to work elsewhere.
+fetch() { # GUEST URL
+    in_guest "$1" "timeout 4 wget -q -O - '$2'"
 }
 
 stop_guests() { # NAME...
