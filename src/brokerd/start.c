@@ -15,6 +15,7 @@
 #include "instance.h"
 #include "listen.h"
 #include "log.h"
+#include "loop.h"
 #include "mem.h"
 #include "str.h"
 
@@ -22,12 +23,13 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <systemd/sd-bus.h>
 #include <time.h>
 #include <unistd.h>
 
 #define LOCK_MSEC   30000 /* the one before us may be starting a slow broker */
 #define ANSWER_MSEC 10000
-#define BUS_USEC    UINT64_C(5000000)
+#define BUS_USEC    (3 * USEC_PER_SEC)
 
 static bool wait_for_answer(const char *socket)
 {
@@ -117,7 +119,8 @@ static int append_properties(sd_bus_message *m, const char *program, char *argv[
     return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-int start_unit(sd_bus *bus, const char *program, char *argv[])
+/* Asks the manager to run program with argv, but for --background. 0 when it has agreed. */
+static int start_unit(sd_bus *bus, const char *program, char *argv[])
 {
     sd_bus_message *m = NULL;
     char name[48] = "";
@@ -136,6 +139,25 @@ int start_unit(sd_bus *bus, const char *program, char *argv[])
     return r < 0 ? r : 0;
 }
 
+/* Until the bus has let us in. libsystemd itself would wait for a minute and a half. */
+static int await_bus(sd_bus *bus)
+{
+    struct timespec start, now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &start);
+    for (;;) {
+        int r = sd_bus_process(bus, NULL);
+        if (r < 0)
+            return r;
+        if (sd_bus_is_ready(bus) > 0)
+            return 0;
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        if ((uint64_t)(now.tv_sec - start.tv_sec) * USEC_PER_SEC > BUS_USEC)
+            return -ETIMEDOUT;
+        if (r == 0 && (r = sd_bus_wait(bus, BUS_USEC / 10)) < 0)
+            return r;
+    }
+}
+
 static int start_by_systemd(char *argv[])
 {
     char program[PATH_MAX];
@@ -148,10 +170,10 @@ static int start_by_systemd(char *argv[])
     int r = sd_bus_open_user(&bus);
     if (r < 0)
         return r;
-    r = sd_bus_set_method_call_timeout(bus, BUS_USEC);
+    r = await_bus(bus);
     if (r >= 0)
         r = start_unit(bus, program, argv);
-    sd_bus_flush_close_unref(bus);
+    sd_bus_close_unref(bus);
     return r;
 }
 
