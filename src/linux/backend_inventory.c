@@ -67,7 +67,6 @@ static void take_network(struct backend_netd *b, const struct netd_network *spec
         (void)log_failure(-ENOMEM, "network '%s': cannot adopt it", spec->name);
         return;
     }
-    record->def = def;
     record_set_spec(record, spec);
     record->present = record->seen = true;
     if (remember_network(record) < 0)

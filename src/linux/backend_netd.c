@@ -129,8 +129,10 @@ static void netd_describe(void *self, struct backend_view *ret)
     *ret = (struct backend_view){ .uplink_engine = netd_line_engine(b->line),
                                   .problem = netd_line_problem(b->line),
                                   .namespace_pid = (pid_t)netd_line_anchor(b->line) };
-    if (!ret->problem && strncmp(b->uplink, "failed", strlen("failed")) == 0)
-        ret->problem = b->uplink;
+    if (!ret->problem && strncmp(b->uplink, "failed: ", strlen("failed: ")) == 0 &&
+        str_format(b->problem, sizeof b->problem, "the uplink has failed: %s",
+                   b->uplink + strlen("failed: ")) == 0)
+        ret->problem = b->problem;
 }
 /* ---- what the line tells ----------------------------------------------------------- */
 
@@ -210,8 +212,7 @@ static void on_inventory(void *arg, const struct netd_inventory *inventory)
     inventory_take(arg, inventory);
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------------------- */
 
 /* What is under way is abandoned. A netd that has nothing any more is asked to leave, so
  * that nothing of us is left when we are. */

@@ -43,16 +43,14 @@ static int collect_taken(const struct record *record, struct taken_list *taken)
 static int choose_subnet(const struct record *record, struct memory_network *memory,
                          struct subnet4 *ret, struct failure *failure)
 {
-    const struct subnet_wish wish = { .network = record->def.name,
-                                      .wanted = record->def.subnet,
+    const struct subnet_wish wish = { .wanted = record->def.subnet,
                                       .remembered = memory->subnet,
                                       .live = identity_count_live(&memory->identities) > 0 };
     struct taken_list taken = { 0 };
     uint64_t began = monotonic_usec();
     int r = collect_taken(record, &taken);
     if (r < 0)
-        (void)failure_set(failure, r, "network '%s': cannot read the host's routes: %s",
-                          record->def.name, strerror(-r));
+        (void)failure_set(failure, r, "cannot read the host's routes: %s", strerror(-r));
     else
         r = subnet_choose(&wish, &taken, ret, failure);
     log_debug("network '%s': compared with %zu ranges in %u us", record->def.name, taken.n,
@@ -69,7 +67,7 @@ static int choose_addresses(struct record *record, struct failure *failure)
     char text4[SUBNET4_TEXT], text6[PREFIX6_TEXT];
     struct memory_network *memory = memory_use(&b->memory, record->def.name);
     if (!memory)
-        return failure_set(failure, -ENOMEM, "network '%s': out of memory", record->def.name);
+        return failure_set(failure, -ENOMEM, "out of memory");
 
     int r = choose_subnet(record, memory, &subnet, failure);
     if (r < 0)
@@ -163,7 +161,9 @@ static void on_removed(void *arg, const struct failure *failure, const struct ne
     (void)answer;
     record->busy = false;
     if (failure && failure->err != -ENOENT) {
-        if (record->removed.done)
+        if (record->built.done)
+            tell_build_failed(record, failure);
+        else if (record->removed.done)
             tell_removed(record, failure);
         else /* a leftover: stays until netd or its last interface goes */
             log_warning("network '%s': vmnet-netd cannot remove it: %s", record->def.name,
@@ -193,17 +193,33 @@ static void send_remove(struct record *record)
         return;
     }
     (void)failure_set(&failure, -ENETDOWN, "cannot ask vmnet-netd to remove it: %s", strerror(-r));
-    tell_removed(record, &failure);
+    if (record->built.done)
+        tell_build_failed(record, &failure);
+    else
+        tell_removed(record, &failure);
 }
 
 /* ---- the difference, and the next step --------------------------------------------- */
+
+/* Is what netd has what the definition says now? */
+static bool as_defined(const struct record *record)
+{
+    const struct net_def *def = &record->def;
+    const struct netd_network *spec = &record->handle.spec;
+    return spec->mode == def->mode && spec->anti_spoofing == def->anti_spoofing &&
+           spec->mtu == def->mtu && spec->flags == flags_of(def) &&
+           (def->subnet.prefix == 0 ||
+            (spec->ipv4_base == def->subnet.base && spec->ipv4_prefix == def->subnet.prefix));
+}
 
 static void settle(struct record *record)
 {
     if (record->busy || !netd_line_is_up(record->b->line))
         return;
-    if (record->built.done && record->present)
-        tell_built(record);
+    if (record->built.done && record->present && (record->live > 0 || as_defined(record)))
+        tell_built(record); /* a leftover of an earlier time; not renewed under live VMs */
+    else if (record->built.done && record->present)
+        send_remove(record);
     else if (record->built.done)
         send_build(record);
     else if (record->present && (record->removed.done || (!record->held && record->live == 0)))
@@ -259,8 +275,7 @@ int networks_build(void *self, const struct net_def *def, backend_built done, vo
         record = record_new(b, def);
     if (!record)
         return -ENOMEM;
-    if (!record->present)
-        record->def = *def;
+    record->def = *def;
     record->built.done = done;
     record->built.arg = arg;
     wait_patiently(record);

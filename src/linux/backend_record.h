@@ -44,7 +44,8 @@ struct backend_netd {
     TAILQ_HEAD(, starting) startings; /* StartInterface under way: backend_interfaces.c */
     TAILQ_HEAD(, inspection) inspections;
     char uplink[NETD_WHY_SIZE]; /* handles of shared networks point here */
-    bool adopting;              /* until backend_netd_new() returns */
+    char problem[NETD_WHY_SIZE + 32];
+    bool adopting; /* until backend_netd_new() returns */
 };
 
 /* One network. The handle is part of it, so that what the core holds stays up to date. */

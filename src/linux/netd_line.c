@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define GREETING_TIMEOUT_USEC    UINT64_C(10000000)
-#define SILENCE_USEC             UINT64_C(2000000)  /* longer than anything netd does here */
+#define SILENCE_USEC             UINT64_C(1000000)  /* ten times what the slowest request takes */
 #define STEADY_USEC              UINT64_C(10000000) /* up this long: earlier failures are past */
 #define PAUSE_MAX_SEC            30u
 /* More than this netd cannot have: limits of the broker that made it (core/policy.h). */

@@ -30,10 +30,9 @@ const char *uuid_random(const struct random_source *random, char text[static UUI
     return text;
 }
 
-void identity_table_init(struct identity_table *table, const char *network)
+void identity_table_init(struct identity_table *table)
 {
     *table = (struct identity_table){ 0 };
-    (void)str_copy(table->network, sizeof table->network, network);
     TAILQ_INIT(&table->list);
 }
 
@@ -173,9 +172,8 @@ static int find_address(struct identity_table *table, const struct identity *min
             ipv4 = reclaim(table);
     }
     if (ipv4 == 0)
-        return failure_set(failure, -EADDRNOTAVAIL,
-                           "network '%s': every address of %s is in use by a running VM",
-                           table->network, subnet4_format(table->subnet, text));
+        return failure_set(failure, -EADDRNOTAVAIL, "every address of %s is in use by a running VM",
+                           subnet4_format(table->subnet, text));
     *ret = ipv4;
     return 0;
 }
@@ -195,27 +193,23 @@ static int find_mac(const struct identity_table *table, const struct identity *m
             return 0;
         }
     }
-    return failure_set(failure, -EADDRNOTAVAIL, "network '%s': no free MAC address found",
-                       table->network);
+    return failure_set(failure, -EADDRNOTAVAIL, "no free MAC address found");
 }
 
 /* ---- starting ---------------------------------------------------------------- */
 
 /* May `wish` have what `other` has? what, value: "name", "web". */
-static int may_take(const struct identity_table *table, const struct identity_wish *wish,
-                    const struct identity *other, const char *what, const char *value,
-                    struct failure *failure)
+static int may_take(const struct identity_wish *wish, const struct identity *other,
+                    const char *what, const char *value, struct failure *failure)
 {
     if (!other)
         return 0;
     if (other->uid != wish->uid)
-        return failure_set(failure, -EPERM,
-                           "network '%s': %s '%s' belongs to another user; choose another one",
-                           table->network, what, value);
+        return failure_set(failure, -EPERM, "%s '%s' belongs to another user; choose another one",
+                           what, value);
     if (other->live)
-        return failure_set(failure, -EEXIST,
-                           "network '%s': %s '%s' is already in use by a running VM",
-                           table->network, what, value);
+        return failure_set(failure, -EEXIST, "%s '%s' is already in use by a running VM", what,
+                           value);
     return 0;
 }
 
@@ -231,20 +225,19 @@ static int check_wish(const struct identity_table *table, const struct identity_
     int r = 0;
 
     if (wish->name && vm_name_reserved(wish->name))
-        return failure_set(failure, -EINVAL,
-                           "network '%s': the name '%s' is reserved for the network itself",
-                           table->network, wish->name);
+        return failure_set(failure, -EINVAL, "the name '%s' is reserved for the network itself",
+                           wish->name);
     if (wish->id) {
         h.mine = identity_by_id(table, wish->id);
-        r = may_take(table, wish, h.mine, "interface", wish->id, failure);
+        r = may_take(wish, h.mine, "interface", wish->id, failure);
     }
     if (r == 0 && wish->name) {
         h.of_name = by_name(table, wish->name);
-        r = may_take(table, wish, h.of_name, "name", wish->name, failure);
+        r = may_take(wish, h.of_name, "name", wish->name, failure);
     }
     if (r == 0 && wish->mac) {
         h.of_mac = by_mac(table, *wish->mac);
-        r = may_take(table, wish, h.of_mac, "MAC address", mac_format(*wish->mac, text), failure);
+        r = may_take(wish, h.of_mac, "MAC address", mac_format(*wish->mac, text), failure);
     }
     if (!wish->id)
         h.mine = h.of_name;
@@ -268,8 +261,7 @@ static int make_room(struct identity_table *table, const uid_t *uid, unsigned li
     if (n < limit)
         return 0;
     if (!oldest)
-        return failure_set(failure, -EDQUOT, "network '%s': %u interfaces are running already",
-                           table->network, n);
+        return failure_set(failure, -EDQUOT, "%u interfaces are running already", n);
     forget(table, oldest);
     return 0;
 }
@@ -286,14 +278,13 @@ static int make_identity(struct identity_table *table, const struct identity_wis
 
     struct identity *i = calloc(1, sizeof *i);
     if (!i)
-        return failure_set(failure, -ENOMEM, "network '%s': out of memory", table->network);
+        return failure_set(failure, -ENOMEM, "out of memory");
     i->uid = wish->uid;
     if (!wish->id)
         (void)uuid_random(random, i->id);
     else if (str_copy(i->id, sizeof i->id, wish->id) < 0) {
         free(i);
-        return failure_set(failure, -EINVAL, "network '%s': the interface id is too long",
-                           table->network);
+        return failure_set(failure, -EINVAL, "the interface id is too long");
     }
     i->ephemeral = !wish->id && !wish->name;
     *ret = i;

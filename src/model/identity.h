@@ -41,12 +41,11 @@ struct identity {
 TAILQ_HEAD(identity_list, identity);
 
 struct identity_table {
-    char network[NAME_SIZE]; /* for the words of a refusal */
     struct subnet4 subnet;
     struct identity_list list; /* least recently used first */
 };
 
-void identity_table_init(struct identity_table *table, const char *network);
+void identity_table_init(struct identity_table *table);
 void identity_table_clear(struct identity_table *table);
 
 /* The network is in this subnet from now on. Remembered addresses that are not of it

@@ -78,7 +78,7 @@ struct memory_network *memory_use(struct memory *memory, const char *name)
         if (!n)
             return NULL;
         (void)str_copy(n->name, sizeof n->name, name);
-        identity_table_init(&n->identities, name);
+        identity_table_init(&n->identities);
     }
     TAILQ_INSERT_TAIL(&memory->networks, n, link);
     return n;

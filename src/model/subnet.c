@@ -94,9 +94,9 @@ int subnet_choose(const struct subnet_wish *wish, const struct taken_list *taken
         char text[SUBNET4_TEXT];
         if (other)
             return failure_set(failure, -EADDRINUSE,
-                               "network '%s': its subnet %s conflicts with %s; choose another "
+                               "its subnet %s conflicts with %s; choose another "
                                "subnet, or none to have one chosen",
-                               wish->network, subnet4_format(wish->wanted, text), other->owner);
+                               subnet4_format(wish->wanted, text), other->owner);
         *ret = wish->wanted;
         return 0;
     }
@@ -108,9 +108,8 @@ int subnet_choose(const struct subnet_wish *wish, const struct taken_list *taken
         if (pool_find(&pools[i], taken, ret))
             return 0;
     return failure_set(failure, -EADDRNOTAVAIL,
-                       "network '%s': no free /24 in 192.168.64.0-192.168.255.0, 172.16.0.0/12 or "
-                       "10.0.0.0/8: the host's routes and other networks take all of them",
-                       wish->network);
+                       "no free /24 in 192.168.64.0-192.168.255.0, 172.16.0.0/12 or "
+                       "10.0.0.0/8: the host's routes and other networks take all of them");
 }
 
 struct prefix6 prefix6_random(const struct random_source *random)

@@ -37,7 +37,6 @@ void taken_clear(struct taken_list *list);
 const struct taken_range *taken_conflict(const struct taken_list *list, struct subnet4 s);
 
 struct subnet_wish {
-    const char *network;       /* for the words of a refusal */
     struct subnet4 wanted;     /* the definition's; prefix 0: choose */
     struct subnet4 remembered; /* from the last time; prefix 0: none */
     bool live;                 /* VMs are using the remembered one right now: it stays */

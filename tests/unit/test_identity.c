@@ -46,7 +46,7 @@ static void set_up(struct fixture *f, const char *subnet)
 {
     struct subnet4 s;
     *f = (struct fixture){ 0 };
-    identity_table_init(&f->table, "lab");
+    identity_table_init(&f->table);
     assert_int_equal(subnet4_parse(subnet, &s), 0);
     identity_table_move(&f->table, s);
 }
