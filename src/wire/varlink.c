@@ -2,9 +2,11 @@
 /* varlink.c - the framing; see varlink.h for what it promises.
  *
  * Input is one buffer, [begin, end) unread, that grows to the size of the largest
- * message seen, never beyond one message_max and its NUL, and is given back when empty:
- * a silent connection costs no memory. `scanned` remembers how far the NUL was looked
- * for, so that a message that comes byte by byte is not searched again and again.
+ * message seen, never beyond one message_max and its NUL. Empty, it is given back unless it
+ * is small, so that a connection which has been silent from the start costs no memory
+ * and one that talks costs no allocation a message. `scanned`
+ * remembers how far the NUL was looked for, so that a message that comes byte by byte is not
+ * searched again and again.
  *
  * Positions in the stream are counted from its start (`base` is that of the buffer's
  * first byte): a descriptor remembers the position of the last byte that came with it,
@@ -20,7 +22,8 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-#define CHUNK  4096u                 /* what a read asks for at least */
+#define CHUNK  2048u                 /* what a read asks for at least */
+#define SMALL  (CHUNK * 2)           /* of the buffer that a connection keeps between messages */
 #define FDS_IN (VARLINK_FDS_MAX * 4) /* of messages that are not taken yet */
 
 struct passed_fd {
@@ -128,7 +131,7 @@ static int make_room(struct varlink *stream)
         return 0;
     if (stream->size >= most)
         return -EMSGSIZE;
-    size_t size = stream->size ? stream->size * 2 : CHUNK * 2;
+    size_t size = stream->size ? stream->size * 2 : SMALL;
     if (size > most)
         size = most;
     char *in = realloc(stream->in, size);
@@ -231,8 +234,11 @@ static void consume(struct varlink *stream, size_t len)
     if (stream->begin < stream->end)
         return;
     stream->base += stream->end;
-    stream->begin = stream->end = stream->scanned = stream->size = 0;
-    free(take_ptr(&stream->in));
+    stream->begin = stream->end = stream->scanned = 0;
+    if (stream->size > SMALL) {
+        stream->size = 0;
+        free(take_ptr(&stream->in));
+    }
 }
 
 /* What came up to the end of the message that was just consumed is that message's. */
