@@ -9,6 +9,8 @@
 #include "call.h"
 #include "child.h"
 #include "fd.h"
+#include "mem.h"
+#include "resolver.h"
 #include "str.h"
 
 #include <cap-ng.h>
@@ -23,8 +25,8 @@
 
 static const int capabilities[] = { CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE };
 
-/* The process, or -1, said. */
-static long find_namespace(const struct ctl *ctl)
+/* The process, or -1, said; and the resolver's text, which may be NULL. */
+static long find_namespace(const struct ctl *ctl, char **ret_resolver)
 {
     AUTO_CONNECTION c = CONNECTION_INIT;
     AUTO_REPLY reply = REPLY_INIT;
@@ -45,6 +47,7 @@ static long find_namespace(const struct ctl *ctl)
         complain("there is no namespace; acquiring a network makes one");
         return -1;
     }
+    *ret_resolver = resolver_text(json_object_get(reply.parameters, "networks"));
     return pid;
 }
 
@@ -95,7 +98,8 @@ int cmd_exec(struct ctl *ctl, int argc, char **argv)
     int r = common_options(ctl, argc, argv, true, 1, INT_MAX);
     if (r >= 0)
         return r;
-    long pid = find_namespace(ctl);
+    AUTO_FREE char *resolver = NULL;
+    long pid = find_namespace(ctl, &resolver);
     if (pid < 0)
         return EXIT_OURS;
     r = enter(pid);
@@ -103,6 +107,9 @@ int cmd_exec(struct ctl *ctl, int argc, char **argv)
         complain("cannot enter the namespace of process %ld: %s", pid, strerror(-r));
         return EXIT_OURS;
     }
+    r = resolver ? resolver_use(resolver) : 0;
+    if (r < 0)
+        complain("names of virtual machines will not be found: %s", strerror(-r));
     r = keep_capabilities();
     if (r < 0) {
         complain("cannot keep the namespace's capabilities: %s", strerror(-r));

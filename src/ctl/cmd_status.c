@@ -107,9 +107,9 @@ static void add_interface(struct table *table, const json_t *iface)
 {
     char rx[SIZE_TEXT], tx[SIZE_TEXT], dropped[24];
     (void)snprintf(dropped, sizeof dropped, "%lld", (long long)number(iface, "dropped"));
+    const char *name = text(iface, "name");
     const char *cells[] = {
-        text(iface, "id"),
-        text(iface, "name"),
+        name ? name : text(iface, "id"),
         text(iface, "mac_address"),
         text(iface, "ipv4_address"),
         text(iface, "tap"),
@@ -127,7 +127,7 @@ static void print_interfaces(const json_t *interfaces)
     if (json_array_size(interfaces) == 0)
         return;
     AUTO(table_free)
-    struct table *table = table_new("INTERFACE NAME MAC IPV4 TAP RECEIVED> SENT> DROPPED>");
+    struct table *table = table_new("INTERFACE MAC IPV4 TAP RECEIVED> SENT> DROPPED>");
     json_array_foreach (interfaces, i, iface)
         add_interface(table, iface);
     table_print(table, stdout, "  ");

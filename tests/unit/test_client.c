@@ -419,6 +419,7 @@ static void check_fork(void)
     int inherited = client_socket();
     pid_t child = fork();
     if (child == 0) {
+        alarm(5); /* not inherited */
         CHECK(client_socket() == -1);
         CHECK(fcntl(inherited, F_GETFD) < 0 && errno == EBADF);
         CHECK(!vmnet_broker_start_interface(net, NULL, &s) && s == VMNET_BROKER_XPC_FAILURE);
@@ -455,6 +456,7 @@ static void check_fork_during_call(void)
     nanosleep(&moment, NULL); /* now it waits for an answer that does not come */
     pid_t child = fork();
     if (child == 0) {
+        alarm(5); /* not inherited */
         CHECK(client_socket() == -1); /* and does not wait for the thread it lacks */
         _exit(0);
     }

@@ -10,6 +10,7 @@
 
 #include "mem.h"
 #include "netspec.h"
+#include "resolver.h"
 #include "template.h"
 
 #include <string.h>
@@ -99,12 +100,32 @@ static void a_network_with_an_option_that_is_wrong_is_refused(void **unused)
     }
 }
 
+#define STATUS(name, mode)                                                                         \
+    "{\"status\":{\"network\":{\"name\":\"" name "\",\"mode\":\"" mode                             \
+    "\",\"ipv4_gateway\":\"gw-" name "\"}}}"
+
+static void inside_the_network_with_a_way_out_is_asked_first(void **unused)
+{
+    (void)unused;
+    json_t *networks = json_loads("[" STATUS("host", "host") "," STATUS(
+                                      "shared", "shared") ",{\"status\":{\"network\":null}}]",
+                                  0, NULL);
+    AUTO_FREE char *text = resolver_text(networks);
+    assert_string_equal(text, "nameserver gw-shared\nnameserver gw-host\n"
+                              "search shared.vmnet.internal host.vmnet.internal\n");
+    json_decref(networks);
+    networks = json_array();
+    assert_null(resolver_text(networks));
+    json_decref(networks);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(braces_that_are_ours_are_filled_in_and_others_left_alone),
         cmocka_unit_test(a_network_takes_its_options_from_the_argument),
         cmocka_unit_test(a_network_with_an_option_that_is_wrong_is_refused),
+        cmocka_unit_test(inside_the_network_with_a_way_out_is_asked_first),
     };
     return cmocka_run_group_tests_name("ctl_template", tests, NULL, NULL);
 }
