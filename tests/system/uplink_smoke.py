@@ -424,6 +424,22 @@ def guest(name, func, *args, **kwargs):
     return within(netns(name), func, *args, **kwargs)
 
 
+def alive(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def left_of(pids, timeout=3.0):
+    """Those that are still there when they have had time to go."""
+    deadline = time.monotonic() + timeout
+    while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return [pid for pid in pids if alive(pid)]
+
+
 # ---- the stories --------------------------------------------------------------------
 
 def is_hello(text):
@@ -634,8 +650,7 @@ def story_stop(driver):
     driver.tell("stop")
     check("stop: nothing is left of the TAP", within(driver.ns, sh, "ip -br link"),
           lambda text: "uplink" not in text)
-    time.sleep(0.2)
-    check("stop: nor of the engine", os.path.exists("/proc/%d/exe" % pid), False)
+    check("stop: nor of the engine", left_of([pid]), [])
     check("stop: dns lives", within(driver.ns, dns), 53)
     driver.tell("start")
     check("start again", driver.wait_state("ok"))
@@ -646,14 +661,6 @@ def story_stop(driver):
                               stdout=subprocess.PIPE).stdout
     check("a removed network has left the rules", within(driver.ns, rules),
           lambda text: "vba" in text and "vbh" not in text)
-
-
-def alive(pid):
-    try:
-        with open("/proc/%d/stat" % pid) as file:
-            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def run(program, uid, engine):
@@ -676,8 +683,7 @@ def run(program, uid, engine):
     finally:
         pids = (driver.engine, driver.relay, driver.anchor)
         driver.quit()
-        time.sleep(0.3)
-        check("end: no process is left", [pid for pid in pids if alive(pid)], [])
+        check("end: no process is left", left_of(pids), [])
         check("end: the driver is content", driver.process.returncode, 0)
         for name in ("a1", "a2", "h1"):
             sh("ip -n %s link del eth0" % name, check=False)
