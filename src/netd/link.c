@@ -231,26 +231,44 @@ static int set_isolated(struct link_ctx *ctx, unsigned index)
     return request(ctx, msg, bad);
 }
 
-int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bool isolated,
-                  unsigned mtu, uint32_t group)
+/* master 0: none. */
+static int configure_port(struct link_ctx *ctx, const char *name, unsigned master, unsigned mtu,
+                          uint32_t group, const struct ifinfomsg *info)
 {
-    const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
-    unsigned bridge = master ? if_nametoindex(master) : 0;
-    struct nl_msg *msg;
+    struct nl_msg *msg = link_message(RTM_NEWLINK, 0, info, name);
     bool bad = false;
-    int r;
 
-    if (master && bridge == 0)
-        return -ENODEV;
-    msg = link_message(RTM_NEWLINK, 0, &none, name);
     if (!msg)
         return -ENOMEM;
     bad |= nla_put_u32(msg, IFLA_MTU, mtu) < 0;
     bad |= nla_put_u32(msg, IFLA_GROUP, group) < 0;
     if (master)
-        bad |= nla_put_u32(msg, IFLA_MASTER, bridge) < 0;
-    r = request(ctx, msg, bad);
+        bad |= nla_put_u32(msg, IFLA_MASTER, master) < 0;
+    return request(ctx, msg, bad);
+}
+
+int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bool isolated,
+                  unsigned mtu, uint32_t group)
+{
+    const struct ifinfomsg as_it_is = { .ifi_family = AF_UNSPEC };
+    unsigned bridge = master ? if_nametoindex(master) : 0;
+    int r;
+
+    if (master && bridge == 0)
+        return -ENODEV;
+    r = configure_port(ctx, name, bridge, mtu, group, &as_it_is);
     return r < 0 || !isolated ? r : set_isolated(ctx, if_nametoindex(name));
+}
+
+int link_plug(struct link_ctx *ctx, const char *name, const char *bridge, unsigned mtu,
+              uint32_t group)
+{
+    const struct ifinfomsg up = { .ifi_family = AF_UNSPEC,
+                                  .ifi_flags = IFF_UP,
+                                  .ifi_change = IFF_UP };
+    unsigned index = if_nametoindex(bridge);
+
+    return index == 0 ? -ENODEV : configure_port(ctx, name, index, mtu, group, &up);
 }
 
 int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames)
@@ -276,7 +294,6 @@ int link_delete_group(struct link_ctx *ctx, uint32_t group)
     return request(ctx, msg, msg && nla_put_u32(msg, IFLA_GROUP, group) < 0);
 }
 
-/* A counter of a link's struct rtnl_link_stats64 goes by offset in the reply. */
 struct stats_query {
     struct rtnl_link_stats64 stats;
     bool found;
@@ -297,26 +314,45 @@ static int on_stats(struct nl_msg *msg, void *arg)
     return NL_OK;
 }
 
+/* Takes the message over. The answer comes first, and only an error comes alone: the
+ * acknowledgement behind an answer must be read too, or the next request stumbles
+ * over it. */
+static int query(struct link_ctx *ctx, struct nl_msg *msg)
+{
+    int r;
+
+    ctx->error = 0;
+    r = nl_send_auto(ctx->sock, msg);
+    nlmsg_free(msg);
+    if (r >= 0)
+        r = nl_recvmsgs_default(ctx->sock);
+    if (r >= 0 && !ctx->error)
+        r = nl_wait_for_ack(ctx->sock);
+    if (ctx->error)
+        return ctx->error;
+    return r < 0 ? -EIO : 0;
+}
+
 int link_stats(struct link_ctx *ctx, const char *name, struct link_counters *ret)
 {
     const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
     struct nl_msg *msg = link_message(RTM_GETLINK, 0, &none, name);
-    struct stats_query query = { .found = false };
+    struct stats_query seen = { .found = false };
     int r;
 
     if (!msg)
         return -ENOMEM;
-    nl_socket_modify_cb(ctx->sock, NL_CB_VALID, NL_CB_CUSTOM, on_stats, &query);
-    r = request(ctx, msg, false);
+    nl_socket_modify_cb(ctx->sock, NL_CB_VALID, NL_CB_CUSTOM, on_stats, &seen);
+    r = query(ctx, msg);
     nl_socket_modify_cb(ctx->sock, NL_CB_VALID, NL_CB_DEFAULT, NULL, NULL);
     if (r < 0)
         return r;
-    if (!query.found)
+    if (!seen.found)
         return -ENODATA;
-    *ret = (struct link_counters){ .rx_bytes = query.stats.rx_bytes,
-                                   .tx_bytes = query.stats.tx_bytes,
-                                   .rx_packets = query.stats.rx_packets,
-                                   .tx_packets = query.stats.tx_packets };
+    *ret = (struct link_counters){ .rx_bytes = seen.stats.rx_bytes,
+                                   .tx_bytes = seen.stats.tx_bytes,
+                                   .rx_packets = seen.stats.rx_packets,
+                                   .tx_packets = seen.stats.tx_packets };
     return 0;
 }
 

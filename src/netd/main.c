@@ -450,6 +450,8 @@ static int run(struct netd *nd, int ready)
         background_ready(ready);
     log_info("serving on %s, namespaces of process %d", nd->socket_path, (int)nd->anchor.pid);
     r = sd_event_loop(nd->event);
+    if (r == LIFE_ADOPT)
+        _exit(0); /* taking our structs apart would take apart what they stand for */
     if (r == LIFE_CLEAN)
         end(nd);
     return r < 0 ? 1 : 0;

@@ -57,7 +57,7 @@ struct networks {
     struct supervised relay;
     bool relay_wanted;
     int monitor;
-    sd_event_source *monitor_source;
+    sd_event_source *monitor_source, *update;
 };
 
 #define FOREACH_NETWORK(net, all)                                                                  \
@@ -537,6 +537,30 @@ static void port_unlink(struct network *net, struct port *port)
     net->n_ports--;
 }
 
+/* As soon as no request waits: many TAPs that come or go together cost one update, and
+ * a VM does not ask for its address within the millisecond that its TAP is old. */
+static void tell_dnsmasq_soon(struct network *net)
+{
+    net->changed = true;
+    (void)sd_event_source_set_enabled(net->all->update, SD_EVENT_ONESHOT);
+}
+
+static int on_update(sd_event_source *source, void *arg)
+{
+    struct networks *all = arg;
+
+    (void)source;
+    FOREACH_NETWORK(net, all)
+    {
+        int r = net->changed && net->dnsmasq ? dnsmasq_update(net->dnsmasq, net->ports) : 0;
+
+        net->changed = false;
+        if (r < 0)
+            (void)log_failure(r, "network '%s': cannot write its list of hosts", net->def.name);
+    }
+    return 0;
+}
+
 static int port_open(struct network *net, struct port *port, int *ret_fds, struct netd_why *why)
 {
     const struct network_tools *tools = &net->all->tools;
@@ -553,16 +577,8 @@ static int port_open(struct network *net, struct port *port, int *ret_fds, struc
     }
     set_heir(net, port);
     port_link(net, port);
-    r = dnsmasq_update(net->dnsmasq, net->ports);
-    if (r == 0)
-        return 0;
-    (void)why_failed(why, r, "network '%s': cannot write the list of hosts", net->def.name);
-    port_unlink(net, port);
-    (void)filter_remove_port(tools->nft, net->index, &net->def, &port->interface);
-    (void)journal_tap_gone(tools->journal, port->interface.tap);
-    for (uint32_t i = 0; i < port->interface.queues; i++)
-        fd_closep(&ret_fds[i]);
-    return r;
+    tell_dnsmasq_soon(net);
+    return 0;
 }
 
 int networks_open_tap(struct networks *all, const struct netd_interface *request,
@@ -606,7 +622,7 @@ static void port_gone(struct network *net, struct port *port)
         (void)log_failure(r, "network '%s': cannot write down that %s has gone", net->def.name,
                           port->interface.tap);
     port_unlink(net, port);
-    net->changed = true;
+    tell_dnsmasq_soon(net);
     net->all->events.tap_gone(net->all->events.arg, &port->interface);
     free(port);
 }
@@ -644,13 +660,6 @@ static int on_monitor(sd_event_source *source, int fd, uint32_t events, void *ar
     r = link_monitor_read(fd, on_link_gone, all);
     if (r < 0)
         look_at_ports(all);
-    FOREACH_NETWORK(net, all)
-    if (net->changed) {
-        net->changed = false;
-        r = dnsmasq_update(net->dnsmasq, net->ports);
-        if (r < 0)
-            (void)log_failure(r, "network '%s': cannot write the list of hosts", net->def.name);
-    }
     return 0;
 }
 
@@ -814,6 +823,8 @@ int networks_new(const struct network_tools *tools, const struct network_events 
     if (r >= 0)
         r = sd_event_add_io(tools->event, &all->monitor_source, all->monitor, EPOLLIN, on_monitor,
                             all);
+    if (r >= 0)
+        r = sd_event_add_defer(tools->event, &all->update, on_update, all);
     if (r < 0)
         (void)why_failed(why, r, "cannot watch links");
     else if ((r = filter_init(tools->nft)) < 0 || (r = router_init(tools->nft)) < 0)
@@ -832,6 +843,7 @@ void networks_free(struct networks *all)
         return;
     supervise_stop(&all->relay);
     uplink_set_child_watch(all->tools.uplink, NULL, NULL);
+    all->update = sd_event_source_disable_unref(all->update);
     all->monitor_source = sd_event_source_disable_unref(all->monitor_source);
     fd_closep(&all->monitor);
     free(all);

@@ -23,17 +23,13 @@ static int connect_port(struct link_ctx *links, const struct netd_interface *itf
                         const char *bridge, uint32_t group, const struct netd_network *net,
                         struct netd_why *why)
 {
-    bool isolated = itf->isolated || (net->flags & NETD_NET_ISOLATED);
     int r;
 
     r = refuse_addresses(itf->tap);
     if (r < 0)
         return why_failed(why, r, "cannot switch IPv6 off on %s", itf->tap);
-    r = link_set_port(links, itf->tap, bridge, isolated, net->mtu, group);
-    if (r < 0)
-        return why_failed(why, r, "cannot attach %s to %s", itf->tap, bridge);
-    r = link_set_up(links, itf->tap);
-    return r < 0 ? why_failed(why, r, "cannot bring up %s", itf->tap) : 0;
+    r = link_plug(links, itf->tap, bridge, net->mtu, group);
+    return r < 0 ? why_failed(why, r, "cannot attach %s to %s", itf->tap, bridge) : 0;
 }
 
 int port_create(struct link_ctx *links, struct nft *nft, struct port *port, uint32_t index,

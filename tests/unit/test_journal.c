@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "fd.h"
+#include "file.h"
+#include "journal.h"
+#include "mem.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct process anchor = { .pid = 4711, .born = 99887766 };
+
+static const struct netd_network shared = {
+    .name = "shared",
+    .id = "5ad6e6ee",
+    .flags = NETD_NET_NAT44 | NETD_NET_DHCP,
+    .mtu = 1500,
+    .ipv4_base = 0xc0a84000,
+    .ipv4_prefix = 24,
+    .ipv6 = { 0xfd, 0, 0, 0x64 },
+    .ipv6_len = 64,
+    .idle_timeout_sec = 120,
+};
+
+static const struct netd_interface web = {
+    .network = "shared",
+    .id = "web-1",
+    .name = "web",
+    .tap = "vt0.0",
+    .uid = 1000,
+    .ipv4 = 0xc0a84002,
+    .mac = { 0x52, 0x54, 0, 0x12, 0x34, 0xff },
+    .offload = 1,
+    .queues = 2,
+};
+
+struct place {
+    char path[32];
+    int dirfd;
+};
+
+static int set_up(void **state)
+{
+    struct place *place = calloc(1, sizeof *place);
+
+    if (!place)
+        return -1;
+    (void)snprintf(place->path, sizeof place->path, "/tmp/journal.XXXXXX");
+    if (!mkdtemp(place->path))
+        return -1;
+    place->dirfd = open(place->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *state = place;
+    return place->dirfd < 0 ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    struct place *place = *state;
+
+    (void)unlinkat(place->dirfd, "journal", 0);
+    (void)unlinkat(place->dirfd, "journal.new", 0);
+    (void)close(place->dirfd);
+    (void)rmdir(place->path);
+    free(place);
+    return 0;
+}
+
+/* A network with a dnsmasq, a TAP and a relay: the usual life. */
+static struct journal *write_story(int dirfd)
+{
+    struct journal *journal = NULL;
+
+    assert_int_equal(journal_new(dirfd, &journal), 0);
+    assert_int_equal(journal_anchor(journal, &anchor), 0);
+    assert_int_equal(journal_network(journal, 3, &shared), 0);
+    assert_int_equal(journal_child(journal, JOURNAL_DNSMASQ, 3, 815, 1111), 0);
+    assert_int_equal(journal_built(journal, 3), 0);
+    assert_int_equal(journal_tap(journal, 3, &web), 0);
+    assert_int_equal(journal_child(journal, JOURNAL_RELAY, 0, 816, 2222), 0);
+    assert_int_equal(journal_commit(journal), 0);
+    return journal;
+}
+
+static struct journal_state *read_back(int dirfd)
+{
+    struct journal_state *state = NULL;
+
+    assert_int_equal(journal_read(dirfd, &state), 0);
+    return state;
+}
+
+static void nothing_written_is_nothing_known(void **unused)
+{
+    struct place *place = *unused;
+    struct journal_state *state = read_back(place->dirfd);
+
+    assert_int_equal(state->anchor.pid, 0);
+    assert_int_equal(state->n_taps, 0);
+    journal_state_free(state);
+}
+
+static void what_was_written_is_read(void **unused)
+{
+    struct place *place = *unused;
+    struct journal *journal = write_story(place->dirfd);
+    struct journal_state *state = read_back(place->dirfd);
+
+    assert_memory_equal(&state->anchor, &anchor, sizeof anchor);
+    assert_true(state->networks[3].known && state->networks[3].built);
+    assert_memory_equal(&state->networks[3].network, &shared, sizeof shared);
+    assert_int_equal(state->networks[3].dnsmasq.pid, 815);
+    assert_int_equal(state->relay.born, 2222);
+    assert_int_equal(state->n_taps, 1);
+    assert_int_equal(state->taps[0].index, 3);
+    assert_memory_equal(&state->taps[0].interface, &web, sizeof web);
+    journal_state_free(state);
+    journal_free(journal, false);
+}
+
+static void what_has_gone_is_not_known(void **unused)
+{
+    struct place *place = *unused;
+    struct journal *journal = write_story(place->dirfd);
+    struct journal_state *state;
+
+    assert_int_equal(journal_tap_gone(journal, "vt0.0"), 0);
+    assert_int_equal(journal_unbuilt(journal, 3), 0);
+    state = read_back(place->dirfd);
+    assert_int_equal(state->n_taps, 0);
+    assert_true(state->networks[3].known && !state->networks[3].built);
+    journal_state_free(state);
+
+    assert_int_equal(journal_network_gone(journal, 3), 0);
+    state = read_back(place->dirfd);
+    assert_false(state->networks[3].known);
+    journal_state_free(state);
+    journal_free(journal, true);
+    assert_int_equal(faccessat(place->dirfd, "journal", F_OK, 0), -1);
+}
+
+static void the_old_file_stands_until_the_new_one_is_committed(void **unused)
+{
+    struct place *place = *unused;
+    struct journal *journal = write_story(place->dirfd), *fresh = NULL;
+    struct journal_state *state;
+
+    assert_int_equal(journal_new(place->dirfd, &fresh), 0);
+    assert_int_equal(journal_anchor(fresh, &anchor), 0);
+    state = read_back(place->dirfd);
+    assert_true(state->networks[3].known);
+    journal_state_free(state);
+    assert_int_equal(journal_commit(fresh), 0);
+    state = read_back(place->dirfd);
+    assert_false(state->networks[3].known);
+    journal_state_free(state);
+    journal_free(fresh, false);
+    journal_free(journal, false);
+}
+
+/* Whatever a death leaves of the file: no crash, and nothing that was never written. */
+static void a_file_torn_at_any_byte_tells_its_whole_lines(void **unused)
+{
+    struct place *place = *unused;
+    struct journal *journal = write_story(place->dirfd);
+    AUTO_FREE char *text = NULL;
+    size_t len;
+
+    journal_free(journal, false);
+    assert_int_equal(file_read(place->dirfd, "journal", 1 << 16, &text, &len), 0);
+    for (size_t cut = 0; cut <= len; cut++) {
+        struct journal_state *state;
+        bool built, known;
+
+        assert_int_equal(file_replace(place->dirfd, "journal", text, cut, 0600), 0);
+        state = read_back(place->dirfd);
+        known = state->networks[3].known;
+        built = state->networks[3].built;
+        assert_true(known || !built);
+        assert_true(state->n_taps == 0 || known);
+        if (known)
+            assert_memory_equal(&state->networks[3].network, &shared, sizeof shared);
+        journal_state_free(state);
+    }
+}
+
+static void lines_that_make_no_sense_are_left_out(void **unused)
+{
+    static const char *const lines[] = {
+        "garbage",
+        "{}",
+        "{\"fact\":\"unheard-of\",\"index\":1}",
+        "{\"fact\":\"network\",\"index\":999,\"name\":\"x\"}",
+        "{\"fact\":\"network\",\"index\":1,\"name\":\"../x\"}",
+        "{\"fact\":\"network\",\"index\":-1}",
+        "{\"fact\":\"built\"}",
+        "{\"fact\":\"built\",\"index\":\"1\"}",
+        "{\"fact\":\"tap\",\"index\":1,\"tap\":\"vt1.0\"}",
+        "{\"fact\":\"child\",\"kind\":\"dnsmasq\",\"index\":1,\"pid\":1,\"born\":5}",
+        "{\"fact\":\"child\",\"kind\":\"cron\",\"index\":1,\"pid\":77,\"born\":5}",
+        "{\"fact\":\"anchor\",\"pid\":77,\"born\":5}",
+    };
+    struct place *place = *unused;
+
+    for (size_t i = 0; i < N_ELEMENTS(lines); i++) {
+        struct journal_state *state;
+        char text[128];
+        int len = snprintf(text, sizeof text, "%s\n", lines[i]);
+
+        assert_int_equal(file_replace(place->dirfd, "journal", text, (size_t)len, 0600), 0);
+        state = read_back(place->dirfd);
+        if (state->anchor.pid || state->networks[1].known || state->networks[1].dnsmasq.pid ||
+            state->n_taps)
+            fail_msg("believed: %s", lines[i]);
+        journal_state_free(state);
+    }
+}
+
+static void a_journal_of_an_earlier_boot_is_void(void **unused)
+{
+    struct place *place = *unused;
+    AUTO_FREE char *text = NULL;
+    struct journal_state *state;
+    char *boot;
+    size_t len;
+
+    journal_free(write_story(place->dirfd), false);
+    assert_int_equal(file_read(place->dirfd, "journal", 1 << 16, &text, &len), 0);
+    boot = strstr(text, "\"boot\":\"") + strlen("\"boot\":\"");
+    boot[0] = boot[0] == 'a' ? 'b' : 'a';
+    assert_int_equal(file_replace(place->dirfd, "journal", text, len, 0600), 0);
+    state = read_back(place->dirfd);
+    assert_int_equal(state->anchor.pid, 0);
+    assert_false(state->networks[3].known);
+    assert_int_equal(state->relay.pid, 0);
+    journal_state_free(state);
+}
+
+static void a_process_is_itself_only_with_its_birth(void **unused)
+{
+    struct process self = { .pid = getpid() };
+
+    (void)unused;
+    assert_int_equal(process_born(self.pid, &self.born), 0);
+    assert_true(process_alive(&self));
+    self.born++;
+    assert_false(process_alive(&self));
+    assert_false(process_alive(&(struct process){ .pid = 0 }));
+}
+
+int main(void)
+{
+#define IN_A_PLACE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        IN_A_PLACE(nothing_written_is_nothing_known),
+        IN_A_PLACE(what_was_written_is_read),
+        IN_A_PLACE(what_has_gone_is_not_known),
+        IN_A_PLACE(the_old_file_stands_until_the_new_one_is_committed),
+        IN_A_PLACE(a_file_torn_at_any_byte_tells_its_whole_lines),
+        IN_A_PLACE(lines_that_make_no_sense_are_left_out),
+        IN_A_PLACE(a_journal_of_an_earlier_boot_is_void),
+        cmocka_unit_test(a_process_is_itself_only_with_its_birth),
+    };
+    return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
+}
