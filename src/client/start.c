@@ -150,7 +150,7 @@ int start_broker(struct failure *why)
         return failure_set(why, -errno, "cannot start %s: %s", program, strerror(errno));
     AUTO_FD reader = ends[0];
     AUTO_FD writer = ends[1];
-    pid_t pid;
+    pid_t pid = 0;
     int r = spawn(program, writer, &pid);
     if (r < 0)
         return failure_set(why, r, "cannot start %s: %s; is it installed?", program, strerror(-r));

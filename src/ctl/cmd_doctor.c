@@ -194,7 +194,7 @@ static void ask_version(const char *program, char *ret, size_t size)
     size_t room = 0;
     FILE *in = fdopen(reader, "r");
     if (in) {
-        reader = -1;
+        (void)fd_take(&reader);
         ssize_t n = getline(&line, &room, in);
         if (n > 0)
             (void)snprintf(ret, size, "%.*s", (int)strcspn(line, "\n"), line);

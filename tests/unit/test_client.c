@@ -61,7 +61,7 @@ static char socket_path[64];
 static int listen_here(void)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    strcpy(address.sun_path, socket_path);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", socket_path);
     unlink(socket_path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
@@ -456,7 +456,7 @@ static void check_fork_during_call(void)
     nanosleep(&moment, NULL); /* now it waits for an answer that does not come */
     pid_t child = fork();
     if (child == 0) {
-        alarm(5); /* not inherited */
+        alarm(5);                     /* not inherited */
         CHECK(client_socket() == -1); /* and does not wait for the thread it lacks */
         _exit(0);
     }
