@@ -133,8 +133,7 @@ static void check_tun(struct exam *e)
     }
     found(e, MISSING, "/dev/net/tun: %s", strerror(err));
     if (err == EACCES || err == EPERM)
-        remedy(e, "as root: chmod 0666 /dev/net/tun (udev's default; a TAP of another "
-                  "namespace needs no more right than that)");
+        remedy(e, "as root: chmod 0666 /dev/net/tun, which is udev's default");
     else
         remedy(e, "as root: modprobe tun");
 }
