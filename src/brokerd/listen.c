@@ -96,7 +96,7 @@ int socket_file_bind(const char *path, bool shared, struct socket_file *ret,
                      struct failure *failure)
 {
     const char *name;
-    struct stat st;
+    struct stat st = { 0 };
 
     if (socket_answers(path))
         return cannot_listen(failure, -EADDRINUSE, path, "another broker answers there");

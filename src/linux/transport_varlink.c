@@ -359,14 +359,17 @@ static void run_method(struct connection *c, const struct idl *idl, const char *
         invalid(c, idl, "parameters", failure.why);
 }
 
+static bool is_named(const struct idl *idl, const char *name, size_t len)
+{
+    return strlen(idl_name(idl)) == len && memcmp(idl_name(idl), name, len) == 0;
+}
+
 static const struct idl *find_interface(const struct transport *transport, const char *name,
                                         size_t len)
 {
-    const struct idl *known[] = { transport->idl, transport->service };
-    for (size_t i = 0; i < N_ELEMENTS(known); i++)
-        if (strlen(idl_name(known[i])) == len && memcmp(idl_name(known[i]), name, len) == 0)
-            return known[i];
-    return NULL;
+    if (is_named(transport->idl, name, len))
+        return transport->idl;
+    return is_named(transport->service, name, len) ? transport->service : NULL;
 }
 
 /* method: "interface.Method". */

@@ -374,12 +374,14 @@ def killed(broker):
             client.acquire()
             os.write(writer, b"x")
             signal.pause()
-        os.read(reader, 1)
-        equal(clients_of(watcher, "shared"), 1)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        os.close(reader)
-        os.close(writer)
+        try:
+            os.read(reader, 1)
+            equal(clients_of(watcher, "shared"), 1)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            os.close(reader)
+            os.close(writer)
         deadline = time.monotonic() + 5
         while clients_of(watcher, "shared") and time.monotonic() < deadline:
             time.sleep(0.01)
