@@ -28,6 +28,9 @@ int link_set_up(struct link_ctx *ctx, const char *name);
 /* master NULL: none. isolated: bridge port isolation. */
 int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bool isolated,
                   unsigned mtu, uint32_t group);
+/* A bridge's port, and up, in one message: half the time of two. */
+int link_plug(struct link_ctx *ctx, const char *name, const char *bridge, unsigned mtu,
+              uint32_t group);
 int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames);
 int link_delete(struct link_ctx *ctx, const char *name);
 /* One RTM_DELLINK for all links of a group: 50 TAPs in 33 ms instead of 842. */

@@ -615,8 +615,8 @@ static void port_gone(struct network *net, struct port *port)
 
     r = filter_remove_port(tools->nft, net->index, &net->def, &port->interface);
     if (r < 0)
-        log_warning("network '%s': cannot remove %s from the filter: %s", net->def.name,
-                    port->interface.tap, nft_error(tools->nft));
+        (void)log_failure(r, "network '%s': cannot remove %s from the filter", net->def.name,
+                          port->interface.tap);
     r = journal_tap_gone(tools->journal, port->interface.tap);
     if (r < 0)
         (void)log_failure(r, "network '%s': cannot write down that %s has gone", net->def.name,

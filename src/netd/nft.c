@@ -4,15 +4,23 @@
 
 #include "mem.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
 #include <nftables/libnftables.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 struct nft {
     struct nft_ctx *ctx;
+    struct nl_sock *sock; /* for elements only */
 };
 
 struct nft *nft_new(void)
@@ -22,7 +30,9 @@ struct nft *nft_new(void)
     if (!nft)
         return NULL;
     nft->ctx = nft_ctx_new(NFT_CTX_DEFAULT);
-    if (!nft->ctx || nft_ctx_buffer_error(nft->ctx) != 0 || nft_ctx_buffer_output(nft->ctx) != 0) {
+    nft->sock = nl_socket_alloc();
+    if (!nft->sock || nl_connect(nft->sock, NETLINK_NETFILTER) < 0 || !nft->ctx ||
+        nft_ctx_buffer_error(nft->ctx) != 0 || nft_ctx_buffer_output(nft->ctx) != 0) {
         nft_free(nft);
         return NULL;
     }
@@ -35,6 +45,8 @@ void nft_free(struct nft *nft)
         return;
     if (nft->ctx)
         nft_ctx_free(nft->ctx);
+    if (nft->sock)
+        nl_socket_free(nft->sock);
     free(nft);
 }
 
@@ -83,4 +95,137 @@ int nft_list(struct nft *nft, const char *command, char **ret_json)
         return -ENOMEM;
     *ret_json = copy;
     return 0;
+}
+
+/* ---- elements, without the library ------------------------------------------------ */
+
+/* A batch is one packet of messages: begin, one an element, end. */
+struct batch {
+    uint8_t data[8192];
+    size_t len;
+    uint32_t seq;
+};
+
+/* Takes the message over. bad: something did not fit into it. */
+static int batch_add(struct batch *batch, struct nl_msg *msg, bool bad)
+{
+    size_t len = msg ? NLMSG_ALIGN(nlmsg_hdr(msg)->nlmsg_len) : 0;
+    int r = 0;
+
+    if (bad || !msg || batch->len + len > sizeof batch->data) {
+        r = -ENOBUFS;
+    } else {
+        nlmsg_hdr(msg)->nlmsg_seq = ++batch->seq;
+        memcpy(batch->data + batch->len, nlmsg_hdr(msg), nlmsg_hdr(msg)->nlmsg_len);
+        batch->len += len;
+    }
+    nlmsg_free(msg);
+    return r;
+}
+
+static struct nl_msg *netfilter_message(int type, int flags, uint8_t family, uint16_t resource)
+{
+    struct nfgenmsg head = { .nfgen_family = family,
+                             .version = NFNETLINK_V0,
+                             .res_id = htons(resource) };
+    struct nl_msg *msg = nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
+
+    if (msg && nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO) < 0) {
+        nlmsg_free(msg);
+        return NULL;
+    }
+    return msg;
+}
+
+static int batch_mark(struct batch *batch, int type)
+{
+    return batch_add(batch, netfilter_message(type, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES), false);
+}
+
+static bool put_verdict(struct nl_msg *msg, const char *chain)
+{
+    struct nlattr *data = nla_nest_start(msg, NFTA_SET_ELEM_DATA);
+    struct nlattr *verdict = data ? nla_nest_start(msg, NFTA_DATA_VERDICT) : NULL;
+    bool bad = !verdict;
+
+    if (bad)
+        return true;
+    bad |= nla_put_u32(msg, NFTA_VERDICT_CODE, htonl((uint32_t)NFT_GOTO)) < 0;
+    bad |= nla_put_string(msg, NFTA_VERDICT_CHAIN, chain) < 0;
+    nla_nest_end(msg, verdict);
+    nla_nest_end(msg, data);
+    return bad;
+}
+
+/* elements { element { key { value }, [ data { verdict } ] } } */
+static bool put_element(struct nl_msg *msg, const struct nft_element *e, bool with_data)
+{
+    struct nlattr *list = nla_nest_start(msg, NFTA_SET_ELEM_LIST_ELEMENTS);
+    struct nlattr *element = list ? nla_nest_start(msg, NFTA_LIST_ELEM) : NULL;
+    struct nlattr *key = element ? nla_nest_start(msg, NFTA_SET_ELEM_KEY) : NULL;
+    bool bad = !key;
+
+    if (bad)
+        return true;
+    bad |= nla_put(msg, NFTA_DATA_VALUE, (int)e->len, e->key) < 0;
+    nla_nest_end(msg, key);
+    if (with_data && e->go_to)
+        bad |= put_verdict(msg, e->go_to);
+    nla_nest_end(msg, element);
+    nla_nest_end(msg, list);
+    return bad;
+}
+
+static int batch_element(struct batch *batch, bool add, const char *table,
+                         const struct nft_element *e, bool last)
+{
+    int type = NFNL_SUBSYS_NFTABLES << 8 | (add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM);
+    int flags = (add ? NLM_F_CREATE : 0) | (last ? NLM_F_ACK : 0);
+    struct nl_msg *msg = netfilter_message(type, flags, NFPROTO_BRIDGE, 0);
+    bool bad;
+
+    if (!msg)
+        return -ENOMEM;
+    bad = nla_put_string(msg, NFTA_SET_ELEM_LIST_TABLE, table) < 0;
+    bad |= nla_put_string(msg, NFTA_SET_ELEM_LIST_SET, e->set) < 0;
+    bad |= put_element(msg, e, add);
+    return batch_add(batch, msg, bad);
+}
+
+/* The kernel has worked through the batch when sending returns, and its words are all
+ * there: an acknowledgement of the last element, or errors. */
+static int batch_run(struct nft *nft, struct batch *batch)
+{
+    _Alignas(struct nlmsghdr) uint8_t buf[8192];
+    int first = -EIO; /* no word at all */
+    ssize_t got;
+
+    if (nl_sendto(nft->sock, batch->data, batch->len) < 0)
+        return -EIO;
+    while ((got = recv(nl_socket_get_fd(nft->sock), buf, sizeof buf, MSG_DONTWAIT)) > 0) {
+        int left = (int)got;
+
+        for (struct nlmsghdr *h = (struct nlmsghdr *)buf; nlmsg_ok(h, left);
+             h = nlmsg_next(h, &left)) {
+            const struct nlmsgerr *word = nlmsg_data(h);
+
+            if (h->nlmsg_type == NLMSG_ERROR && (first == -EIO || first == 0))
+                first = word->error;
+        }
+    }
+    return first;
+}
+
+int nft_change_elements(struct nft *nft, bool add, const char *table,
+                        const struct nft_element *elements, size_t n)
+{
+    struct batch batch = { .len = 0 };
+    int r;
+
+    r = batch_mark(&batch, NFNL_MSG_BATCH_BEGIN);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = batch_element(&batch, add, table, &elements[i], i + 1 == n);
+    if (r == 0)
+        r = batch_mark(&batch, NFNL_MSG_BATCH_END);
+    return r < 0 ? r : batch_run(nft, &batch);
 }

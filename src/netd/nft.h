@@ -6,6 +6,10 @@
  * batch: all of it takes effect or none.
  */
 #pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 struct nft;
 
 struct nft *nft_new(void); /* inside the namespace; NULL without memory */
@@ -17,3 +21,17 @@ const char *nft_error(const struct nft *nft);
 
 /* The same with JSON output of a listing (malloc'd; the caller frees). */
 int nft_list(struct nft *nft, const char *command, char **ret_json);
+
+/* An element of a set or verdict map, for the one change that a user waits for. */
+struct nft_element {
+    const char *set;
+    uint8_t key[32]; /* as the kernel has it: a name is 16 bytes, fields are padded to 4 */
+    size_t len;
+    const char *go_to; /* a map's verdict: the chain; NULL: a plain element */
+};
+
+/* All of them or none, added or deleted, in sets of one bridge table. nft_run() reads
+ * every table before it sends two lines: 0.26 ms, of the 0.4 that making a whole TAP
+ * takes. This takes 0.02. Returns 0 or a negative errno. */
+int nft_change_elements(struct nft *nft, bool add, const char *table,
+                        const struct nft_element *elements, size_t n);

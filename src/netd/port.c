@@ -45,7 +45,7 @@ int port_create(struct link_ctx *links, struct nft *nft, struct port *port, uint
     port->ifindex = (int)if_nametoindex(itf->tap);
     r = filter_add_port(nft, index, net, itf);
     if (r < 0) {
-        (void)why_refused(why, r, "cannot filter %s: %s", itf->tap, nft_error(nft));
+        (void)why_failed(why, r, "cannot filter %s", itf->tap);
     } else {
         r = connect_port(links, itf, bridge, group, net, why);
         if (r < 0)
