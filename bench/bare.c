@@ -101,8 +101,9 @@ static int start_dnsmasq(void)
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         execlp("dnsmasq", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts",
                "--no-resolv", "--no-ping", "--dhcp-authoritative", "--bind-dynamic",
-               "--except-interface=lo", "--interface=bench0", "--leasefile-ro", "--log-facility=-",
-               "--user=root", "--pid-file=", "--dhcp-range=10.9.9.2,10.9.9.200", (char *)NULL);
+               "--except-interface=lo", "--interface=bench0", "--leasefile-ro",
+               "--log-facility=/dev/null", "--user=root",
+               "--pid-file=", "--dhcp-range=10.9.9.2,10.9.9.200", (char *)NULL);
         _exit(127);
     }
     return pid;

@@ -9,7 +9,6 @@
 #include "dhcp.h"
 #include "measure.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,23 +23,6 @@
 static const char *broker_path;
 static char bare_path[108];
 static char reply[BIG];
-
-static void pin_to_one_cpu(void)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(0, &set);
-    (void)sched_setaffinity(0, sizeof set, &set);
-}
-
-static void unpin(void)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    for (int i = 0; i < CPU_SETSIZE; i++)
-        CPU_SET(i, &set);
-    (void)sched_setaffinity(0, sizeof set, &set);
-}
 
 static double median_call(int sock)
 {
@@ -105,7 +87,7 @@ static void await_removal(int sock, const char *name)
         if (!strstr(reply, needle))
             return;
     }
-    give_up("'%s' is still there after 10 s", name);
+    give_up("'%s' is still there after 10 s: %s", name, reply);
 }
 
 static double our_first_offer(int sock)
@@ -226,26 +208,35 @@ static void others_during_removal(void)
     report_ratio("acquire while a network with 50 TAPs goes", "us", &removing, &quiet, "1.0");
 }
 
-int main(int argc, char **argv)
+static void measure_requests(size_t reply_len)
 {
-    if (argc != 2)
-        give_up("usage: bench-control BROKER-SOCKET (bench/run starts one)");
-    broker_path = argv[1];
-    (void)snprintf(bare_path, sizeof bare_path, "%.90s.bare", broker_path);
-
-    int holder = client_connect(broker_path);
-    size_t reply_len = client_must(holder, ACQUIRE("host"), reply, sizeof reply, NULL) + 1;
     printf("request %zu bytes, reply %zu bytes, %d rounds\n", strlen(ACQUIRE("host")) + 1,
            reply_len, ROUNDS);
-
-    pin_to_one_cpu();
     requests(reply_len);
-    unpin();
+}
+
+static void measure_networks(void)
+{
     struct bare_net *net = bare_net_start();
     first_offer(net);
     start_interface(net);
     bare_net_stop(net);
     others_during_removal();
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3)
+        give_up("usage: bench-control requests|networks BROKER-SOCKET (bench/run calls it)");
+    broker_path = argv[2];
+    (void)snprintf(bare_path, sizeof bare_path, "%.90s.bare", broker_path);
+
+    int holder = client_connect(broker_path);
+    size_t reply_len = client_must(holder, ACQUIRE("host"), reply, sizeof reply, NULL) + 1;
+    if (strcmp(argv[1], "requests") == 0)
+        measure_requests(reply_len);
+    else
+        measure_networks();
     close(holder);
     (void)unlink(bare_path);
     return 0;
