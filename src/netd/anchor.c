@@ -100,6 +100,17 @@ static void keep_only(int fd)
     (void)close_range(4, ~0U, 0);
 }
 
+/* A signal ends it, whatever netd blocks or ignores. */
+static void default_signals(void)
+{
+    sigset_t none;
+
+    for (int sig = 1; sig < NSIG; sig++)
+        (void)signal(sig, SIG_DFL);
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* leash: gets 0 or an errno once the namespaces are there, and gives the word to stay. */
 static _Noreturn void anchor_main(int leash)
 {
@@ -109,6 +120,7 @@ static _Noreturn void anchor_main(int leash)
     char word;
 
     (void)prctl(PR_SET_NAME, "vmnet-anchor");
+    default_signals();
     if (setsid() < 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
         err = errno;
     else

@@ -221,12 +221,12 @@ static int network_destroy(struct network *net, struct netd_why *why)
     dnsmasq_ask_to_end(net->dnsmasq);
     r = net->routed ? router_remove_network(all->tools.nft, net->bridge, &net->def) : 0;
     note(r, &first, why, net, "router rules");
-    r = link_delete_group(all->tools.links, group_of(net));
-    note(r == -ENODEV ? 0 : r, &first, why, net, "links");
     for (const struct port *port = net->ports; port; port = port->next)
         (void)filter_remove_port(all->tools.nft, index, &net->def, &port->interface);
     note(filter_remove_network(all->tools.nft, index), &first, why, net, "filter");
     dnsmasq_free(net->dnsmasq);
+    r = link_delete_group(all->tools.links, group_of(net));
+    note(r == -ENODEV ? 0 : r, &first, why, net, "links");
     note(remove_own_directory(net), &first, why, net, "directory");
     r = journal_network_gone(all->tools.journal, index);
     note(r, &first, why, net, "journal entry");

@@ -80,7 +80,7 @@ class Netd:
         if not os.path.isdir(self.dir):
             os.mkdir(self.dir, 0o700)
             os.chown(self.dir, uid, uid)
-        self.process = None
+        self.process, self.anchor = None, 0
 
     def start(self):
         who = [] if self.uid == 0 else ["setpriv", "--reuid", str(self.uid), "--regid",
@@ -687,7 +687,7 @@ def netd_is_stopped(netd, b, guests):
 def children(netd):
     listing = subprocess.run(["ps", "-eo", "pid,stat,args"], capture_output=True, text=True).stdout
     return [line for line in listing.splitlines()
-            if (netd.dir in line or str(netd.anchor) in line.split()[:1]) and
+            if (netd.dir in line or f"/proc/{netd.anchor}/ns" in line) and
             "netd_smoke" not in line and " Z" not in line]
 
 
@@ -720,7 +720,7 @@ def dies_unused(netd):
     b = Broker(netd)
     check(b.networks == [], "what a dead netd left unused is swept")
     check(netd.anchor == old and "vb0" not in netd.inside("ip", "-o", "link"), "... links too")
-    os.kill(netd.anchor, signal.SIGKILL)
+    os.kill(netd.anchor, signal.SIGTERM)
     netd.process.kill()
     netd.process.wait()
     b.close()
@@ -777,6 +777,8 @@ def story(program, place, uid):
         if netd.process and netd.process.poll() is None:
             netd.process.kill()
             netd.process.wait()
+        for line in children(netd):  # only after a story that broke off
+            os.kill(int(line.split()[0]), signal.SIGKILL)
     if failures:
         print("---- its log\n" + open(netd.log).read(), flush=True)
 
