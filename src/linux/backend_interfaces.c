@@ -155,30 +155,29 @@ static void compose_interface(const struct starting *s, const struct identity *i
 static void send_open_tap(struct starting *s)
 {
     struct record *record = record_find(s->b, s->network);
-    struct identity *identity;
+    struct identity *identity = NULL;
     struct netd_interface spec;
     struct failure failure;
-    int r;
 
-    if (!record || !record->present || !record->memory)
-        r = failure_set(&failure, -ENOENT, "the network does not exist any more");
-    else
-        r = find_identity(s, record, &identity, &failure);
-    if (r == 0) {
-        compose_interface(s, identity, &spec);
-        (void)str_copy(s->id, sizeof s->id, identity->id);
-        memory_file_changed(s->b->file);
-        r = netd_line_ask(s->b->line, NETD_OPEN_TAP, &spec, on_opened, s);
-        if (r < 0) {
-            identity_give_back(s->b, s->network, s->id);
-            (void)failure_set(&failure, -ENETDOWN, "cannot ask vmnet-netd for it: %s",
-                              strerror(-r));
-        }
-    }
-    if (r < 0)
+    if (!record || !record->present || !record->memory) {
+        (void)failure_set(&failure, -ENOENT, "the network does not exist any more");
         starting_tell(s, &failure, NULL);
-    else
-        s->asked = true;
+        return;
+    }
+    if (find_identity(s, record, &identity, &failure) < 0) {
+        starting_tell(s, &failure, NULL);
+        return;
+    }
+    compose_interface(s, identity, &spec);
+    (void)str_copy(s->id, sizeof s->id, identity->id);
+    memory_file_changed(s->b->file);
+    int r = netd_line_ask(s->b->line, NETD_OPEN_TAP, &spec, on_opened, s);
+    s->asked = r == 0;
+    if (r < 0) {
+        identity_give_back(s->b, s->network, s->id);
+        (void)failure_set(&failure, -ENETDOWN, "cannot ask vmnet-netd for it: %s", strerror(-r));
+        starting_tell(s, &failure, NULL);
+    }
 }
 
 static struct starting *first_unasked(const struct backend_netd *b)

@@ -21,6 +21,10 @@
 struct reading {
     struct taken_list *list;
     int err;
+    /* Most routes of a host lead to the same link; asking for its name costs three
+     * system calls, of 2000 routes 10 of 13 ms. */
+    unsigned link;
+    char link_name[IF_NAMESIZE];
 };
 
 static uint32_t get_addr(const struct nlattr *attr)
@@ -31,17 +35,18 @@ static uint32_t get_addr(const struct nlattr *attr)
     return ntohl(addr);
 }
 
-static const char *link_name(unsigned index, char name[static IF_NAMESIZE])
+static const char *link_name(struct reading *reading, unsigned index)
 {
-    if (index == 0 || !if_indextoname(index, name))
-        (void)snprintf(name, IF_NAMESIZE, "?");
-    return name;
+    if (reading->link != index && !if_indextoname(index, reading->link_name))
+        (void)snprintf(reading->link_name, sizeof reading->link_name, "?");
+    reading->link = index;
+    return reading->link_name;
 }
 
 static void add(struct reading *reading, const char *what, uint32_t addr, unsigned prefix,
                 unsigned link)
 {
-    char range[SUBNET4_TEXT], name[IF_NAMESIZE];
+    char range[SUBNET4_TEXT];
     struct subnet4 s = { .prefix = prefix };
 
     if (prefix > 32 || reading->err < 0)
@@ -49,7 +54,7 @@ static void add(struct reading *reading, const char *what, uint32_t addr, unsign
     s.base = addr & subnet4_mask(s);
     int r = link == 0 ? taken_add(reading->list, s, "%s %s", what, subnet4_format(s, range))
                       : taken_add(reading->list, s, "%s %s dev %s", what, subnet4_format(s, range),
-                                  link_name(link, name));
+                                  link_name(reading, link));
     if (r < 0)
         reading->err = r;
 }

@@ -148,24 +148,19 @@ static struct question *find_question(struct netd_session *session, const struct
     return NULL;
 }
 
-static int handle_answer(struct netd_session *session, const struct netd_msg *msg, size_t len,
-                         int *fds, size_t n_fds)
+static int handle_answer(struct netd_session *session, const struct netd_answer *answer)
 {
+    const struct netd_msg *msg = answer->msg;
     struct question *q = find_question(session, msg);
     if (!q)
         return -EPROTO;
-    struct netd_answer answer = { .msg = msg,
-                                  .body_len = len - sizeof msg->header,
-                                  .more = msg->header.flags & NETD_MORE,
-                                  .fds = fds,
-                                  .n_fds = n_fds };
     netd_answered answered = q->answered;
     void *arg = q->arg;
     struct failure failure;
-    if (!answer.more)
+    if (!answer->more)
         question_free(session, q);
     if (msg->header.err == 0) {
-        answered(arg, NULL, &answer);
+        answered(arg, NULL, answer);
         return 0;
     }
     (void)failure_set(&failure, msg->header.err, "%s",
@@ -190,8 +185,13 @@ static int handle_message(struct netd_session *session)
     if (r < 0)
         return r;
     r = netd_msg_check(&msg, len, NETD_TO_BROKER);
+    struct netd_answer answer = { .msg = &msg,
+                                  .body_len = len - sizeof msg.header, /* len is checked */
+                                  .more = msg.header.flags & NETD_MORE,
+                                  .fds = fds,
+                                  .n_fds = n_fds };
     if (r == 0 && msg.header.id != 0)
-        r = handle_answer(session, &msg, len, fds, n_fds);
+        r = handle_answer(session, &answer);
     else if (r == 0)
         session->events.event(session->events.arg, &msg);
     for (size_t i = 0; i < n_fds; i++)

@@ -254,7 +254,7 @@ static int watch(struct netd_start *start, pid_t pid)
 
 static void start_program(struct netd_start *start)
 {
-    pid_t pid;
+    pid_t pid = 0;
     int r = find_program(start->config, start->program, sizeof start->program);
     if (r == 0) {
         start->words = memfd_create("netd-words", MFD_CLOEXEC);

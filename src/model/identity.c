@@ -306,7 +306,7 @@ int identity_start(struct identity_table *table, const struct identity_wish *wis
                    const struct random_source *random, struct identity **ret,
                    struct failure *failure)
 {
-    struct holders h;
+    struct holders h = { 0 };
     uint32_t ipv4 = 0;
     struct mac mac = wish->mac ? *wish->mac : mac_none;
     AUTO_FREE struct identity *fresh = NULL;
