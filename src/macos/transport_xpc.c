@@ -28,6 +28,8 @@
 #define REFUSED_MAX 64u /* clients kept only to be told why not */
 #define FLUSH_SEC   2
 
+#define OUR_PREFIX "vmnet-broker."
+
 enum command { ACQUIRE, LIST, STATUS, STOP, N_COMMANDS };
 
 static const struct {
@@ -35,9 +37,9 @@ static const struct {
     bool needs_network, may_name_network;
 } commands[N_COMMANDS] = {
     [ACQUIRE] = { "acquire", true, true },
-    [LIST] = { "vmnet-broker.list", false, false },
-    [STATUS] = { "vmnet-broker.status", false, true },
-    [STOP] = { "vmnet-broker.stop", false, false },
+    [LIST] = { OUR_PREFIX "list", false, false },
+    [STATUS] = { OUR_PREFIX "status", false, true },
+    [STOP] = { OUR_PREFIX "stop", false, false },
 };
 
 /* One request awaiting its answer. */
@@ -281,13 +283,19 @@ static const char *parse(xpc_object_t request, enum command *ret, const char **r
     return NULL;
 }
 
+/* A command beyond the seed protocol, whose replies have words. */
+static bool is_ours(const char *command)
+{
+    return strncmp(command, OUR_PREFIX, strlen(OUR_PREFIX)) == 0;
+}
+
 /* Without the core: what is refused before it becomes a call. */
 static void refuse(struct client *client, xpc_object_t request, xpc_object_t reply,
                    enum status status, const char *why)
 {
     const char *name = get_string(request, "command");
     log_info("[pid %d] refused: %s", client->pid, why);
-    fill_error(reply, !name || strcmp(name, commands[ACQUIRE].name) == 0, status, why);
+    fill_error(reply, !name || !is_ours(name), status, why);
     send_reply(client, reply);
     xpc_release(reply);
 }

@@ -6,7 +6,6 @@
  */
 #include "behaviour.h"
 
-#include <Block.h>
 #include <CoreFoundation/CoreFoundation.h>
 #include <arpa/inet.h>
 #include <errno.h>
@@ -668,6 +667,7 @@ static void frames_pass_between_two_interfaces(void)
     EXPECT(vmnet_read(a, &p, &count) == VMNET_SUCCESS && count == 0);
     stop_interface(a, q);
     stop_interface(b, q);
+    dispatch_release(arrived);
     dispatch_release(q);
 }
 

@@ -7,6 +7,7 @@
  *   raw KEY=TYPE:VALUE ...   any request; TYPE is string, int64, uint64, bool, array, null
  *   oneway KEY=TYPE:VALUE .. the same as a plain message: "sent"
  *   flood COUNT NAME         COUNT requests at once: "network=A error3=B error=C"
+ *   crowd COUNT NAME         the same from COUNT connections at once, which stay open
  *   result COMMAND [NAME]    a command of ours: its result as JSON, or "error N: message"
  *   use                      can the last network be used? "usable" or "gone"
  *   same                     did the last two acquires give the same? "same" or "different"
@@ -157,22 +158,27 @@ static void do_oneway(char *arguments)
     puts("sent");
 }
 
-static void do_flood(char *arguments)
+/* COUNT requests on one connection, or on COUNT of them. */
+static void ask_many(char *arguments, bool one_connection)
 {
     int count = atoi(arguments);
     __block int networks = 0, refused = 0, others = 0;
     const char *name = strchr(arguments, ' ');
     xpc_object_t request = acquire_request(name ? name + 1 : "shared");
-    dispatch_queue_t queue = dispatch_queue_create("flood", DISPATCH_QUEUE_SERIAL);
+    dispatch_queue_t queue = dispatch_queue_create("many", DISPATCH_QUEUE_SERIAL);
     dispatch_semaphore_t one = dispatch_semaphore_create(0);
-    for (int i = 0; i < count; i++)
-        xpc_connection_send_message_with_reply(connection, request, queue, ^(xpc_object_t reply) {
-          bool dictionary = xpc_get_type(reply) == XPC_TYPE_DICTIONARY;
-          networks += dictionary && xpc_dictionary_get_value(reply, "network");
-          refused += dictionary && xpc_dictionary_get_int64(reply, "error") == 3;
-          others += !dictionary;
-          dispatch_semaphore_signal(one);
-        });
+    xpc_handler_t count_reply = ^(xpc_object_t reply) {
+      bool dictionary = xpc_get_type(reply) == XPC_TYPE_DICTIONARY;
+      networks += dictionary && xpc_dictionary_get_value(reply, "network");
+      refused += dictionary && xpc_dictionary_get_int64(reply, "error") == 3;
+      others += !dictionary;
+      dispatch_semaphore_signal(one);
+    };
+    for (int i = 0; i < count; i++) {
+        if (!one_connection)
+            open_connection();
+        xpc_connection_send_message_with_reply(connection, request, queue, count_reply);
+    }
     for (int i = 0; i < count; i++)
         (void)dispatch_semaphore_wait(one, DISPATCH_TIME_FOREVER);
     dispatch_sync(queue, ^{
@@ -181,6 +187,16 @@ static void do_flood(char *arguments)
     dispatch_release(one);
     dispatch_release(queue);
     xpc_release(request);
+}
+
+static void do_flood(char *arguments)
+{
+    ask_many(arguments, true);
+}
+
+static void do_crowd(char *arguments)
+{
+    ask_many(arguments, false);
 }
 
 static void do_result(char *arguments)
@@ -296,17 +312,12 @@ static const struct {
     void (*run)(char *arguments);
     bool connects;
 } commands[] = {
-    { "acquire", do_acquire, true },
-    { "raw", do_raw, true },
-    { "oneway", do_oneway, true },
-    { "flood", do_flood, true },
-    { "result", do_result, true },
-    { "use", do_use, false },
-    { "same", do_same, false },
-    { "events", do_events, false },
-    { "close", do_close, false },
-    { "library", do_library, false },
-    { "library-many", do_library_many, false },
+    { "acquire", do_acquire, true },  { "raw", do_raw, true },
+    { "oneway", do_oneway, true },    { "flood", do_flood, true },
+    { "crowd", do_crowd, false },     { "result", do_result, true },
+    { "use", do_use, false },         { "same", do_same, false },
+    { "events", do_events, false },   { "close", do_close, false },
+    { "library", do_library, false }, { "library-many", do_library_many, false },
 };
 
 static void obey(char *line)

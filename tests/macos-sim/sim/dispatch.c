@@ -11,7 +11,6 @@
  */
 #include "sim.h"
 
-#include <Block.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -153,12 +152,12 @@ static void call_block(void *context)
 {
     dispatch_block_t block = context;
     block();
-    Block_release(block);
+    sim_block_release(block);
 }
 
 void dispatch_async(dispatch_queue_t q, dispatch_block_t block)
 {
-    dispatch_async_f(q, Block_copy(block), call_block);
+    dispatch_async_f(q, sim_block_copy(block), call_block);
 }
 
 void dispatch_sync(dispatch_queue_t q, dispatch_block_t block)
@@ -191,10 +190,10 @@ void dispatch_main(void)
 void dispatch_after(dispatch_time_t when, dispatch_queue_t q, dispatch_block_t block)
 {
     dispatch_source_t timer = dispatch_source_create(DISPATCH_SOURCE_TYPE_TIMER, 0, 0, q);
-    dispatch_block_t copy = Block_copy(block);
+    dispatch_block_t copy = sim_block_copy(block);
     dispatch_source_set_event_handler(timer, ^{
       copy();
-      Block_release(copy);
+      sim_block_release(copy);
       dispatch_source_cancel(timer);
       dispatch_release(timer);
     });
@@ -241,8 +240,9 @@ uint64_t clock_gettime_nsec_np(clockid_t clock)
 /* Rounded up: a timer must not fire before its time by the clock above. */
 uint64_t sim_real_nsec(dispatch_time_t when)
 {
-    uint64_t real = when == DISPATCH_TIME_NOW ? 0 : (uint64_t)((double)when / sim_time_scale()) + 1;
-    return real > 0 ? real : 1;
+    if (when == DISPATCH_TIME_FOREVER)
+        return INT64_MAX;
+    return (uint64_t)((double)when / sim_time_scale()) + 1;
 }
 
 dispatch_time_t dispatch_time(dispatch_time_t when, int64_t delta)

@@ -7,7 +7,6 @@
  */
 #include "sim.h"
 
-#include <Block.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -91,10 +90,10 @@ static void replace(dispatch_source_t s, dispatch_block_t *block, dispatch_block
     sim_check(s, SIM_DISPATCH, "dispatch_source_set_handler");
     pthread_mutex_lock(&s->lock);
     dispatch_block_t old = *block;
-    *block = with ? Block_copy(with) : NULL;
+    *block = with ? sim_block_copy(with) : NULL;
     pthread_mutex_unlock(&s->lock);
     if (old)
-        Block_release(old);
+        sim_block_release(old);
 }
 
 void dispatch_source_set_event_handler(dispatch_source_t s, dispatch_block_t handler)
@@ -141,11 +140,11 @@ static void fire(void *context)
     dispatch_source_t s = f->source;
     pthread_mutex_lock(&s->lock);
     bool wanted = !s->cancelled && f->setting == s->setting;
-    dispatch_block_t handler = wanted && s->on_event ? Block_copy(s->on_event) : NULL;
+    dispatch_block_t handler = wanted && s->on_event ? sim_block_copy(s->on_event) : NULL;
     pthread_mutex_unlock(&s->lock);
     if (handler) {
         handler();
-        Block_release(handler);
+        sim_block_release(handler);
     }
     pthread_mutex_lock(&s->lock);
     if (s->watch)
@@ -222,10 +221,10 @@ static void cancelled(void *context)
     pthread_mutex_unlock(&s->lock);
     if (on_cancel) {
         on_cancel();
-        Block_release(on_cancel);
+        sim_block_release(on_cancel);
     }
     if (on_event)
-        Block_release(on_event);
+        sim_block_release(on_event);
     dispatch_release(s);
 }
 

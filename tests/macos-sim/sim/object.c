@@ -7,7 +7,9 @@
  */
 #include "sim.h"
 
+#include <Block.h>
 #include <CoreFoundation/CoreFoundation.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +76,23 @@ void sim_release(const void *pointer, enum sim_family family, const char *caller
         object->class->dispose(object);
     object->magic = 0;
     free(object);
+}
+
+static pthread_mutex_t block_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void *sim_block_copy_(const void *block)
+{
+    pthread_mutex_lock(&block_lock);
+    void *copy = _Block_copy(block);
+    pthread_mutex_unlock(&block_lock);
+    return copy;
+}
+
+void sim_block_release_(const void *block)
+{
+    pthread_mutex_lock(&block_lock);
+    _Block_release(block);
+    pthread_mutex_unlock(&block_lock);
 }
 
 xpc_object_t xpc_retain(xpc_object_t object)

@@ -62,6 +62,13 @@ void sim_release(const void *object, enum sim_family family, const char *caller)
 _Noreturn void sim_misuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void *sim_malloc(size_t size); /* zeroed, or the test ends */
 
+/* Block_copy() and Block_release(), in a way that ThreadSanitizer can follow: the runtime's
+ * own counting is invisible to it. */
+void *sim_block_copy_(const void *block);
+void sim_block_release_(const void *block);
+#define sim_block_copy(block)    ((__typeof__(block))sim_block_copy_((const void *)(block)))
+#define sim_block_release(block) sim_block_release_((const void *)(block))
+
 /* ---- runtime.c ---- */
 const char *sim_dir(void);
 double sim_time_scale(void);

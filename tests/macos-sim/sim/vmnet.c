@@ -213,7 +213,7 @@ bool sim_network_reserved(const struct vmnet_network *n)
     sim_network_path(n, "subnet", path, sizeof path);
     if (n->lock_fd >= 0)
         return true;
-    int fd = open(path, O_RDWR | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC); /* the creator may be another user */
     bool held = fd >= 0 && reservation(fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
     if (fd >= 0)
         close(fd);

@@ -7,7 +7,6 @@
  */
 #include "vmnet_sim.h"
 
-#include <Block.h>
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
@@ -134,7 +133,7 @@ static void interface_readable(void *object)
 {
     interface_ref i = object;
     pthread_mutex_lock(&i->lock);
-    vmnet_interface_event_callback_t event = i->event ? Block_copy(i->event) : NULL;
+    vmnet_interface_event_callback_t event = i->event ? sim_block_copy(i->event) : NULL;
     dispatch_queue_t queue = i->event_queue;
     if (event)
         dispatch_retain(queue);
@@ -147,7 +146,7 @@ static void interface_readable(void *object)
       xpc_dictionary_set_uint64(about, vmnet_estimated_packets_available_key, 1);
       event(VMNET_INTERFACE_PACKETS_AVAILABLE, about);
       xpc_release(about);
-      Block_release(event);
+      sim_block_release(event);
       pthread_mutex_lock(&i->lock);
       if (i->watch)
           sim_watch_again(i->watch);
@@ -167,7 +166,7 @@ vmnet_return_t vmnet_interface_set_event_callback(interface_ref i, interface_eve
     pthread_mutex_lock(&i->lock);
     vmnet_interface_event_callback_t old = i->event;
     dispatch_queue_t old_queue = i->event_queue;
-    i->event = callback ? Block_copy(callback) : NULL;
+    i->event = callback ? sim_block_copy(callback) : NULL;
     i->event_queue = callback ? queue : NULL;
     if (callback)
         dispatch_retain(queue);
@@ -180,7 +179,7 @@ vmnet_return_t vmnet_interface_set_event_callback(interface_ref i, interface_eve
     if (stop)
         sim_watch_remove(stop);
     if (old) {
-        Block_release(old);
+        sim_block_release(old);
         dispatch_release(old_queue);
     }
     return VMNET_SUCCESS;

@@ -17,7 +17,6 @@
  */
 #include "sim.h"
 
-#include <Block.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -87,7 +86,7 @@ static void unsent_free(struct unsent *u)
 {
     if (u->barrier) {
         dispatch_async(dispatch_get_global_queue(0, 0), u->barrier);
-        Block_release(u->barrier);
+        sim_block_release(u->barrier);
     }
     free(u->bytes.p);
     free(u);
@@ -106,7 +105,7 @@ static void dispose_connection(void *object)
         unsent_free(u);
     }
     if (c->handler)
-        Block_release(c->handler);
+        sim_block_release(c->handler);
     if (c->queue)
         dispatch_release(c->queue);
     if (c->fd >= 0)
@@ -168,13 +167,13 @@ void xpc_connection_set_target_queue(xpc_connection_t c, dispatch_queue_t target
 void xpc_connection_set_event_handler(xpc_connection_t c, xpc_handler_t handler)
 {
     check(c, "xpc_connection_set_event_handler");
-    xpc_handler_t copy = Block_copy(handler);
+    xpc_handler_t copy = sim_block_copy(handler);
     pthread_mutex_lock(&c->lock);
     xpc_handler_t old = c->handler;
     c->handler = copy;
     pthread_mutex_unlock(&c->lock);
     if (old)
-        Block_release(old);
+        sim_block_release(old);
 }
 
 /* ---- events to the program ---- */
@@ -215,7 +214,7 @@ static void drop_handler(xpc_connection_t c)
     c->handler = NULL;
     pthread_mutex_unlock(&c->lock);
     if (handler)
-        Block_release(handler);
+        sim_block_release(handler);
 }
 
 /* On the connection's queue. */
@@ -226,12 +225,12 @@ static void deliver_now(void *context)
     pthread_mutex_lock(&c->lock);
     bool wanted = !c->ended && (d->last || c->state == ACTIVE);
     c->ended = c->ended || d->last;
-    xpc_handler_t handler = wanted && c->handler ? Block_copy(c->handler) : NULL;
+    xpc_handler_t handler = wanted && c->handler ? sim_block_copy(c->handler) : NULL;
     pthread_mutex_unlock(&c->lock);
     if (handler) {
         handler(d->event);
         check_new_peer(d->event);
-        Block_release(handler);
+        sim_block_release(handler);
     } else if (xpc_get_type(d->event) == XPC_TYPE_CONNECTION) {
         xpc_connection_cancel(d->event); /* the listener went while this peer was on its way */
     }
@@ -269,7 +268,7 @@ static void answer_pending(struct pending *p, xpc_object_t answer)
     xpc_retain(answer);
     dispatch_async(p->queue, ^{
       handler(answer);
-      Block_release(handler);
+      sim_block_release(handler);
       xpc_release(answer);
     });
     dispatch_release(p->queue);
@@ -646,7 +645,7 @@ void xpc_connection_send_barrier(xpc_connection_t c, dispatch_block_t barrier)
 {
     check(c, "xpc_connection_send_barrier");
     struct unsent *u = sim_malloc(sizeof *u);
-    u->barrier = Block_copy(barrier);
+    u->barrier = sim_block_copy(barrier);
     pthread_mutex_lock(&c->lock);
     bool now = TAILQ_EMPTY(&c->unsent);
     if (!now)
@@ -684,7 +683,7 @@ void xpc_connection_send_message_with_reply(xpc_connection_t c, xpc_object_t mes
     struct pending *p = sim_malloc(sizeof *p);
     p->queue = replyq ? replyq : dispatch_get_global_queue(0, 0);
     dispatch_retain(p->queue);
-    p->handler = Block_copy(handler);
+    p->handler = sim_block_copy(handler);
     request(c, message, p);
 }
 
