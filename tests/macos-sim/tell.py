@@ -10,7 +10,7 @@ import macos_stories
 import stories
 from world import World
 
-SIDE_BY_SIDE = 6  # most of a story is waiting
+SIDE_BY_SIDE = 10  # most of a story is waiting
 
 
 def tell(story, bin_dir):
