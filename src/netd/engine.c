@@ -43,10 +43,12 @@
 #define TEXT(x)  TEXT_(x)
 
 /* Debian 12's pasta takes the first fragment for the whole: the server gets the first
- * 1472 bytes of a datagram of 4000. Later ones drop fragments themselves. */
+ * 1472 bytes of a datagram of 4000. slirp4netns writes a line into the log for every
+ * ICMPv6 message that is to go outside. */
 static const struct engine engines[] = {
-    { CHILD_PASTA, "pasta", 0, false, IPV4, IPV4_GATEWAY, IPV4_PREFIX, IPV6, IPV6_GATEWAY, 64 },
-    { CHILD_SLIRP4NETNS, "slirp4netns", 1, true, IPV4, IPV4_GATEWAY, IPV4_PREFIX, IPV6,
+    { CHILD_PASTA, "pasta", 0, false, true, IPV4, IPV4_GATEWAY, IPV4_PREFIX, IPV6, IPV6_GATEWAY,
+      64 },
+    { CHILD_SLIRP4NETNS, "slirp4netns", 1, true, false, IPV4, IPV4_GATEWAY, IPV4_PREFIX, IPV6,
       IPV6_GATEWAY, 64 },
 };
 
@@ -99,6 +101,7 @@ static int choose_by_name(const char *name, const struct engine **ret, const cha
             return 0;
         }
     }
+    *ret_why = "VMNET_BROKER_UPLINK_ENGINE names no engine that is installed";
     return -ENOENT;
 }
 
@@ -121,6 +124,7 @@ int engine_choose(int host_sock, const struct engine **ret, const char **ret_why
         *ret_why = "slirp4netns is not installed; for fast uploads over long paths install it, "
                    "or set net.core.wmem_max to 2 MiB or more";
     } else {
+        *ret_why = "neither pasta nor slirp4netns is installed; install the package passt";
         return -ENOENT;
     }
     return 0;
@@ -153,8 +157,8 @@ static void pasta_argv(struct engine_argv *a, uid_t uid)
         "--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none",
         /* 169.254.10.2 must not become the host's 127.0.0.1. */
         "--no-map-gw",
-        /* NDP stays: it answers for the router. */
-        "--no-dhcp", "--no-dhcpv6", "--no-ra", NULL
+        /* NDP stays: it answers for the router. DNS is the relay's. */
+        "--no-dhcp", "--no-dhcpv6", "--no-ra", "--dns", "none", NULL
     };
 
     add_all(a, args);

@@ -21,7 +21,9 @@ struct engine {
     enum child_kind kind; /* CHILD_PASTA or CHILD_SLIRP4NETNS */
     const char *name;     /* "pasta", "slirp4netns" */
     size_t n_fds;         /* what spawner_run() must pass: slirp4netns's --ready-fd */
-    bool fragments;       /* takes IPv4 datagrams in pieces; else they must not reach it */
+    /* What it can carry. The router keeps the rest from it. */
+    bool fragments; /* IPv4 datagrams in pieces */
+    bool icmpv6;
     /* The TAP's addresses, and who answers at the other end. Host byte order. */
     uint32_t ipv4, ipv4_gateway;
     unsigned ipv4_prefix;
@@ -29,7 +31,8 @@ struct engine {
     unsigned ipv6_len;
 };
 
-/* Which engine, and in *ret_why the reason as words for the log (static).
+/* Which engine, and in *ret_why the reason as words for the log (static); on -ENOENT
+ * what is missing, and the remedy.
  * host_sock: any socket of the host's namespace; its send buffer shows wmem_max.
  * -ENOENT: neither is installed (or not the one that the environment demands). */
 int engine_choose(int host_sock, const struct engine **ret, const char **ret_why);

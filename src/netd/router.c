@@ -11,7 +11,7 @@
  *                guest could ask its neighbours' gateways, which are local here too
  *   nat          bridge . protocol that may leave; `host` networks are never in it
  *
- * Three chains are rewritten as the way out changes, each in one transaction:
+ * Four chains are rewritten as the way out changes, each in one transaction:
  *
  *   unreachable  while the host has no route of a family, guests are told at once
  *                instead of waiting for a time-out
@@ -22,6 +22,8 @@
  *                these would keep a tunnel or a ping dead for as long as it tries.
  *   fragments    pasta takes the first fragment for the whole datagram. Whatever is to
  *                leave in pieces is dropped then: nothing is better than half of it.
+ *   limits       slirp4netns carries no ICMPv6, and logs every attempt: a guest's ping
+ *                would fill the disk.
  *
  * The input chain drops what conntrack calls invalid from the uplink by its policy
  * already; the rule is there so that nobody opens the policy without it. Debian
@@ -78,11 +80,13 @@ static const char table_text[] =
     "    type filter hook prerouting priority -450;\n"
     "    iifname @bridges jump fragments\n"
     "  }\n"
+    "  chain limits { }\n"
     "  chain unreachable { }\n"
     "  chain generation { }\n"
     "  chain leaving {\n"
     "    iifname . meta nfproto != @nat drop\n"
     "    jump unreachable\n"
+    "    jump limits\n"
     "    ct state invalid drop\n" /* would leave without being masqueraded */
     "    jump generation\n"
     "    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu\n"
@@ -92,6 +96,12 @@ static const char table_text[] =
     "    type filter hook forward priority filter; policy drop;\n"
     "    oifname " UPLINK_LINK " goto leaving\n"
     "    iifname " UPLINK_LINK " oifname @bridges ct state established,related accept\n"
+    "  }\n"
+    "  chain output {\n"
+    "    type filter hook output priority filter;\n"
+    /* No engine knows what to do with our complaints; one logs each of them. */
+    "    oifname " UPLINK_LINK " icmpv6 type { destination-unreachable, packet-too-big,\n"
+    "                           time-exceeded, parameter-problem } drop\n"
     "  }\n"
     "  chain postrouting {\n"
     "    type nat hook postrouting priority srcnat;\n"
@@ -207,13 +217,16 @@ int router_set_reach(struct nft *nft, bool ipv4, bool ipv6)
     return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
 }
 
-int router_set_fragments(struct nft *nft, bool pass)
+int router_set_limits(struct nft *nft, bool fragments, bool icmpv6)
 {
     struct batch b = { .len = 0 };
 
-    add_text(&b, "flush chain inet vmnet fragments\n");
-    if (!pass)
+    add_text(&b, "flush chain inet vmnet fragments\nflush chain inet vmnet limits\n");
+    if (!fragments)
         add_text(&b, "add rule inet vmnet fragments ip frag-off & 0x3fff != 0 "
                      "iifname . ip daddr != @gateways4 drop\n");
+    if (!icmpv6)
+        add_text(&b, "add rule inet vmnet limits meta l4proto icmpv6 "
+                     "reject with icmpv6 admin-prohibited\n");
     return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
 }

@@ -22,5 +22,5 @@ int router_set_generation(struct nft *nft, uint32_t gen);
 /* Which families the host can carry outside at present. Guests are told at once
  * about the other ones. router_init() leaves both reachable. */
 int router_set_reach(struct nft *nft, bool ipv4, bool ipv6);
-/* May IPv4 fragments leave? Not while the engine would take the first for the whole. */
-int router_set_fragments(struct nft *nft, bool pass);
+/* What the engine can carry: datagrams in IPv4 fragments, ICMPv6. */
+int router_set_limits(struct nft *nft, bool fragments, bool icmpv6);

@@ -33,8 +33,10 @@
 #include "str.h"
 
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
@@ -51,9 +53,10 @@
 
 #define BACKOFF_MIN    (100 * MSEC)
 #define BACKOFF_MAX    (10000 * MSEC)
-#define ATTACH_TIMEOUT (5000 * MSEC)  /* measured: 20 to 70 ms */
-#define STABLE_AFTER   (10000 * MSEC) /* then the next back-off begins at its minimum */
-#define ROUTES_QUIET   (200 * MSEC)   /* a change of network is a burst of messages */
+#define ATTACH_TIMEOUT (5000 * MSEC) /* measured: 20 to 70 ms */
+#define ATTACH_POLL    (10 * MSEC)
+#define STABLE_AFTER   (2000 * MSEC) /* then the next back-off begins at its minimum */
+#define ROUTES_QUIET   (200 * MSEC)  /* a change of network is a burst of messages */
 
 enum phase { STOPPED, LOOKING, NO_ROUTE, STARTING, ATTACHED, WAITING };
 
@@ -81,6 +84,7 @@ struct uplink {
     uint32_t generation;
     uint64_t backoff;
     unsigned failures; /* in a row, without ever having attached */
+    unsigned polls;    /* for the carrier, since the engine was started */
     unsigned busy;     /* tries in a row that found the TAP held by somebody */
     int reach;         /* what the router was told last: bit 0 IPv4, bit 1 IPv6; -1: nothing */
     char why[NETD_WHY_SIZE - 16]; /* "": nothing is wrong that we know of */
@@ -201,11 +205,11 @@ static int set_knobs(void)
  * it, and somebody inside may have deleted it. */
 static int prepare_tap(struct uplink *u, const struct engine *engine)
 {
-    AUTO_FD tap = -1;
-    int r = 0;
+    int tap = -1, r = 0;
 
     if (if_nametoindex(UPLINK_LINK) == 0)
         r = tap_create(UPLINK_LINK, 1, false, true, &tap);
+    fd_closep(&tap); /* at once: our own end would count as a carrier */
     if (r == 0)
         r = set_knobs();
     if (r == 0)
@@ -217,11 +221,14 @@ static int prepare_tap(struct uplink *u, const struct engine *engine)
     return r;
 }
 
+/* Is somebody attached? IFF_RUNNING and the kernel's messages say so, too, but up to a
+ * second late; in our own namespace anybody may ask like this. */
 static bool has_carrier(const struct uplink *u)
 {
-    struct ifreq req = { .ifr_name = UPLINK_LINK };
+    struct ethtool_value link = { .cmd = ETHTOOL_GLINK };
+    struct ifreq req = { .ifr_name = UPLINK_LINK, .ifr_data = (char *)&link };
 
-    return ioctl(u->link_sock, SIOCGIFFLAGS, &req) == 0 && (req.ifr_flags & IFF_RUNNING);
+    return ioctl(u->link_sock, SIOCETHTOOL, &req) == 0 && link.data;
 }
 
 /* ---- the engine ------------------------------------------------------------------- */
@@ -323,14 +330,17 @@ static void check_carrier(struct uplink *u)
     }
 }
 
+/* Looked for at every start: somebody may have installed one, or a better one. */
 static int choose_engine(struct uplink *u)
 {
     const struct engine *engine;
     const char *why;
     int r = engine_choose(u->host.sock, &engine, &why);
 
-    if (r < 0)
+    if (r < 0) {
+        (void)str_copy(u->why, sizeof u->why, why);
         return r;
+    }
     if (engine != u->engine)
         log_info("uplink: using %s: %s", engine->name, why);
     u->engine = engine;
@@ -355,8 +365,6 @@ static void begin(struct uplink *u)
 {
     int r = choose_engine(u);
     if (r < 0) {
-        (void)str_copy(u->why, sizeof u->why,
-                       "neither pasta nor slirp4netns is installed; install the package passt");
         u->backoff = BACKOFF_MAX; /* somebody may install it meanwhile */
         wait_and_retry(u);
         return;
@@ -371,7 +379,7 @@ static void begin(struct uplink *u)
         r = router_set_generation(u->nft, u->generation);
     }
     if (r == 0)
-        r = router_set_fragments(u->nft, u->engine->fragments);
+        r = router_set_limits(u->nft, u->engine->fragments, u->engine->icmpv6);
     if (r == 0)
         r = run_engine(u);
     if (r < 0) {
@@ -383,9 +391,23 @@ static void begin(struct uplink *u)
     u->engine4 = u->host.ipv4;
     u->engine6 = u->host.ipv6;
     u->phase = STARTING;
-    arm(u->timer, ATTACH_TIMEOUT);
+    u->polls = 0;
+    arm(u->timer, ATTACH_POLL);
     settle_down(u);
+}
+
+static void poll_carrier(struct uplink *u)
+{
     check_carrier(u);
+    if (u->phase != STARTING)
+        return;
+    if (++u->polls < ATTACH_TIMEOUT / ATTACH_POLL) {
+        arm(u->timer, ATTACH_POLL);
+        return;
+    }
+    log_warning("uplink: %s does not attach to its TAP", u->engine->name);
+    forget_engine(u);
+    attempt_failed(u, "does not attach to its TAP");
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
@@ -393,15 +415,12 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
     struct uplink *u = arg;
 
     (void)source, (void)usec;
-    if (u->phase == WAITING) {
+    if (u->phase == WAITING)
         begin(u);
-    } else if (u->phase == STARTING) {
-        log_warning("uplink: %s does not attach to its TAP", u->engine->name);
-        forget_engine(u);
-        attempt_failed(u, "does not attach to its TAP");
-    } else if (u->phase == ATTACHED) {
+    else if (u->phase == STARTING)
+        poll_carrier(u);
+    else if (u->phase == ATTACHED)
         u->backoff = BACKOFF_MIN;
-    }
     return 0;
 }
 

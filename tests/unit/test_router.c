@@ -120,13 +120,17 @@ static void guests_are_told_only_about_families_that_are_gone(void **unused)
     assert_null(strstr(batch, "ipv4 reject"));
 }
 
-static void only_an_engine_that_takes_fragments_gets_them(void **unused)
+static void an_engine_gets_only_what_it_can_carry(void **unused)
 {
     (void)unused;
-    assert_int_equal(router_set_fragments(NULL, true), 0);
-    assert_null(strstr(batch, "drop"));
-    assert_int_equal(router_set_fragments(NULL, false), 0);
-    assert_non_null(strstr(batch, "drop"));
+    assert_int_equal(router_set_limits(NULL, true, true), 0);
+    assert_null(strstr(batch, "add rule"));
+    assert_int_equal(router_set_limits(NULL, false, true), 0);
+    assert_non_null(strstr(batch, "frag-off"));
+    assert_null(strstr(batch, "icmpv6"));
+    assert_int_equal(router_set_limits(NULL, true, false), 0);
+    assert_non_null(strstr(batch, "icmpv6"));
+    assert_null(strstr(batch, "frag-off"));
 }
 
 int main(void)
@@ -137,7 +141,7 @@ int main(void)
         cmocka_unit_test(the_kernels_refusal_is_passed_on),
         cmocka_unit_test(a_new_table_replaces_an_old_one_in_one_batch),
         cmocka_unit_test(guests_are_told_only_about_families_that_are_gone),
-        cmocka_unit_test(only_an_engine_that_takes_fragments_gets_them),
+        cmocka_unit_test(an_engine_gets_only_what_it_can_carry),
     };
     return cmocka_run_group_tests_name("router", tests, NULL, NULL);
 }
