@@ -222,6 +222,15 @@ def crowd(world):
         expect(other.acquire("shared"), "network")
 
 
+def waiting_limit(world):
+    """requests beyond what may wait on one connection are refused at once"""
+    client = world.client()
+    world.slow_creation(1500)
+    client.say("flood 100 shared")
+    counts = dict(word.split("=") for word in client.hear().split())
+    expect(counts, {"network": "32", "error3": "68", "error": "0"})
+
+
 def library(world):
     """the library acquires, from many threads at once, and reports what failed"""
     client = world.client()
@@ -339,5 +348,5 @@ def options(world):
 
 STORIES = [killed_broker, killed_while_waiting, oneway, read_back, taken_subnet, modes, entitlement,
            unserializable, transactions, term_without_users, term_with_users, imminent, stop_active,
-           stop_inactive, stop_request, status, privacy, crowd, library, library_lost,
+           stop_inactive, stop_request, status, privacy, crowd, waiting_limit, library, library_lost,
            library_idle_exit, frames, frames_end, command, command_holds, by_hand, options]
