@@ -33,8 +33,8 @@ int file_replace(int dirfd, const char *name, const void *data, size_t len, mode
     if (r < 0)
         return r;
 
-    AUTO_FD fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-                        mode);
+    AUTO_FD fd =
+        openat(dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0)
         return -errno;
     r = write_all(fd, data, len);

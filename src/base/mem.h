@@ -36,5 +36,5 @@ static inline void mem_freep(void *p)
 
 #define AUTO(destroy) __attribute__((cleanup(destroy##_auto)))
 
-#define N_ELEMENTS(a) (sizeof(a) / sizeof *(a))
+#define N_ELEMENTS(a)                   (sizeof(a) / sizeof *(a))
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))

@@ -225,7 +225,7 @@ static bool attempt_server(const struct relay *relay, const struct attempt *at, 
 {
     const struct resolvers *rs = &relay->resolvers;
 
-    if (at->version != rs->version || at->n >= rs->n)
+    if (at->version != rs->version || rs->n == 0 || at->n >= rs->n)
         return false;
     *ret = (at->first + at->n) % rs->n;
     return true;
@@ -400,7 +400,7 @@ static void take_question(struct relay *relay, const struct sockaddr_in *from, c
 static int on_question(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
     char question[QUESTION_MAX + 1];
-    struct sockaddr_in from;
+    struct sockaddr_in from = { 0 };
 
     (void)source, (void)events;
     for (int i = 0; i < BATCH; i++) {

@@ -368,9 +368,9 @@ int spawner_run(struct spawner *spawner, enum child_kind kind, uint32_t network,
                 size_t n_fds, struct child *ret)
 {
     struct order order = { .kind = kind, .network = network, .n_fds = (uint32_t)n_fds };
-    struct answer answer;
+    struct answer answer = { 0 };
     int pidfd[FDS_MAX];
-    size_t n;
+    size_t n = 0;
     int r;
 
     if (n_fds > FDS_MAX)

@@ -18,7 +18,8 @@ static void make_printable(struct netd_why *why)
     memset(why->why + len, 0, sizeof why->why - len);
 }
 
-__attribute__((format(printf, 4, 0))) static int say(struct netd_why *why, int err, const char *reason, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static int
+say(struct netd_why *why, int err, const char *reason, const char *fmt, va_list ap)
 {
     char text[sizeof why->why];
 

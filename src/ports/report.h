@@ -21,7 +21,7 @@ struct network_view {
     const struct net_def *def;
     const char *state; /* net_state_name() */
     unsigned clients, interfaces;
-    const struct net_handle *handle;   /* NULL while it does not exist */
+    const struct net_handle *handle; /* NULL while it does not exist */
     /* Those of the clients that the asker may see, in Status only. */
     const struct client_view *holders;
     size_t n_holders; /* at most clients */

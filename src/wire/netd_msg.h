@@ -26,26 +26,26 @@
 #define NETD_VERSION 1u
 #define NETD_MORE    1u /* flags of a reply: another one with this id follows */
 
-#define NETD_ID_SIZE     64  /* interface_id, network id: printable, NUL-ended */
-#define NETD_TAP_SIZE    16  /* IFNAMSIZ */
-#define NETD_WHY_SIZE    200 /* a sentence for the user */
-#define NETD_QUEUES_MAX  16u
+#define NETD_ID_SIZE    64  /* interface_id, network id: printable, NUL-ended */
+#define NETD_TAP_SIZE   16  /* IFNAMSIZ */
+#define NETD_WHY_SIZE   200 /* a sentence for the user */
+#define NETD_QUEUES_MAX 16u
 
 enum netd_op {
     /* Requests, in the order in which a session makes them (netd/ops.c has the
      * phases). "->" is the body of the reply. */
-    NETD_HELLO = 1,   /* netd_hello -> netd_welcome                             */
-    NETD_INVENTORY,   /* nothing -> netd_network and netd_interface, NETD_MORE,
-                       * ended by a reply without a body                        */
-    NETD_READY,       /* nothing -> nothing: the inventory is understood        */
-    NETD_BUILD,       /* netd_network -> nothing                                */
-    NETD_REMOVE,      /* netd_name (network) -> nothing                         */
-    NETD_OPEN_TAP,    /* netd_interface -> netd_interface with .tap, and one
-                       * descriptor per queue                                   */
-    NETD_STATS,       /* nothing -> netd_stats each, NETD_MORE, ended by a reply
-                       * without a body                                         */
-    NETD_LEAVE,       /* nothing -> nothing: remove all and exit; -EBUSY while a
-                       * TAP is in use                                          */
+    NETD_HELLO = 1, /* netd_hello -> netd_welcome                             */
+    NETD_INVENTORY, /* nothing -> netd_network and netd_interface, NETD_MORE,
+                     * ended by a reply without a body                        */
+    NETD_READY,     /* nothing -> nothing: the inventory is understood        */
+    NETD_BUILD,     /* netd_network -> nothing                                */
+    NETD_REMOVE,    /* netd_name (network) -> nothing                         */
+    NETD_OPEN_TAP,  /* netd_interface -> netd_interface with .tap, and one
+                     * descriptor per queue                                   */
+    NETD_STATS,     /* nothing -> netd_stats each, NETD_MORE, ended by a reply
+                     * without a body                                         */
+    NETD_LEAVE,     /* nothing -> nothing: remove all and exit; -EBUSY while a
+                     * TAP is in use                                          */
     /* Events */
     NETD_TAP_GONE = 100, /* netd_interface: its last descriptor was closed      */
     NETD_NETWORK_LOST,   /* netd_lost                                           */
@@ -69,8 +69,8 @@ struct netd_hello {
 
 struct netd_welcome {
     int32_t netd_pid;
-    int32_t anchor_pid; /* holds the namespaces open */
-    char uplink_engine[16]; /* "none", "pasta", "slirp4netns" */
+    int32_t anchor_pid;               /* holds the namespaces open */
+    char uplink_engine[16];           /* "none", "pasta", "slirp4netns" */
     char uplink_state[NETD_WHY_SIZE]; /* as in netd_uplink */
 };
 
@@ -86,10 +86,10 @@ enum netd_network_flag {
 
 struct netd_network {
     char name[NAME_SIZE];
-    char id[NETD_ID_SIZE]; /* the broker's UUID for this life of the network */
-    uint32_t mode;         /* enum net_mode */
+    char id[NETD_ID_SIZE];  /* the broker's UUID for this life of the network */
+    uint32_t mode;          /* enum net_mode */
     uint32_t anti_spoofing; /* enum anti_spoofing */
-    uint32_t flags;        /* enum netd_network_flag */
+    uint32_t flags;         /* enum netd_network_flag */
     uint32_t mtu;
     uint32_t ipv4_base; /* host order */
     uint32_t ipv4_prefix;
@@ -100,21 +100,21 @@ struct netd_network {
 
 struct netd_interface {
     char network[NAME_SIZE];
-    char id[NETD_ID_SIZE]; /* unique among live interfaces of the network */
-    char name[NAME_SIZE];  /* "": no DNS name */
+    char id[NETD_ID_SIZE];   /* unique among live interfaces of the network */
+    char name[NAME_SIZE];    /* "": no DNS name */
     char tap[NETD_TAP_SIZE]; /* chosen by netd; "" in the request */
     uint32_t uid;
     uint32_t ipv4; /* host order; 0: none */
     uint8_t mac[6];
     uint8_t offload, isolated; /* 0 or 1 */
-    uint32_t queues; /* 1 to NETD_QUEUES_MAX */
+    uint32_t queues;           /* 1 to NETD_QUEUES_MAX */
 };
 
 struct netd_stats {
     char network[NAME_SIZE];
     char tap[NETD_TAP_SIZE];
     uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets; /* the VM's point of view */
-    uint64_t dropped; /* by the frame filter */
+    uint64_t dropped;                                    /* by the frame filter */
 };
 
 struct netd_name {

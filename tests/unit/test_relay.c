@@ -74,7 +74,7 @@ static void three_resolvers(void)
 static void each_resolver_is_tried_once(void **unused)
 {
     struct attempt at = { 1, 0, 0 };
-    size_t server;
+    size_t server = 0;
 
     (void)unused;
     three_resolvers();
