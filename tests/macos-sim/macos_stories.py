@@ -257,13 +257,16 @@ def library_lost(world):
     expect(client.usable(), True)
 
 
-def library_idle_exit(world):
-    """a broker that exits idle as the library asks is no failure"""
+def library_retries(world):
+    """while it holds nothing, the library asks a new broker when the old one goes under it"""
     client = world.client()
-    expect(client.ask("library no-such-network"), "status 5")
-    world.deaths_expected.add("signal 9")
-    world.launchd.ask("stop")
-    expect(client.ask("library shared"), "network")
+    world.slow_creation(1500)
+    client.say("library shared")
+    world.creation_begun()
+    world.kill_broker()
+    world.slow_creation(0)
+    expect(client.hear(), "network")
+    expect(client.usable(), True)
 
 
 def frames(world):
@@ -349,4 +352,4 @@ def options(world):
 STORIES = [killed_broker, killed_while_waiting, oneway, read_back, taken_subnet, modes, entitlement,
            unserializable, transactions, term_without_users, term_with_users, imminent, stop_active,
            stop_inactive, stop_request, status, privacy, crowd, waiting_limit, library, library_lost,
-           library_idle_exit, frames, frames_end, command, command_holds, by_hand, options]
+           library_retries, frames, frames_end, command, command_holds, by_hand, options]
