@@ -7,7 +7,7 @@
  * and the next netd adopts what is there.
  */
 #pragma once
-#include "network.h"
+#include "networks.h"
 #include "server.h"
 
 struct life;

@@ -1,71 +1,90 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* network.h - all networks that exist, and their ports.
+/* network.h - one network, and what the rooms behind networks.h know of each other:
  *
- * A network is a bridge, filter and router rules, a dnsmasq and a directory; together
- * they share one relay (DNS to the host) and one uplink. Every step down is written
- * to the journal before it is taken.
+ *   network.c    builds and removes one
+ *   networks.c   which there are, and what they share
+ *   ports.c      the TAPs on them: opened for a VM, noticed when they have gone
+ *   adopt.c      what a dead netd left
+ *
+ * Names are the index's: network 3 is bridge vb3 with TAPs vt3.0, vt3.1, ..., all in
+ * interface group 4 (0 is everybody's), chain n3 and directory netd/3. Nothing that a
+ * client chose becomes part of a link, rule or path.
  */
 #pragma once
-#include "journal.h"
-#include "link.h"
-#include "nft.h"
-#include "spawner.h"
-#include "uplink.h"
-#include "why.h"
+#include "dnsmasq.h"
+#include "networks.h"
+#include "supervise.h"
 
-#include <systemd/sd-event.h>
+#include <net/if.h>
 
-struct networks;
-
-/* All borrowed; they outlive the networks. */
-struct network_tools {
-    sd_event *event;
-    struct link_ctx *links;
-    struct nft *nft;
-    struct spawner *spawner;
-    struct uplink *uplink;
-    struct journal *journal;
-    int state_dirfd;        /* netd's directory in the state directory ... */
-    const char *state_path; /* ... and its name */
+struct network {
+    struct networks *all;
+    struct netd_network def;
+    uint32_t index;
+    char bridge[IFNAMSIZ];
+    char *path;
+    int dirfd;
+    struct dnsmasq *dnsmasq;
+    struct port *ports;
+    unsigned n_ports;
+    bool routed;  /* the router knows it */
+    bool serves;  /* the building is over */
+    bool changed; /* its ports have, and dnsmasq does not know yet */
+    network_built built;
+    void *built_arg;
 };
 
-struct network_events {
-    void (*tap_gone)(void *arg, const struct netd_interface *interface);
-    void *arg;
+struct networks {
+    struct network_tools tools;
+    struct network_events events;
+    struct network *at[NETWORKS_MAX]; /* by index */
+    struct supervised relay;
+    bool relay_wanted;
+    int monitor;
+    sd_event_source *monitor_source, *update;
 };
 
-/* Rules and listeners of the namespace; no network yet. */
-int networks_new(const struct network_tools *tools, const struct network_events *events,
-                 struct networks **ret, struct netd_why *why);
-/* What a dead netd left in this namespace: built networks live on with their TAPs,
- * others are removed. All of it is written to the (new) journal. */
-void networks_adopt(struct networks *all, const struct journal_state *state);
-/* Forgets everything and leaves it as it is, for the next netd. */
-void networks_leave(struct networks *all);
+#define FOREACH_NETWORK(net, all)                                                                  \
+    for (uint32_t i_ = 0; i_ < NETWORKS_MAX; i_++)                                                 \
+        for (struct network *net = (all)->at[i_]; net; net = NULL)
 
-/* err 0: it serves. The words live during the call. */
-typedef void (*network_built)(void *arg, int err, const struct netd_why *why);
+static inline uint32_t group_of(uint32_t index)
+{
+    return index + 1;
+}
 
-/* 0: built() follows; otherwise it does not, and nothing was left behind. */
-int networks_build(struct networks *all, const struct netd_network *def, network_built built,
-                   void *arg, struct netd_why *why);
-/* Tries every step and returns the first failure. -EBUSY: a TAP is in use. */
-int networks_remove(struct networks *all, const char *name, struct netd_why *why);
-/* Removes whatever there is; 0 or the first failure. */
-int networks_remove_all(struct networks *all, struct netd_why *why);
-void networks_free(struct networks *all); /* after networks_remove_all() or networks_leave() */
+/* ---- network.c -------------------------------------------------------------------- */
 
-/* ret: the request with its TAP's name. ret_fds: one a queue, the caller's. */
-int networks_open_tap(struct networks *all, const struct netd_interface *request,
-                      struct netd_interface *ret, int *ret_fds, struct netd_why *why);
+/* Only the struct, in its place; it does not serve. */
+int network_new(struct networks *all, const struct netd_network *def, uint32_t index,
+                struct network **ret);
+/* The struct and its ports' go, what they stand for stays. */
+void network_free(struct network *net);
+/* 0: its built() follows. Otherwise there are words, and network_destroy() is due. */
+int network_make(struct network *net, struct netd_why *why);
+/* Every step is tried, a thing already gone counts as done, and the first failure is
+ * what the caller hears. The struct goes too. */
+int network_destroy(struct network *net, struct netd_why *why);
 
-/* network() for each that serves, each followed by interface() for its ports. */
-void networks_list(struct networks *all, void (*network)(void *arg, const struct netd_network *),
-                   void (*interface)(void *arg, const struct netd_interface *), void *arg);
-int networks_stats(struct networks *all, void (*each)(void *arg, const struct netd_stats *),
-                   void *arg, struct netd_why *why);
+/* The steps of making that adoption takes as well. */
+int network_open_directory(struct network *net);
+int network_add_rules(struct network *net, struct netd_why *why);
+int network_new_dnsmasq(struct network *net);
+int network_remove_directory(const struct networks *all, uint32_t index);
 
-/* Any TAP that is in use; NULL: none is. */
-const struct netd_interface *networks_busy(const struct networks *all);
-/* The longest idle timeout of a network; 0 without one. */
-uint32_t networks_idle_timeout(const struct networks *all);
+/* ---- networks.c ------------------------------------------------------------------- */
+
+struct network *network_find(const struct networks *all, const char *name); /* NULL: none */
+/* Starts what any of them needs of relay and uplink, and stops what none does. */
+void networks_share(struct networks *all);
+
+/* ---- ports.c ---------------------------------------------------------------------- */
+
+/* Begins to hear of TAPs that go. */
+int ports_watch(struct networks *all);
+void ports_unwatch(struct networks *all);
+struct port *port_find(const struct network *net, const char *tap); /* NULL: none */
+/* A TAP that lives on from an earlier netd; one that has gone is passed over. */
+void port_adopt(struct network *net, const struct netd_interface *itf);
+/* Which of them stand for a DHCP lease of another MAC; dnsmasq is there by now. */
+void ports_set_heirs(struct network *net);

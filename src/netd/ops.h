@@ -2,7 +2,7 @@
 /* ops.h - everything that netd can be asked to do. */
 #pragma once
 #include "life.h"
-#include "network.h"
+#include "networks.h"
 #include "server.h"
 #include "uplink.h"
 

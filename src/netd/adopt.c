@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* adopt.c - what a dead netd left in this namespace.
+ *
+ * Networks that were built and have a TAP in use live on, with the dnsmasq that runs;
+ * all else is swept. The filter and router tables were made afresh by networks_new(),
+ * so that their rules are ours, whatever the dead one's were.
+ */
+#include "network.h"
+
+#include "log.h"
+#include "router.h"
+#include "str.h"
+
+#include <signal.h>
+
+static int adopt_network(struct networks *all, const struct journal_state *state, uint32_t index,
+                         struct netd_why *why)
+{
+    const struct journal_network *old = &state->networks[index];
+    struct network *net;
+    int r;
+
+    r = network_new(all, &old->network, index, &net);
+    if (r == 0)
+        r = journal_network(all->tools.journal, index, &old->network);
+    if (r == 0)
+        r = network_open_directory(net);
+    if (r < 0)
+        return why_failed(why, r, "network '%s'", old->network.name);
+    r = network_add_rules(net, why);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < state->n_taps; i++)
+        if (state->taps[i].index == index)
+            port_adopt(net, &state->taps[i].interface);
+    r = network_new_dnsmasq(net);
+    if (r == 0) {
+        ports_set_heirs(net);
+        r = dnsmasq_adopt(net->dnsmasq, old->dnsmasq.pid, old->dnsmasq.born, net->ports);
+    }
+    if (r < 0)
+        return why_failed(why, r, "network '%s': cannot adopt its dnsmasq", net->def.name);
+    net->serves = true;
+    return journal_built(all->tools.journal, index);
+}
+
+static void end_process(const struct process *process)
+{
+    struct child child;
+
+    if (child_adopt(process->pid, process->born, &child) < 0)
+        return;
+    (void)child_signal(&child, SIGKILL);
+    child_forget(&child);
+}
+
+/* It was not finished, or cannot be taken over. */
+static void sweep_network(struct networks *all, const struct journal_state *state, uint32_t index)
+{
+    end_process(&state->networks[index].dnsmasq);
+    (void)link_delete_group(all->tools.links, group_of(index));
+    (void)network_remove_directory(all, index);
+}
+
+/* Does any TAP of its live on? Then its networks are worth keeping. */
+static bool any_tap_lives(const struct journal_state *state)
+{
+    for (size_t i = 0; i < state->n_taps; i++)
+        if (if_nametoindex(state->taps[i].interface.tap) > 0)
+            return true;
+    return false;
+}
+
+static bool adopt_or_destroy(struct networks *all, const struct journal_state *state,
+                             uint32_t index)
+{
+    struct netd_why why = { 0 }, ignored = { 0 };
+
+    if (adopt_network(all, state, index, &why) == 0) {
+        log_info("network '%s': adopted with %u TAPs in use", state->networks[index].network.name,
+                 all->at[index]->n_ports);
+        return true;
+    }
+    log_error("cannot adopt, and remove: %s", why.why);
+    if (all->at[index])
+        (void)network_destroy(all->at[index], &ignored);
+    return false;
+}
+
+void networks_adopt(struct networks *all, const struct journal_state *state)
+{
+    bool keep = any_tap_lives(state);
+    char bridge[IFNAMSIZ];
+
+    /* Both are quickly made again, and their sockets were the dead netd's. */
+    end_process(&state->engine);
+    end_process(&state->relay);
+    (void)link_delete(all->tools.links, UPLINK_LINK);
+    for (uint32_t i = 0; i < NETWORKS_MAX; i++) {
+        const struct journal_network *old = &state->networks[i];
+
+        (void)str_format(bridge, sizeof bridge, "vb%u", i);
+        if (!keep || !old->known || !old->built || if_nametoindex(bridge) == 0 ||
+            !adopt_or_destroy(all, state, i))
+            sweep_network(all, state, i);
+    }
+    networks_share(all);
+}
+
+void networks_leave(struct networks *all)
+{
+    FOREACH_NETWORK(net, all)
+    {
+        dnsmasq_leave(net->dnsmasq);
+        network_free(net);
+    }
+    supervise_leave(&all->relay);
+    all->relay_wanted = false;
+}

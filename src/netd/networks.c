@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* networks.c - see networks.h: which networks there are, and what they share. */
+#include "network.h"
+
+#include "fd.h"
+#include "filter.h"
+#include "log.h"
+#include "mem.h"
+#include "relay.h"
+#include "router.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct network *network_find(const struct networks *all, const char *name)
+{
+    FOREACH_NETWORK(net, all)
+    if (strcmp(net->def.name, name) == 0)
+        return net;
+    return NULL;
+}
+
+/* ---- what all networks share ------------------------------------------------------ */
+
+static bool any_wants(const struct networks *all, uint32_t flags)
+{
+    FOREACH_NETWORK(net, all)
+    if (net->def.flags & flags)
+        return true;
+    return false;
+}
+
+static int start_relay(void *arg, struct child *ret)
+{
+    struct networks *all = arg;
+    AUTO_FD udp = -1, tcp = -1;
+    int r;
+
+    r = relay_open_sockets(&udp, &tcp);
+    if (r == 0)
+        r = spawner_run(all->tools.spawner, CHILD_RELAY, 0, (int[]){ udp, tcp }, 2, ret);
+    if (r == 0)
+        (void)journal_child(all->tools.journal, JOURNAL_RELAY, 0, ret->pid, ret->born);
+    return r;
+}
+
+/* A network without names from outside is still a network: this logs, and goes on. */
+void networks_share(struct networks *all)
+{
+    bool relay = any_wants(all, NETD_NET_DNS);
+    int r;
+
+    if (relay && !all->relay_wanted) {
+        r = supervise_start(&all->relay);
+        if (r < 0)
+            (void)log_failure(r, "cannot start the DNS relay; guests resolve local names only");
+        all->relay_wanted = r == 0;
+    } else if (!relay && all->relay_wanted) {
+        supervise_stop(&all->relay);
+        all->relay_wanted = false;
+    }
+    if (any_wants(all, NETD_NET_NAT44 | NETD_NET_NAT66))
+        (void)uplink_start(all->tools.uplink); /* it has said why, and tells the broker */
+    else
+        uplink_stop(all->tools.uplink);
+}
+
+/* ---- building and removing --------------------------------------------------------- */
+
+/* The broker has checked all this; we do not take its word. */
+static int check_room(const struct networks *all, const struct netd_network *def,
+                      struct netd_why *why)
+{
+    /* The uplink's own, and no network's. */
+    const struct subnet4 link_local = { .base = 0xa9fe0000, .prefix = 16 };
+    const struct subnet4 wanted = { .base = def->ipv4_base, .prefix = def->ipv4_prefix };
+    char text[SUBNET4_TEXT];
+
+    (void)subnet4_format(wanted, text);
+    if (network_find(all, def->name))
+        return why_refused(why, -EEXIST, "network '%s' exists already", def->name);
+    if (subnet4_overlaps(wanted, link_local))
+        return why_refused(why, -EADDRINUSE, "subnet %s is link-local", text);
+    FOREACH_NETWORK(net, all)
+    {
+        const struct subnet4 used = { .base = net->def.ipv4_base, .prefix = net->def.ipv4_prefix };
+
+        if (subnet4_overlaps(wanted, used))
+            return why_refused(why, -EADDRINUSE, "subnet %s overlaps that of network '%s'", text,
+                               net->def.name);
+        if (def->ipv6_len && memcmp(def->ipv6, net->def.ipv6, sizeof def->ipv6) == 0)
+            return why_refused(why, -EADDRINUSE, "the IPv6 prefix is that of network '%s'",
+                               net->def.name);
+    }
+    return 0;
+}
+
+static int free_index(const struct networks *all, uint32_t *ret)
+{
+    for (uint32_t i = 0; i < NETWORKS_MAX; i++)
+        if (!all->at[i]) {
+            *ret = i;
+            return 0;
+        }
+    return -EDQUOT;
+}
+
+int networks_build(struct networks *all, const struct netd_network *def, network_built built,
+                   void *arg, struct netd_why *why)
+{
+    struct netd_why ignored = { 0 };
+    struct network *net;
+    uint32_t index;
+    int r;
+
+    r = check_room(all, def, why);
+    if (r < 0)
+        return r;
+    if (free_index(all, &index) < 0)
+        return why_refused(why, -EDQUOT, "there are %u networks already", NETWORKS_MAX);
+    r = journal_network(all->tools.journal, index, def);
+    if (r < 0)
+        return why_failed(why, r, "network '%s': cannot write the journal", def->name);
+    r = network_new(all, def, index, &net);
+    if (r < 0)
+        return why_failed(why, r, "network '%s'", def->name);
+    net->built = built;
+    net->built_arg = arg;
+    r = network_make(net, why);
+    if (r < 0)
+        (void)network_destroy(net, &ignored); /* undo; the first error is the story */
+    return r;
+}
+
+int networks_remove(struct networks *all, const char *name, struct netd_why *why)
+{
+    struct network *net = network_find(all, name);
+
+    if (!net)
+        return why_refused(why, -ENOENT, "network '%s' does not exist", name);
+    if (!net->serves)
+        return why_refused(why, -EBUSY, "network '%s' is being built", name);
+    if (net->ports)
+        return why_refused(why, -EBUSY, "network '%s': TAP %s is in use", name,
+                           net->ports->interface.tap);
+    return network_destroy(net, why);
+}
+
+int networks_remove_all(struct networks *all, struct netd_why *why)
+{
+    int first = 0;
+
+    FOREACH_NETWORK(net, all)
+    {
+        const struct netd_why canceled = { "netd is leaving" };
+        int r;
+
+        if (!net->serves)
+            net->built(net->built_arg, -ECANCELED, &canceled);
+        r = network_destroy(net, why);
+        if (first == 0)
+            first = r;
+    }
+    return first;
+}
+
+/* ---- all of them --------------------------------------------------------------------- */
+
+static void on_engine(void *arg, const struct child *child)
+{
+    struct networks *all = arg;
+
+    if (child)
+        (void)journal_child(all->tools.journal, JOURNAL_ENGINE, 0, child->pid, child->born);
+}
+
+int networks_new(const struct network_tools *tools, const struct network_events *events,
+                 struct networks **ret, struct netd_why *why)
+{
+    struct networks *all = calloc(1, sizeof *all);
+    int r;
+
+    if (!all)
+        return why_failed(why, -ENOMEM, "networks");
+    all->tools = *tools;
+    all->events = *events;
+    all->monitor = -1;
+    all->relay = (struct supervised){ .what = "relay", .start = start_relay, .arg = all };
+    supervise_init(&all->relay, tools->event);
+    uplink_set_child_watch(tools->uplink, on_engine, all);
+    r = ports_watch(all);
+    if (r < 0)
+        (void)why_failed(why, r, "cannot watch links");
+    else if ((r = filter_init(tools->nft)) < 0 || (r = router_init(tools->nft)) < 0)
+        (void)why_refused(why, r, "cannot load nftables rules: %s", nft_error(tools->nft));
+    if (r < 0) {
+        networks_free(all);
+        return r;
+    }
+    *ret = all;
+    return 0;
+}
+
+void networks_free(struct networks *all)
+{
+    if (!all)
+        return;
+    supervise_stop(&all->relay);
+    uplink_set_child_watch(all->tools.uplink, NULL, NULL);
+    ports_unwatch(all);
+    free(all);
+}
+
+void networks_list(struct networks *all, void (*network)(void *arg, const struct netd_network *),
+                   void (*interface)(void *arg, const struct netd_interface *), void *arg)
+{
+    FOREACH_NETWORK(net, all)
+    {
+        if (!net->serves)
+            continue;
+        network(arg, &net->def);
+        for (const struct port *p = net->ports; p; p = p->next)
+            interface(arg, &p->interface);
+    }
+}
+
+static void note_drops(void *arg, const char *tap, uint64_t packets)
+{
+    struct networks *all = arg;
+    unsigned index, k;
+    struct port *port;
+
+    if (sscanf(tap, "vt%u.%u", &index, &k) != 2 || index >= NETWORKS_MAX || !all->at[index])
+        return;
+    port = port_find(all->at[index], tap);
+    if (port)
+        port->dropped = packets;
+}
+
+int networks_stats(struct networks *all, void (*each)(void *arg, const struct netd_stats *),
+                   void *arg, struct netd_why *why)
+{
+    int r = filter_drops(all->tools.nft, note_drops, all);
+
+    if (r < 0)
+        return why_failed(why, r, "cannot read the filter's counters");
+    FOREACH_NETWORK(net, all)
+    for (const struct port *p = net->ports; p; p = p->next) {
+        struct netd_stats stats = { .dropped = p->dropped };
+        struct link_counters seen;
+
+        if (link_stats(all->tools.links, p->interface.tap, &seen) < 0)
+            continue; /* it has just gone; we shall hear of it */
+        memcpy(stats.network, p->interface.network, sizeof stats.network);
+        memcpy(stats.tap, p->interface.tap, sizeof stats.tap);
+        stats.rx_bytes = seen.tx_bytes; /* what we send is what the VM receives */
+        stats.tx_bytes = seen.rx_bytes;
+        stats.rx_packets = seen.tx_packets;
+        stats.tx_packets = seen.rx_packets;
+        each(arg, &stats);
+    }
+    return 0;
+}
+
+const struct netd_interface *networks_busy(const struct networks *all)
+{
+    FOREACH_NETWORK(net, all)
+    if (net->ports)
+        return &net->ports->interface;
+    return NULL;
+}
+
+uint32_t networks_idle_timeout(const struct networks *all)
+{
+    uint32_t longest = 0;
+
+    FOREACH_NETWORK(net, all)
+    if (net->def.idle_timeout_sec > longest)
+        longest = net->def.idle_timeout_sec;
+    return longest;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* networks.h - all networks that exist, and their ports.
+ *
+ * A network is a bridge, filter and router rules, a dnsmasq and a directory; together
+ * they share one relay (DNS to the host) and one uplink. Every step down is written
+ * to the journal before it is taken.
+ */
+#pragma once
+#include "journal.h"
+#include "link.h"
+#include "nft.h"
+#include "spawner.h"
+#include "uplink.h"
+#include "why.h"
+
+#include <systemd/sd-event.h>
+
+struct networks;
+
+/* All borrowed; they outlive the networks. */
+struct network_tools {
+    sd_event *event;
+    struct link_ctx *links;
+    struct nft *nft;
+    struct spawner *spawner;
+    struct uplink *uplink;
+    struct journal *journal;
+    int state_dirfd;        /* netd's directory in the state directory ... */
+    const char *state_path; /* ... and its name */
+};
+
+struct network_events {
+    void (*tap_gone)(void *arg, const struct netd_interface *interface);
+    void *arg;
+};
+
+/* Rules and listeners of the namespace; no network yet. */
+int networks_new(const struct network_tools *tools, const struct network_events *events,
+                 struct networks **ret, struct netd_why *why);
+/* What a dead netd left in this namespace: built networks live on with their TAPs,
+ * others are removed. All of it is written to the (new) journal. */
+void networks_adopt(struct networks *all, const struct journal_state *state);
+/* Forgets everything and leaves it as it is, for the next netd. */
+void networks_leave(struct networks *all);
+
+/* err 0: it serves. The words live during the call. */
+typedef void (*network_built)(void *arg, int err, const struct netd_why *why);
+
+/* 0: built() follows; otherwise it does not, and nothing was left behind. */
+int networks_build(struct networks *all, const struct netd_network *def, network_built built,
+                   void *arg, struct netd_why *why);
+/* Tries every step and returns the first failure. -EBUSY: a TAP is in use. */
+int networks_remove(struct networks *all, const char *name, struct netd_why *why);
+/* Removes whatever there is; 0 or the first failure. */
+int networks_remove_all(struct networks *all, struct netd_why *why);
+void networks_free(struct networks *all); /* after networks_remove_all() or networks_leave() */
+
+/* ret: the request with its TAP's name. ret_fds: one a queue, the caller's. */
+int networks_open_tap(struct networks *all, const struct netd_interface *request,
+                      struct netd_interface *ret, int *ret_fds, struct netd_why *why);
+
+/* network() for each that serves, each followed by interface() for its ports. */
+void networks_list(struct networks *all, void (*network)(void *arg, const struct netd_network *),
+                   void (*interface)(void *arg, const struct netd_interface *), void *arg);
+int networks_stats(struct networks *all, void (*each)(void *arg, const struct netd_stats *),
+                   void *arg, struct netd_why *why);
+
+/* Any TAP that is in use; NULL: none is. */
+const struct netd_interface *networks_busy(const struct networks *all);
+/* The longest idle timeout of a network; 0 without one. */
+uint32_t networks_idle_timeout(const struct networks *all);

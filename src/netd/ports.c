@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ports.c - the TAPs on the networks: opened for a VM, noticed when they have gone.
+ *
+ * A TAP lives as long as some process has it open, and nobody tells us of its end but
+ * the kernel, by its link's.
+ */
+#include "network.h"
+
+#include "bridge.h"
+#include "fd.h"
+#include "filter.h"
+#include "log.h"
+#include "mem.h"
+#include "str.h"
+
+#include <string.h>
+
+#define PORTS_MAX 4096u /* of one network; the filter's drop counters have room for these */
+
+/* ---- may it be? ------------------------------------------------------------------- */
+
+static int check_address(const struct network *net, const struct netd_interface *itf,
+                         struct netd_why *why)
+{
+    const struct subnet4 subnet = { .base = net->def.ipv4_base, .prefix = net->def.ipv4_prefix };
+    char text[ADDR4_TEXT];
+
+    if (!itf->ipv4)
+        return 0;
+    (void)addr4_format(itf->ipv4, text);
+    if (!subnet4_contains(subnet, itf->ipv4))
+        return why_refused(why, -EINVAL, "%s is not in the subnet of network '%s'", text,
+                           net->def.name);
+    if (itf->ipv4 == subnet.base || itf->ipv4 == (subnet.base | ~subnet4_mask(subnet)) ||
+        itf->ipv4 == subnet4_gateway(subnet))
+        return why_refused(why, -EINVAL, "%s is not for a VM", text);
+    return 0;
+}
+
+static int check_live(const struct network *net, const struct netd_interface *itf,
+                      struct netd_why *why)
+{
+    for (const struct port *p = net->ports; p; p = p->next) {
+        const struct netd_interface *live = &p->interface;
+        const char *what = NULL;
+
+        if (memcmp(live->mac, itf->mac, sizeof itf->mac) == 0)
+            what = "MAC address";
+        else if (itf->ipv4 && live->ipv4 == itf->ipv4)
+            what = "IPv4 address";
+        else if (itf->name[0] && strcmp(live->name, itf->name) == 0)
+            what = "name";
+        else if (strcmp(live->id, itf->id) == 0)
+            what = "interface id";
+        if (what)
+            return why_refused(why, -EEXIST, "network '%s': the %s is that of a live VM (%s)",
+                               net->def.name, what, live->tap);
+    }
+    return 0;
+}
+
+static int check_port(const struct network *net, const struct netd_interface *itf,
+                      struct netd_why *why)
+{
+    const struct mac gateway = bridge_mac(&net->def);
+    int r;
+
+    if (memcmp(gateway.b, itf->mac, sizeof gateway.b) == 0)
+        return why_refused(why, -EEXIST, "network '%s': the MAC address is the gateway's",
+                           net->def.name);
+    if (itf->name[0] && vm_name_reserved(itf->name))
+        return why_refused(why, -EEXIST, "the name '%s' is reserved", itf->name);
+    if (net->n_ports >= PORTS_MAX)
+        return why_refused(why, -EDQUOT, "network '%s' has %u TAPs already", net->def.name,
+                           net->n_ports);
+    r = check_address(net, itf, why);
+    return r < 0 ? r : check_live(net, itf, why);
+}
+
+struct port *port_find(const struct network *net, const char *tap)
+{
+    struct port *p = net->ports;
+
+    while (p && strcmp(p->interface.tap, tap) != 0)
+        p = p->next;
+    return p;
+}
+
+/* ---- opening ---------------------------------------------------------------------- */
+
+static void choose_tap(const struct network *net, char tap[static NETD_TAP_SIZE])
+{
+    for (unsigned k = 0; k <= PORTS_MAX; k++) {
+        memset(tap, 0, NETD_TAP_SIZE);
+        (void)str_format(tap, NETD_TAP_SIZE, "vt%u.%u", net->index, k);
+        if (!port_find(net, tap))
+            return;
+    }
+}
+
+static void set_heir(const struct network *net, struct port *port)
+{
+    struct mac own, holder;
+
+    memcpy(own.b, port->interface.mac, sizeof own.b);
+    if (!port->interface.ipv4 ||
+        !dnsmasq_leased_to(net->dnsmasq, port->interface.ipv4, own, &holder))
+        return;
+    /* A live VM that has moved to another address asks for it by that MAC. */
+    for (const struct port *p = net->ports; p; p = p->next)
+        if (memcmp(p->interface.mac, holder.b, sizeof holder.b) == 0)
+            return;
+    port->heir_of = holder;
+}
+
+static void port_link(struct network *net, struct port *port)
+{
+    struct port **end = &net->ports;
+
+    while (*end)
+        end = &(*end)->next;
+    *end = port;
+    net->n_ports++;
+}
+
+static void port_unlink(struct network *net, struct port *port)
+{
+    struct port **at = &net->ports;
+
+    while (*at != port)
+        at = &(*at)->next;
+    *at = port->next;
+    net->n_ports--;
+}
+
+void ports_set_heirs(struct network *net)
+{
+    for (struct port *p = net->ports; p; p = p->next)
+        set_heir(net, p);
+}
+
+/* As soon as no request waits: many TAPs that come or go together cost one update, and
+ * a VM does not ask for its address within the millisecond that its TAP is old. */
+static void tell_dnsmasq_soon(struct network *net)
+{
+    net->changed = true;
+    (void)sd_event_source_set_enabled(net->all->update, SD_EVENT_ONESHOT);
+}
+
+static int on_update(sd_event_source *source, void *arg)
+{
+    struct networks *all = arg;
+
+    (void)source;
+    FOREACH_NETWORK(net, all)
+    {
+        int r = net->changed && net->dnsmasq ? dnsmasq_update(net->dnsmasq, net->ports) : 0;
+
+        net->changed = false;
+        if (r < 0)
+            (void)log_failure(r, "network '%s': cannot write its list of hosts", net->def.name);
+    }
+    return 0;
+}
+
+static int port_open(struct network *net, struct port *port, int *ret_fds, struct netd_why *why)
+{
+    const struct network_tools *tools = &net->all->tools;
+    int r;
+
+    r = journal_tap(tools->journal, net->index, &port->interface);
+    if (r < 0)
+        return why_failed(why, r, "network '%s': cannot write the journal", net->def.name);
+    r = port_create(tools->links, tools->nft, port, net->index, net->bridge, group_of(net->index),
+                    &net->def, ret_fds, why);
+    if (r < 0) {
+        (void)journal_tap_gone(tools->journal, port->interface.tap);
+        return r;
+    }
+    set_heir(net, port);
+    port_link(net, port);
+    tell_dnsmasq_soon(net);
+    return 0;
+}
+
+int networks_open_tap(struct networks *all, const struct netd_interface *request,
+                      struct netd_interface *ret, int *ret_fds, struct netd_why *why)
+{
+    struct network *net = network_find(all, request->network);
+    struct port *port;
+    int r;
+
+    if (!net || !net->serves)
+        return why_refused(why, -ENOENT, "network '%s' does not exist", request->network);
+    r = check_port(net, request, why);
+    if (r < 0)
+        return r;
+    port = calloc(1, sizeof *port);
+    if (!port)
+        return why_failed(why, -ENOMEM, "network '%s'", request->network);
+    port->interface = *request;
+    choose_tap(net, port->interface.tap);
+    r = port_open(net, port, ret_fds, why);
+    if (r < 0) {
+        free(port);
+        return r;
+    }
+    *ret = port->interface;
+    return 0;
+}
+
+void port_adopt(struct network *net, const struct netd_interface *itf)
+{
+    const struct network_tools *tools = &net->all->tools;
+    struct port *port;
+    int r;
+
+    if (if_nametoindex(itf->tap) == 0)
+        return; /* closed while nobody looked, or never made */
+    port = calloc(1, sizeof *port);
+    if (!port) {
+        log_error("no memory to adopt %s; it passes nothing", itf->tap);
+        return;
+    }
+    port->interface = *itf;
+    port->ifindex = (int)if_nametoindex(itf->tap);
+    r = journal_tap(tools->journal, net->index, itf);
+    if (r == 0)
+        r = filter_add_port(tools->nft, net->index, &net->def, itf);
+    if (r < 0)
+        (void)log_failure(r, "network '%s': cannot adopt %s well", net->def.name, itf->tap);
+    port_link(net, port);
+}
+
+/* ---- going ------------------------------------------------------------------------ */
+
+/* Its last descriptor was closed, and the kernel took the TAP away. */
+static void port_gone(struct network *net, struct port *port)
+{
+    const struct network_tools *tools = &net->all->tools;
+    int r;
+
+    r = filter_remove_port(tools->nft, net->index, &net->def, &port->interface);
+    if (r < 0)
+        (void)log_failure(r, "network '%s': cannot remove %s from the filter", net->def.name,
+                          port->interface.tap);
+    r = journal_tap_gone(tools->journal, port->interface.tap);
+    if (r < 0)
+        (void)log_failure(r, "network '%s': cannot write down that %s has gone", net->def.name,
+                          port->interface.tap);
+    port_unlink(net, port);
+    tell_dnsmasq_soon(net);
+    net->all->events.tap_gone(net->all->events.arg, &port->interface);
+    free(port);
+}
+
+static void on_link_gone(void *arg, int ifindex)
+{
+    struct networks *all = arg;
+
+    FOREACH_NETWORK(net, all)
+    for (struct port *p = net->ports; p; p = p->next)
+        if (p->ifindex == ifindex) {
+            port_gone(net, p);
+            return;
+        }
+}
+
+/* Some messages were lost: look at every port ourselves. */
+static void look_at_ports(struct networks *all)
+{
+    FOREACH_NETWORK(net, all)
+    for (struct port *p = net->ports, *next; p; p = next) {
+        next = p->next;
+        if ((int)if_nametoindex(p->interface.tap) != p->ifindex)
+            port_gone(net, p);
+    }
+}
+
+static int on_monitor(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+    struct networks *all = arg;
+    int r;
+
+    (void)source;
+    (void)events;
+    r = link_monitor_read(fd, on_link_gone, all);
+    if (r < 0)
+        look_at_ports(all);
+    return 0;
+}
+
+int ports_watch(struct networks *all)
+{
+    int r;
+
+    r = all->monitor = link_monitor_open();
+    if (r >= 0)
+        r = sd_event_add_io(all->tools.event, &all->monitor_source, all->monitor, EPOLLIN,
+                            on_monitor, all);
+    return r < 0 ? r : sd_event_add_defer(all->tools.event, &all->update, on_update, all);
+}
+
+void ports_unwatch(struct networks *all)
+{
+    all->update = sd_event_source_disable_unref(all->update);
+    all->monitor_source = sd_event_source_disable_unref(all->monitor_source);
+    fd_closep(&all->monitor);
+}
