@@ -9,44 +9,23 @@
 #include "background.h"
 #include "bridge.h"
 #include "fd.h"
-#include "file.h"
 #include "life.h"
 #include "log.h"
-#include "mem.h"
 #include "ops.h"
-#include "paths.h"
+#include "options.h"
+#include "place.h"
 #include "sandbox.h"
-#include "str.h"
 
-#include <fcntl.h>
-#include <getopt.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-
-#define IDLE_DEFAULT 120u
-#define LOG_MAX      (4u << 20) /* a log of an earlier day is cut to nothing beyond this */
-#define LOCK_TRIES   200        /* of 25 ms: as long as a netd takes to leave */
-
-struct options {
-    bool user, background;
-    const char *state_dir, *runtime_dir; /* NULL: by the environment */
-    uint32_t idle_sec;
-    enum log_level level;
-};
 
 /* Everything netd consists of, in the order of its making. */
 struct netd {
     struct options options;
-    struct paths paths;
-    char socket_path[sizeof((struct sockaddr_un *)NULL)->sun_path];
-    char dir_path[PATH_MAX]; /* STATE/netd */
-    int state_dirfd, dirfd, lock, listening, host_routes, leash;
+    struct place place;
+    int listening, host_routes, leash;
     struct journal_state *old;
     struct process anchor;
     struct spawner *spawner;
@@ -61,168 +40,7 @@ struct netd {
     struct ops_context ops;
 };
 
-/* ---- options ------------------------------------------------------------------------ */
-
-static void usage(FILE *out)
-{
-    fprintf(out, "usage: vmnet-netd --user [--background] [--state-dir DIR] [--runtime-dir DIR]\n"
-                 "                  [--idle-timeout SECONDS] [--log-level LEVEL]\n"
-                 "The privileged helper of vmnet-broker, which starts it on demand.\n");
-}
-
-static int parse_option(int option, const char *value, struct options *o)
-{
-    unsigned long number;
-    int r = 0;
-
-    switch (option) {
-    case 'u':
-        o->user = true;
-        return 0;
-    case 'b':
-        o->background = true;
-        return 0;
-    case 's':
-        o->state_dir = value;
-        return 0;
-    case 'r':
-        o->runtime_dir = value;
-        return 0;
-    case 'i':
-        r = str_to_uint(value, 0, 31536000, &number);
-        if (r == 0)
-            o->idle_sec = (uint32_t)number;
-        break;
-    case 'l':
-        r = log_level_parse(value, &o->level);
-        break;
-    default:
-        return -EINVAL; /* getopt has said why */
-    }
-    if (r < 0)
-        fprintf(stderr, "vmnet-netd: '%s' is not a value that this option takes\n", value);
-    return r;
-}
-
-/* Returns 0, 1 when all is done (--help), or -EINVAL with a word on stderr. */
-static int parse_options(int argc, char **argv, struct options *o)
-{
-    static const struct option options[] = {
-        { "user", no_argument, NULL, 'u' },
-        { "background", no_argument, NULL, 'b' },
-        { "state-dir", required_argument, NULL, 's' },
-        { "runtime-dir", required_argument, NULL, 'r' },
-        { "idle-timeout", required_argument, NULL, 'i' },
-        { "log-level", required_argument, NULL, 'l' },
-        { "help", no_argument, NULL, 'h' },
-        { NULL, 0, NULL, 0 },
-    };
-    int option;
-
-    *o = (struct options){ .idle_sec = IDLE_DEFAULT, .level = LOG_LEVEL_INFO };
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'h') {
-            usage(stdout);
-            return 1;
-        }
-        if (parse_option(option, optarg, o) < 0)
-            return -EINVAL;
-    }
-    if (optind < argc || !o->user) {
-        usage(stderr);
-        return -EINVAL;
-    }
-    return 0;
-}
-
 /* ---- in the host's namespace ---------------------------------------------------------- */
-
-static int choose_paths(struct netd *nd, struct netd_why *why)
-{
-    const struct options *o = &nd->options;
-    int r = paths_user(&nd->paths);
-
-    if (o->runtime_dir)
-        r = str_copy(nd->paths.runtime, sizeof nd->paths.runtime, o->runtime_dir);
-    if (r >= 0 && o->state_dir)
-        r = str_copy(nd->paths.state, sizeof nd->paths.state, o->state_dir);
-    if (r == -ENOENT && o->state_dir)
-        r = 0;
-    if (r == 0 && (nd->paths.runtime[0] != '/' || nd->paths.state[0] != '/'))
-        return why_refused(why, -EINVAL, "--state-dir and --runtime-dir must begin with '/'");
-    if (r == 0)
-        r = paths_netd_socket(&nd->paths, nd->socket_path, sizeof nd->socket_path);
-    return r < 0 ? why_failed(why, r, "cannot tell where socket and state belong") : 0;
-}
-
-/* The path becomes part of dnsmasq's configuration, whose syntax has no way to write
- * these. */
-static int check_path(const char *path)
-{
-    for (const char *c = path; *c; c++)
-        if (*c < ' ' || strchr("\"\\#,", *c))
-            return -EINVAL;
-    return 0;
-}
-
-static int open_directories(struct netd *nd, struct netd_why *why)
-{
-    AUTO_FD runtime = dir_open_private(nd->paths.runtime);
-    AUTO_FREE char *real = NULL;
-    int r;
-
-    if (runtime < 0)
-        return why_failed(why, runtime, "%.100s", nd->paths.runtime);
-    nd->state_dirfd = dir_open_private(nd->paths.state);
-    if (nd->state_dirfd < 0)
-        return why_failed(why, nd->state_dirfd, "%.100s", nd->paths.state);
-    real = realpath(nd->paths.state, NULL);
-    r = !real ? -errno : check_path(real);
-    if (r == 0)
-        r = str_format(nd->dir_path, sizeof nd->dir_path, "%s/netd", real);
-    if (r == 0)
-        r = nd->dirfd = dir_open_private(nd->dir_path);
-    return r < 0 ? why_failed(why, r, "%.100s/netd", nd->paths.state) : 0;
-}
-
-static int open_log(const struct netd *nd)
-{
-    int fd = openat(nd->state_dirfd, "netd.log",
-                    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    struct stat st;
-
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > LOG_MAX)
-        (void)!ftruncate(fd, 0);
-    return fd;
-}
-
-/* Is somebody there who answers? */
-static bool served_already(const struct netd *nd)
-{
-    struct sockaddr_un there = { .sun_family = AF_UNIX };
-    AUTO_FD fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    return fd >= 0 && str_copy(there.sun_path, sizeof there.sun_path, nd->socket_path) == 0 &&
-           connect(fd, (struct sockaddr *)&there, sizeof there) == 0;
-}
-
-/* One netd a state directory. 1: another one serves, and we are not needed. While one
- * is leaving it has the lock and no socket, hence the patience. */
-static int take_lock(struct netd *nd, struct netd_why *why)
-{
-    nd->lock = openat(nd->dirfd, "netd.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (nd->lock < 0)
-        return why_failed(why, -errno, "%.100s/netd.lock", nd->dir_path);
-    for (int i = 0; i < LOCK_TRIES; i++) {
-        if (flock(nd->lock, LOCK_EX | LOCK_NB) == 0)
-            return 0;
-        if (served_already(nd))
-            return 1;
-        (void)usleep(25000);
-    }
-    return why_refused(why, -EBUSY, "another vmnet-netd has %.100s/netd.lock and does not answer",
-                       nd->dir_path);
-}
 
 static int take_anchor(struct netd *nd, struct netd_why *why)
 {
@@ -242,19 +60,19 @@ static int start_outside(struct netd *nd, struct netd_why *why)
 {
     int r;
 
-    r = journal_read(nd->dirfd, &nd->old);
+    r = journal_read(nd->place.dirfd, &nd->old);
     if (r < 0)
-        return why_failed(why, r, "cannot read %.100s/journal", nd->dir_path);
-    nd->listening = server_listen(nd->socket_path);
+        return why_failed(why, r, "cannot read %.100s/journal", nd->place.dir_path);
+    nd->listening = server_listen(nd->place.socket_path);
     if (nd->listening < 0)
-        return why_failed(why, nd->listening, "cannot listen on %s", nd->socket_path);
+        return why_failed(why, nd->listening, "cannot listen on %s", nd->place.socket_path);
     nd->host_routes = uplink_open_host_routes();
     if (nd->host_routes < 0)
         return why_failed(why, nd->host_routes, "cannot watch the host's routes");
     r = take_anchor(nd, why);
     if (r < 0)
         return r;
-    r = spawner_start(nd->anchor.pid, nd->dir_path, &nd->spawner);
+    r = spawner_start(nd->anchor.pid, nd->place.dir_path, &nd->spawner);
     return r < 0 ? why_failed(why, r, "cannot start the spawner") : 0;
 }
 
@@ -304,7 +122,7 @@ static int open_tools(struct netd *nd)
 /* The new journal takes the old one's place when it knows all that was adopted. */
 static int begin_journal(struct netd *nd)
 {
-    int r = journal_new(nd->dirfd, &nd->journal);
+    int r = journal_new(nd->place.dirfd, &nd->journal);
 
     return r < 0 ? r : journal_anchor(nd->journal, &nd->anchor);
 }
@@ -317,8 +135,8 @@ static int take_over_networks(struct netd *nd, struct netd_why *why)
                                          .spawner = nd->spawner,
                                          .uplink = nd->uplink,
                                          .journal = nd->journal,
-                                         .state_dirfd = nd->dirfd,
-                                         .state_path = nd->dir_path };
+                                         .state_dirfd = nd->place.dirfd,
+                                         .state_path = nd->place.dir_path };
     const struct network_events events = { .tap_gone = on_tap_gone, .arg = &nd->ops };
     int r;
 
@@ -329,7 +147,7 @@ static int take_over_networks(struct netd *nd, struct netd_why *why)
     r = journal_commit(nd->journal);
     if (r == 0 && nd->leash >= 0)
         r = anchor_release(fd_take(&nd->leash));
-    return r < 0 ? why_failed(why, r, "cannot write %.100s/journal", nd->dir_path) : 0;
+    return r < 0 ? why_failed(why, r, "cannot write %.100s/journal", nd->place.dir_path) : 0;
 }
 
 static int start_serving(struct netd *nd, struct netd_why *why)
@@ -339,7 +157,7 @@ static int start_serving(struct netd *nd, struct netd_why *why)
                                           .arg = &nd->ops };
     int r;
 
-    r = server_new(nd->event, nd->listening, nd->socket_path, &events, &nd->server);
+    r = server_new(nd->event, nd->listening, nd->place.socket_path, &events, &nd->server);
     if (r == 0) {
         nd->listening = -1;
         r = life_new(nd->event, nd->networks, nd->server, nd->options.idle_sec, &nd->life);
@@ -371,7 +189,7 @@ static int start_inside(struct netd *nd, struct netd_why *why)
         return r;
     r = begin_journal(nd);
     if (r < 0)
-        return why_failed(why, r, "cannot write %.100s/journal", nd->dir_path);
+        return why_failed(why, r, "cannot write %.100s/journal", nd->place.dir_path);
     r = take_over_networks(nd, why);
     return r < 0 ? r : start_serving(nd, why);
 }
@@ -396,9 +214,7 @@ static void end(struct netd *nd)
     fd_closep(&nd->leash);
     fd_closep(&nd->listening);
     fd_closep(&nd->host_routes);
-    fd_closep(&nd->lock); /* last: the next netd may start now */
-    fd_closep(&nd->dirfd);
-    fd_closep(&nd->state_dirfd);
+    place_close(&nd->place);
 }
 
 /* A start that failed leaves a living namespace and its journal to the next try. */
@@ -428,7 +244,7 @@ static int run(struct netd *nd, int ready)
     int r;
 
     set_up_signals();
-    r = take_lock(nd, &why);
+    r = place_lock(&nd->place, &why);
     if (r == 1) {
         log_info("another vmnet-netd serves already");
         if (ready >= 0)
@@ -448,7 +264,7 @@ static int run(struct netd *nd, int ready)
     }
     if (ready >= 0)
         background_ready(ready);
-    log_info("serving on %s, namespaces of process %d", nd->socket_path, (int)nd->anchor.pid);
+    log_info("serving on %s, namespaces of process %d", nd->place.socket_path, (int)nd->anchor.pid);
     r = sd_event_loop(nd->event);
     if (r == LIFE_ADOPT)
         _exit(0); /* taking our structs apart would take apart what they stand for */
@@ -462,7 +278,7 @@ static int run(struct netd *nd, int ready)
 static int go_to_background(struct netd *nd, int *ret_ready)
 {
     struct netd_why why = { 0 };
-    AUTO_FD log = open_log(nd);
+    AUTO_FD log = place_open_log(&nd->place);
     int r;
 
     r = background_detach(log, -1, ret_ready);
@@ -470,8 +286,8 @@ static int go_to_background(struct netd *nd, int *ret_ready)
         fprintf(stderr, "vmnet-netd: cannot run in the background: %s\n", strerror(-r));
         return r;
     }
-    nd->state_dirfd = nd->dirfd = -1;
-    r = open_directories(nd, &why);
+    nd->place.state_dirfd = nd->place.dirfd = -1;
+    r = place_open(&nd->place, &why);
     if (r < 0)
         background_failed(*ret_ready, why.why);
     return r;
@@ -480,20 +296,23 @@ static int go_to_background(struct netd *nd, int *ret_ready)
 int main(int argc, char **argv)
 {
     struct netd nd = {
-        .state_dirfd = -1, .dirfd = -1, .lock = -1, .listening = -1, .host_routes = -1, .leash = -1
+        .place = { .state_dirfd = -1, .dirfd = -1, .lock = -1 },
+        .listening = -1,
+        .host_routes = -1,
+        .leash = -1,
     };
     struct netd_why why = { 0 };
     int ready = -1;
     int r;
 
-    r = parse_options(argc, argv, &nd.options);
+    r = options_parse(argc, argv, &nd.options);
     if (r != 0)
         return r < 0 ? 2 : 0;
     log_init("vmnet-netd", nd.options.level);
     (void)umask(077);
-    r = choose_paths(&nd, &why);
+    r = place_choose(&nd.place, nd.options.state_dir, nd.options.runtime_dir, &why);
     if (r == 0)
-        r = open_directories(&nd, &why);
+        r = place_open(&nd.place, &why);
     if (r < 0) {
         fprintf(stderr, "vmnet-netd: %s\n", why.why);
         return 1;
