@@ -36,6 +36,18 @@ def killed_while_waiting(world):
     expect(client.acquire("shared"), "network")
 
 
+def mistyped_command(world):
+    """a missing, mistyped or unknown command is INVALID_REQUEST, with the error alone"""
+    client = world.client()
+    shared = ("string", "shared")
+    for wrong in (("int64", "1"), ("uint64", "1"), ("bool", "true"), ("array", "acquire"),
+                  ("null", ""), ("string", ""), ("string", "ACQUIRE"), ("string", "release-all")):
+        expect(client.request(command=wrong, network_name=shared), 4, wrong)
+    expect(client.request(network_name=shared), 4, "no command:")
+    expect(client.request(), 4, "nothing:")
+    expect(world.networks(), 0)
+
+
 def oneway(world):
     """a message that wants no reply takes nothing"""
     client = world.client()
@@ -349,7 +361,7 @@ def options(world):
         expect(broker(*wrong).returncode, 2, str(wrong))
 
 
-STORIES = [killed_broker, killed_while_waiting, oneway, read_back, taken_subnet, modes, entitlement,
+STORIES = [killed_broker, killed_while_waiting, mistyped_command, oneway, read_back, taken_subnet, modes, entitlement,
            unserializable, transactions, term_without_users, term_with_users, imminent, stop_active,
            stop_inactive, stop_request, status, privacy, crowd, waiting_limit, library, library_lost,
            library_retries, frames, frames_end, command, command_holds, by_hand, options]

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""linux_world.py - the world of stories.py on Linux: the installed user instance.
+
+Runs inside tests/system/world, so no packet leaves; as root there, with the broker and its
+clients as an ordinary user. Each story has a runtime and a state directory of its own.
+Time is not scaled by a simulator: the broker's idle timeout is short instead.
+"""
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import world
+from world import HERE, SCALE, Client, Failed
+
+UID = int(os.environ.get("WORLD_UID", "4000"))
+
+
+class Skip(Exception):
+    pass
+
+
+class World(world.World):
+    def __init__(self, _):
+        self.dir = tempfile.mkdtemp(prefix="linux.", dir="/tmp")
+        self.run = os.path.join(self.dir, "run")
+        for path in self.dir, self.run, os.path.join(self.dir, "state"):
+            os.makedirs(path, exist_ok=True)
+            os.chmod(path, 0o700)
+            os.chown(path, UID, UID)
+        self.log_path = os.path.join(self.dir, "log")
+        self.log = open(self.log_path, "ab")
+        self.env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8",
+                    "HOME": self.dir, "XDG_RUNTIME_DIR": self.run,
+                    "XDG_STATE_HOME": os.path.join(self.dir, "state"),
+                    "LD_LIBRARY_PATH": os.path.dirname(find_library())}
+        self.talkers, self.stopped = [], []
+        self.as_user("vmnet-broker", "--user", "--background", "--idle-timeout",
+                     str(120 // SCALE))
+
+    def as_user(self, *argv):
+        subprocess.run(["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--",
+                        *argv], env=self.env, check=True, stdin=subprocess.DEVNULL,
+                       stdout=self.log, stderr=self.log, timeout=20, cwd="/")
+
+    def client(self, uid=None):
+        talker = Client([sys.executable, os.path.join(HERE, "varlink_talker.py")], self.env,
+                        self.log, UID)
+        self.talkers.append(talker)
+        return talker
+
+    def ask(self, method):
+        """Nothing when no broker answers."""
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(20)
+        try:
+            sock.connect(os.path.join(self.run, "vmnet-broker/broker.sock"))
+        except OSError:
+            return None
+        text = b""
+        with sock:
+            sock.sendall(b'{"method": "com.github.nirs.vmnet-broker.%s"}\0' % method.encode())
+            while not text.endswith(b"\0"):
+                data = sock.recv(1 << 16)
+                if not data:
+                    return None
+                text += data
+        return json.loads(text[:-1])["parameters"]
+
+    def listed(self):
+        return (self.ask("List") or {}).get("networks") or []
+
+    def networks(self):
+        return sum(n["state"] in ("ready", "idle") for n in self.listed())
+
+    def creation_begun(self):
+        self.eventually(lambda: any(n["state"] == "creating" for n in self.listed()), 0,
+                        "the begin of a creation")
+
+    @staticmethod
+    def processes(name):
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/comm") as f:
+                    if f.read().strip() == name:
+                        found.append(int(pid))
+            except OSError:
+                pass
+        return found
+
+    def broker_pid(self):
+        return max(self.processes("vmnet-broker"), default=0)
+
+    def fail_creation(self, fail):
+        raise Skip("there is no way to make this machine refuse")
+
+    def slow_creation(self, milliseconds):
+        """The helper is stopped for so long."""
+        for pid in self.stopped:
+            send(pid, signal.SIGCONT)
+        self.stopped = self.processes("vmnet-netd") if milliseconds else []
+        for pid in self.stopped:
+            send(pid, signal.SIGSTOP)
+        if milliseconds:
+            threading.Timer(milliseconds / 1000, self.slow_creation, [0]).start()
+
+    def said(self):
+        text = super().said()
+        log = os.path.join(self.dir, "state/vmnet-broker/broker.log")
+        if os.path.exists(log):
+            with open(log, errors="replace") as f:
+                text += f.read()
+        return text
+
+    def check_health(self):
+        for bad in ("Sanitizer", "runtime error", "bug:"):
+            if bad in self.said():
+                raise Failed(f"the log has '{bad}'")
+
+    def end(self):
+        try:
+            self.check_health()
+        finally:
+            self.clean_up()
+
+    def clean_up(self):
+        self.slow_creation(0)
+        for talker in self.talkers:
+            if talker.process.poll() is None:
+                talker.kill()
+        for name in "vmnet-broker", "vmnet-netd", "dnsmasq", "vmnet-anchor":
+            for pid in self.processes(name):
+                with open(f"/proc/{pid}/cmdline") as f:
+                    if name == "dnsmasq" and self.dir not in f.read():
+                        continue  # the invented internet's
+                send(pid, signal.SIGKILL)
+        self.log.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def send(pid, number):
+    """Only ever to the processes of a world: it has process numbers of its own."""
+    if not os.path.isdir("/run/world/guests"):
+        raise SystemExit("linux_world: not inside tests/system/world")
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def find_library():
+    for root, _, files in os.walk("/usr/local/lib"):
+        if "libvmnet-broker.so.1" in files:
+            return os.path.join(root, "libvmnet-broker.so.1")
+    raise SystemExit("linux_world: run it by tests/system/world --build BUILD-DIRECTORY")
