@@ -47,6 +47,7 @@
 /* dnsmasq asks at most 150 at a time, one process a network. */
 #define UDP_MAX      512
 #define UDP_LIFE     (10 * SEC)
+#define UDP_QUIET    (2 * SEC) /* after an answer; a port that is kept is one less for others */
 #define UDP_PATIENCE (2 * SEC) /* guests ask again after 5: let that be answered */
 
 #define TCP_MAX      64
@@ -590,7 +591,7 @@ static int on_accept(sd_event_source *source, int fd, uint32_t events, void *arg
 
 static bool asker_tick(struct asker *a, uint64_t now)
 {
-    if (a->used && now - a->used > UDP_LIFE) {
+    if (a->used && now - a->used > (a->asked ? UDP_LIFE : UDP_QUIET)) {
         if (a->asked)
             complain(a->relay);
         asker_free(a);

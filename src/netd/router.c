@@ -105,6 +105,9 @@ static const char table_text[] =
     "  }\n"
     "  chain postrouting {\n"
     "    type nat hook postrouting priority srcnat;\n"
+    /* Debian 12's pasta binds a datagram's source port on the host, and fails where it is
+     * taken: so they come from where the host's own sockets rarely are. */
+    "    oifname " UPLINK_LINK " meta l4proto udp masquerade to :10000-32767 fully-random\n"
     "    oifname " UPLINK_LINK " masquerade\n"
     "  }\n"
     "}\n";

@@ -170,7 +170,13 @@ static int there_already(int r)
 
 static int address_tap(struct uplink *u, const struct engine *e)
 {
+    /* The kernel would make one up to a second after the first carrier, and until then
+     * cannot ask who the router is. */
+    static const uint8_t link_local[16] = { 0xfe, 0x80, [15] = 0x64 };
+
     int r = there_already(link_add_addr4(u->links, UPLINK_LINK, e->ipv4, e->ipv4_prefix));
+    if (r == 0)
+        r = there_already(link_add_addr6(u->links, UPLINK_LINK, link_local, 64));
     if (r == 0)
         r = there_already(link_add_addr6(u->links, UPLINK_LINK, e->ipv6_addr, e->ipv6_len));
     if (r == 0)
@@ -189,6 +195,7 @@ static int set_knobs(void)
     } knobs[] = {
         { "ipv6/conf/" UPLINK_LINK "/accept_ra", "0" }, /* we address it ourselves */
         { "ipv6/conf/" UPLINK_LINK "/accept_dad", "0" },
+        { "ipv6/conf/" UPLINK_LINK "/addr_gen_mode", "1" }, /* none of its own making */
         { "ipv4/conf/" UPLINK_LINK "/forwarding", "1" },
         { "ipv6/conf/all/forwarding", "1" }, /* IPv6 has no finer one */
     };

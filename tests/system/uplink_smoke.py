@@ -165,10 +165,11 @@ def tcp(address, port=80, timeout=2.0):
         sock.close()
 
 
-def udp(address, data=b"x" * 100, port=80, timeout=2.0):
+def udp(address, data=b"x" * 100, port=80, timeout=2.0, source=0):
     sock = socket.socket(family(address), socket.SOCK_DGRAM)
     sock.settimeout(timeout)
     try:
+        sock.bind(("", source))
         sock.connect((address, port))
         sock.send(data)
         return "ok" if sock.recv(65536) == data else "garbled"
@@ -451,6 +452,10 @@ def story_outside(driver):
     check("tcp, IPv6", guest("a1", tcp, NET6), "hello " + HOST6)
     check("udp, IPv4", guest("a1", udp, NET4), "ok")
     check("udp, IPv6", guest("a1", udp, NET6), "ok")
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as taken:
+        taken.bind(("::", 40123))
+        check("udp from a port that the host uses", guest("a1", udp, NET4, source=40123), "ok")
+        check("by IPv6, too", guest("a1", udp, NET6, source=40123), "ok")
     check("udp in fragments arrives whole or not at all",
           guest("a1", udp, NET4, b"y" * 4000, timeout=1),
           "timeout" if driver.engine_name == "pasta" else "ok")
@@ -670,9 +675,15 @@ def story_stop(driver):
           lambda text: "uplink" not in text)
     check("stop: nor of the engine", left_of([pid]), [])
     check("stop: dns lives", within(driver.ns, dns), 53)
+    default_routes(False, True)
     driver.tell("start")
-    check("start again", driver.wait_state("ok"))
-    check("start again: tcp", guest("a1", tcp, NET4), is_hello)
+    check("start again on a host with IPv6 only", driver.wait_state("ok"))
+    check("IPv6 only: tcp", guest("a1", tcp, NET6), is_hello)
+    check("IPv6 only: no IPv4", guest("a1", tcp, NET4), lambda got: not is_hello(got))
+    old = driver.engine
+    default_routes(True, True)
+    check("IPv4 came: another engine", driver.wait_other_engine(old))
+    check("IPv4 came: tcp", guest("a1", tcp, NET4), is_hello)
     driver.tell("remove " + NETWORKS[1])
     def rules():
         return subprocess.run(["nft", "list", "table", "inet", "vmnet"], text=True, timeout=10,
