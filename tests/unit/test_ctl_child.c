@@ -47,7 +47,7 @@ static void the_exit_status_is_the_command_s(void **unused)
     assert_int_equal(end(start("exit 0")), 0);
     assert_int_equal(end(start("exit 42")), 42);
     assert_int_equal(end(start("kill -KILL $$")), 128 + SIGKILL);
-    assert_int_equal(end(start("kill -STOP $$ & kill -CONT $$; exit 3")), 3);
+    assert_int_equal(end(start("(sleep 0.1; kill -CONT $$) & kill -STOP $$; exit 3")), 3);
 }
 
 static int run_program(const char *name)
