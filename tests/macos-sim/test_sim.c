@@ -349,6 +349,25 @@ static void cancel_gives_waiters_an_error_and_one_last_event(void)
     xpc_release(c);
 }
 
+static void a_barrier_runs_after_what_was_sent(void)
+{
+    start_service();
+    xpc_connection_t c = connect_to(SERVICE);
+    xpc_object_t m = message("say", "x");
+    dispatch_semaphore_t sent = dispatch_semaphore_create(0);
+    for (int i = 0; i < 2000; i++) /* more than a socket takes at once */
+        xpc_connection_send_message(c, m);
+    xpc_connection_send_barrier(c, ^{
+      dispatch_semaphore_signal(sent);
+    });
+    EXPECT(dispatch_semaphore_wait(sent, in_ms(15000)) == 0);
+    end_client(c); /* what had not left now would be lost */
+    wait_until(&peers_ended, 1);
+    EXPECT(atomic_load(&messages_seen) == 2000);
+    dispatch_release(sent);
+    xpc_release(m);
+}
+
 static void send_inactive(void)
 {
     xpc_connection_t c = xpc_connection_create_mach_service(SERVICE, NULL, 0);
@@ -453,6 +472,17 @@ static void scaled_time_passes_faster(void)
     EXPECT(dispatch_semaphore_wait(done, in_ms(15000)) != 0);
     EXPECT(dispatch_semaphore_wait(done, in_ms(120000)) == 0);
     dispatch_release(done);
+}
+
+static void the_clock_runs_with_the_timers(void)
+{
+    (void)setenv("SIM_TIME_SCALE", "60", 1);
+    uint64_t before = clock_gettime_nsec_np(CLOCK_UPTIME_RAW);
+    dispatch_semaphore_t never = dispatch_semaphore_create(0);
+    EXPECT(dispatch_semaphore_wait(never, in_ms(6000)) != 0);
+    uint64_t passed = clock_gettime_nsec_np(CLOCK_UPTIME_RAW) - before;
+    EXPECT(passed >= 6 * NSEC_PER_SEC);
+    dispatch_release(never);
 }
 
 static void an_ignored_signal_still_fires_its_source(void)
@@ -717,6 +747,7 @@ static const struct behaviour behaviours[] = {
       a_client_that_leaves_invalidates_the_peer_after_its_messages },
     { "xpc: cancelling gives one last CONNECTION_INVALID",
       cancel_gives_waiters_an_error_and_one_last_event },
+    { "xpc: a barrier runs when all before it has been sent", a_barrier_runs_after_what_was_sent },
     { "xpc: sending needs activation", send_inactive, "never activated" },
     { "xpc: activation needs a handler", activate_without_handler, "no event handler" },
     { "xpc: an inactive connection must not be released", release_inactive_connection,
@@ -732,6 +763,7 @@ static const struct behaviour behaviours[] = {
       "deadlock" },
     { "dispatch: a timer set anew forgets its old time", a_timer_set_anew_forgets_its_old_time },
     { "dispatch: simulated time is scaled", scaled_time_passes_faster },
+    { "dispatch: the clock runs with the timers", the_clock_runs_with_the_timers },
     { "dispatch: an ignored signal still fires its source",
       an_ignored_signal_still_fires_its_source },
     { "dispatch: a signal source does not stop the default action",

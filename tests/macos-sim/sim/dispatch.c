@@ -7,7 +7,7 @@
  * queue get a thread each.
  *
  * Simulated time runs SIM_TIME_SCALE times as fast as real time. The simulated
- * Mac never sleeps, so the two clocks of dispatch are one.
+ * Mac never sleeps.
  */
 #include "sim.h"
 
@@ -253,13 +253,6 @@ dispatch_time_t dispatch_time(dispatch_time_t when, int64_t delta)
     if (delta < 0)
         return (uint64_t)-delta < base ? base - (uint64_t)-delta : 1;
     return base + (uint64_t)delta < base ? DISPATCH_TIME_FOREVER : base + (uint64_t)delta;
-}
-
-dispatch_time_t dispatch_walltime(const struct timespec *when, int64_t delta)
-{
-    if (when)
-        sim_misuse("dispatch_walltime: only a time from now on is simulated");
-    return dispatch_time(DISPATCH_TIME_NOW, delta);
 }
 
 /* ---- semaphores ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dispatch_source.c - timers (timerfd), signals (signalfd) and readable descriptors.
+/* dispatch_source.c - timers (timerfd) and signals (signalfd).
  *
  * A source only observes a signal: the default action still happens, as on a
  * Mac, unless the program ignores the signal first. Setting a timer anew forgets
@@ -8,7 +8,6 @@
 #include "sim.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -22,7 +21,6 @@ struct dispatch_source_type_s {
 };
 const struct dispatch_source_type_s _dispatch_source_type_timer = { "timer" };
 const struct dispatch_source_type_s _dispatch_source_type_signal = { "signal" };
-const struct dispatch_source_type_s _dispatch_source_type_read = { "read" };
 
 struct dispatch_source_s {
     struct sim_object base;
@@ -63,9 +61,7 @@ static int source_fd(dispatch_source_type_t type, uintptr_t handle)
 {
     if (type == DISPATCH_SOURCE_TYPE_TIMER)
         return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (type == DISPATCH_SOURCE_TYPE_SIGNAL)
-        return signal_fd((int)handle);
-    return fcntl((int)handle, F_DUPFD_CLOEXEC, 3);
+    return signal_fd((int)handle);
 }
 
 dispatch_source_t dispatch_source_create(dispatch_source_type_t type, uintptr_t handle,
@@ -173,8 +169,6 @@ static bool consume(dispatch_source_t s)
     struct signalfd_siginfo info;
     if (s->type == DISPATCH_SOURCE_TYPE_TIMER)
         return read(s->fd, &expiries, sizeof expiries) == sizeof expiries;
-    if (s->type == DISPATCH_SOURCE_TYPE_READ)
-        return true;
     if (read(s->fd, &info, sizeof info) != sizeof info)
         return false;
     default_action(s->signal);

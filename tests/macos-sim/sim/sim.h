@@ -11,7 +11,7 @@
  *   object.c          reference counts, and who may be released how
  *   xpc_object.c      dictionaries and values     xpc_wire.c  the same as bytes
  *   xpc_connection.c  connections over SOCK_SEQPACKET sockets $SIM_DIR/NAME.sock
- *   dispatch.c        queues, semaphores, time    dispatch_source.c  timers, signals, reads
+ *   dispatch.c        queues, semaphores, time    dispatch_source.c  timers, signals
  *   events.c          the one epoll thread        runtime.c   knobs, transactions, launchd
  *   vmnet.c           networks: locked files $SIM_DIR/subnet-A.B.C.0
  *   vmnet_interface.c frames between processes

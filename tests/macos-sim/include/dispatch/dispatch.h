@@ -53,15 +53,12 @@ void dispatch_after(dispatch_time_t when, dispatch_queue_t queue, dispatch_block
 void dispatch_main(void) __attribute__((noreturn));
 
 dispatch_time_t dispatch_time(dispatch_time_t when, int64_t delta);
-dispatch_time_t dispatch_walltime(const struct timespec *when, int64_t delta);
 
 typedef const struct dispatch_source_type_s *dispatch_source_type_t;
 extern const struct dispatch_source_type_s _dispatch_source_type_timer;
 extern const struct dispatch_source_type_s _dispatch_source_type_signal;
-extern const struct dispatch_source_type_s _dispatch_source_type_read;
 #define DISPATCH_SOURCE_TYPE_TIMER  (&_dispatch_source_type_timer)
 #define DISPATCH_SOURCE_TYPE_SIGNAL (&_dispatch_source_type_signal)
-#define DISPATCH_SOURCE_TYPE_READ   (&_dispatch_source_type_read)
 
 dispatch_source_t dispatch_source_create(dispatch_source_type_t type, uintptr_t handle,
                                          uintptr_t mask, dispatch_queue_t queue);
