@@ -11,60 +11,25 @@
  */
 #include "broker.h"
 
+#include "broker_state.h"
 #include "log.h"
-#include "mem.h"
-#include "peer.h"
-#include "policy.h"
-#include "registry.h"
-#include "report.h"
 #include "view.h"
+#include "words.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct broker {
-    struct broker_config config;
-    struct policy policy;
-    const struct loop *loop;
-    const struct transport_ops *transport;
-    struct backend backend;
-    struct registry *registry;
-    struct peer_list peers;
-    unsigned n_peers, peers_so_far;
-    struct errand_list errands;
-    struct timer *leave_timer; /* runs while there is no peer, if we exit when idle */
-    uint64_t started, alone_since;
-    bool stopping; /* somebody asked us to exit, and nobody has used a network since */
-};
 
 static void registry_acquired(void *arg, struct peer *peer, const struct network *net, bool again);
 static void registry_refused(void *arg, struct peer *peer, const char *name,
                              const struct failure *failure);
 static void registry_changed(void *arg);
-static void on_leave_timer(void *arg);
 
 /* --- the broker as an object --- */
 
 static unsigned or_default(unsigned value, unsigned fallback)
 {
     return value > 0 ? value : fallback;
-}
-
-static uint64_t now(const struct broker *broker)
-{
-    return broker->loop->ops->now(broker->loop->self);
-}
-
-/* From now on nobody is connected. */
-static void start_leave_timer(struct broker *broker)
-{
-    broker->alone_since = now(broker);
-    if (broker->config.exit_when_idle)
-        broker->loop->ops->timer_start(broker->leave_timer,
-                                       broker->config.idle_timeout_sec * USEC_PER_SEC);
 }
 
 struct broker *broker_new(const struct broker_config *config, const struct loop *loop,
@@ -84,17 +49,15 @@ struct broker *broker_new(const struct broker_config *config, const struct loop 
     broker->transport = transport;
     TAILQ_INIT(&broker->peers);
     TAILQ_INIT(&broker->errands);
-    broker->started = now(broker);
+    broker->started = broker_now(broker);
 
     struct registry_events events = { registry_acquired, registry_refused, registry_changed,
                                       broker };
     broker->registry = registry_new(loop, config->idle_timeout_sec, &events);
-    broker->leave_timer = loop->ops->timer_new(loop->self, on_leave_timer, broker);
-    if (!broker->registry || !broker->leave_timer) {
+    if (!broker->registry || leaving_init(broker) < 0) {
         broker_free(broker);
         return NULL;
     }
-    start_leave_timer(broker);
     return broker;
 }
 
@@ -144,57 +107,8 @@ void broker_free(struct broker *broker)
         broker->backend.ops->free(broker->backend.self);
     while ((errand = TAILQ_FIRST(&broker->errands)))
         errand_free(errand); /* only now: until here the backend could have answered */
-    broker->loop->ops->timer_free(broker->leave_timer);
+    leaving_clear(broker);
     free(broker);
-}
-
-/* --- words --- */
-
-#define QUOTED_SIZE 44
-
-/* What a peer wrote, fit for a message: printable ASCII, and not long. */
-static const char *quote(const char *text, char out[static QUOTED_SIZE])
-{
-    size_t n = 0;
-    for (; text[n] != '\0' && n < QUOTED_SIZE - 4; n++)
-        out[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
-    (void)snprintf(out + n, 4, "%s", text[n] != '\0' ? "..." : "");
-    return out;
-}
-
-#define QUOTE(text) quote((text), (char[QUOTED_SIZE]){ 0 })
-
-static const char *plural(unsigned n)
-{
-    return n == 1 ? "" : "s";
-}
-
-/* Says no, to the log and to the peer. */
-__attribute__((format(printf, 4, 5))) static void refuse(struct peer *peer, struct call *call,
-                                                         enum status status, const char *fmt, ...)
-{
-    char message[512];
-    va_list ap;
-    va_start(ap, fmt);
-    (void)vsnprintf(message, sizeof message, fmt, ap);
-    va_end(ap);
-    log_info("%s refused: %s", peer->tag, message);
-    peer->broker->transport->answer_error(call, status, message);
-}
-
-static void refuse_no_memory(struct peer *peer, struct call *call)
-{
-    refuse(peer, call, status_from_errno(-ENOMEM), "the broker is short of memory: try again");
-}
-
-/* The form of a network's name. Answers the call when it is wrong. */
-static bool name_accepted(struct peer *peer, struct call *call, const char *name)
-{
-    if (name && name_valid(name))
-        return true;
-    refuse(peer, call, STATUS_INVALID_REQUEST, "network name '%s' is malformed: use " NAME_RULES,
-           QUOTE(name ? name : ""));
-    return false;
 }
 
 /* --- connections --- */
@@ -221,7 +135,7 @@ struct peer *broker_peer_new(struct broker *broker, const struct peer_cred *cred
     }
     TAILQ_INSERT_TAIL(&broker->peers, peer, link);
     broker->n_peers++;
-    broker->loop->ops->timer_stop(broker->leave_timer);
+    leaving_not_alone(broker);
     log_debug("%s connected", peer->tag);
     return peer;
 }
@@ -246,7 +160,7 @@ void broker_peer_gone(struct peer *peer)
     log_leaving(peer);
     TAILQ_REMOVE(&broker->peers, peer, link);
     if (--broker->n_peers == 0)
-        start_leave_timer(broker);
+        leaving_alone(broker);
     registry_peer_gone(broker->registry, peer);
     peer_free(peer);
 }
@@ -257,6 +171,16 @@ const struct peer_cred *broker_peer_cred(const struct peer *peer)
 }
 
 /* --- Acquire and Release --- */
+
+/* The form of a network's name. Answers the call when it is wrong. */
+static bool name_accepted(struct peer *peer, struct call *call, const char *name)
+{
+    if (name && name_valid(name))
+        return true;
+    refuse(peer, call, STATUS_INVALID_REQUEST, "network name '%s' is malformed: use " NAME_RULES,
+           QUOTE(name ? name : ""));
+    return false;
+}
 
 static int may_hold(struct peer *peer, const char *name, struct failure *failure)
 {
@@ -464,7 +388,7 @@ static void answer_report(struct peer *peer, struct call *call, const char *only
         refuse_no_memory(peer, call);
         return;
     }
-    view.report.uptime_usec = now(broker) - broker->started;
+    view.report.uptime_usec = broker_now(broker) - broker->started;
     if (broker->backend.ops->describe)
         broker->backend.ops->describe(broker->backend.self, &view.report.backend);
     broker->transport->answer_report(call, &view.report);
@@ -528,119 +452,7 @@ void broker_status(struct peer *peer, struct call *call, const char *name)
     peer_park(peer, call);
 }
 
-/* --- Stop, and leaving by ourselves --- */
-
-static bool nothing_exists(const struct broker *broker)
-{
-    return TAILQ_EMPTY(registry_networks(broker->registry));
-}
-
-/* " (pid 12, 34)", or as many as fit, which is enough to know where to begin. */
-static void name_pids(const struct network *net, char *out, size_t size)
-{
-    const size_t room = sizeof " (pid -2147483648, ...)"; /* for one more, and for the end */
-    const struct hold *hold;
-    size_t n = 0;
-
-    out[0] = '\0';
-    TAILQ_FOREACH (hold, &net->holders, of_network) {
-        if (n + room > size) {
-            n += (size_t)snprintf(out + n, size - n, ", ...");
-            break;
-        }
-        n += (size_t)snprintf(out + n, size - n, "%s%d", n > 0 ? ", " : " (pid ",
-                              (int)hold->peer->cred.pid);
-    }
-    if (n > 0)
-        (void)snprintf(out + n, size - n, ")");
-}
-
-/* Writes "'shared' by 2 clients (pid 12, 34) and 1 interface"; returns its length. */
-static size_t name_users(const struct network *net, char *out, size_t size)
-{
-    char pids[80];
-    name_pids(net, pids, sizeof pids);
-    int len =
-        snprintf(out, size, "'%s' by %u client%s%s and %u interface%s", net->def.name, net->clients,
-                 plural(net->clients), pids, net->interfaces, plural(net->interfaces));
-    return len > 0 && (size_t)len < size ? (size_t)len : size - 1;
-}
-
-/* Who stands against our exit, in words; false: nobody. */
-static bool find_users(const struct broker *broker, char *out, size_t size)
-{
-    const struct network *net;
-    size_t n = 0;
-    TAILQ_FOREACH (net, registry_networks(broker->registry), link) {
-        if (!network_in_use(net) || n + 3 >= size)
-            continue;
-        if (n > 0)
-            n += (size_t)snprintf(out + n, size - n, "; ");
-        n += name_users(net, out + n, size - n);
-    }
-    return n > 0;
-}
-
-static const struct network *find_stuck(const struct broker *broker)
-{
-    const struct network *net;
-    TAILQ_FOREACH (net, registry_networks(broker->registry), link)
-        if (net->state == NET_STUCK)
-            return net;
-    return NULL;
-}
-
-static struct peer *find_stopper(const struct broker *broker)
-{
-    struct peer *peer;
-    TAILQ_FOREACH (peer, &broker->peers, link)
-        if (peer->wants_stop)
-            return peer;
-    return NULL;
-}
-
-/* Whoever asked us to stop hears that we do not; message NULL: that we do. */
-static void end_stop(struct broker *broker, enum status status, const char *message)
-{
-    struct peer *peer;
-
-    broker->stopping = false;
-    while ((peer = find_stopper(broker))) {
-        peer->wants_stop = false;
-        if (message) {
-            refuse(peer, peer_take_call(peer), status, "%s", message);
-        } else {
-            log_info("%s stops this broker", peer->tag);
-            broker->transport->answer_done(peer_take_call(peer));
-        }
-    }
-    if (!message && nothing_exists(broker)) /* nobody came while we answered */
-        broker->loop->ops->quit(broker->loop->self, 0);
-}
-
-/* Once asked, we go on until nothing is left, even if the one who asked has gone; but
- * whoever acquires a network meanwhile comes first. */
-static void go_on_stopping(struct broker *broker)
-{
-    char users[300], message[400];
-    const struct network *stuck;
-
-    if (find_users(broker, users, sizeof users)) {
-        (void)snprintf(message, sizeof message, "the broker is in use: %s; stop these first",
-                       users);
-        end_stop(broker, STATUS_NOT_ALLOWED, message);
-        return;
-    }
-    registry_remove_unused(broker->registry, false);
-    if ((stuck = find_stuck(broker))) {
-        (void)snprintf(message, sizeof message,
-                       "network '%s' cannot be removed: see the broker's log, and try again",
-                       stuck->def.name);
-        end_stop(broker, STATUS_INTERNAL_ERROR, message);
-    } else if (nothing_exists(broker)) {
-        end_stop(broker, STATUS_SUCCESS, NULL);
-    }
-}
+/* --- Stop --- */
 
 void broker_stop(struct peer *peer, struct call *call)
 {
@@ -653,36 +465,10 @@ void broker_stop(struct peer *peer, struct call *call)
         return;
     }
     peer_park(peer, call);
-    peer->wants_stop = true;
-    broker->stopping = true;
-    if (!find_users(broker, (char[300]){ 0 }, 300))
-        registry_remove_unused(broker->registry, true);
-    go_on_stopping(broker);
-}
-
-/* No connection for the idle time, and no network any more: an idle one that is to stay
- * longer keeps us. */
-static void leave_if_idle(struct broker *broker)
-{
-    uint64_t timeout = broker->config.idle_timeout_sec * USEC_PER_SEC;
-
-    if (!broker->config.exit_when_idle || broker->n_peers > 0 || !nothing_exists(broker))
-        return;
-    if (now(broker) - broker->alone_since < timeout)
-        return;
-    log_info("nobody needs this broker any more: exiting");
-    broker->loop->ops->quit(broker->loop->self, 0);
-}
-
-static void on_leave_timer(void *arg)
-{
-    leave_if_idle(arg);
+    leaving_asked(broker, peer);
 }
 
 static void registry_changed(void *arg)
 {
-    struct broker *broker = arg;
-    if (broker->stopping)
-        go_on_stopping(broker);
-    leave_if_idle(broker);
+    leaving_reconsider(arg);
 }

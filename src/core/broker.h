@@ -51,5 +51,5 @@ void broker_start_interface(struct peer *peer, struct call *call,
 void broker_list(struct peer *peer, struct call *call);
 /* network_name NULL: all. */
 void broker_status(struct peer *peer, struct call *call, const char *network_name);
-/* Ask an unused broker to exit. In use: STATUS_NOT_ALLOWED, naming the users. */
+/* Ask an unused broker to exit (leaving.h). In use: STATUS_NOT_ALLOWED, naming the users. */
 void broker_stop(struct peer *peer, struct call *call);
