@@ -17,7 +17,7 @@ teardown_file() {
 }
 
 frames() { # CHECK
-    WITHIN=60 as_user python3 "$WORLD/checkout/tests/system/frames.py" "$1"
+    WITHIN=60 as_user python3 "$WORLD/scripts/frames.py" "$1"
 }
 
 @test "frames that are neither IPv4, ARP nor IPv6 are dropped and counted, VLAN tags first of all" {

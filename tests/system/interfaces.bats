@@ -3,7 +3,7 @@
 # Interfaces of other kinds: isolated, with several queues, two in one guest.
 load lib
 
-TAP_RUN=$WORLD/checkout/tests/system/tap_run.py
+TAP_RUN=$WORLD/scripts/tap_run.py
 
 setup_file() {
     local command

@@ -51,8 +51,8 @@ same_before_and_after() { # CHECKOUT COMMAND...
     local clone=/tmp/clone
     mkdir "$clone"
     tar -C "$WORLD/checkout" --exclude=./build --exclude=./.git -cf - . | tar -C "$clone" -xf -
-    mkdir "$clone/build"
-    cp -r "$WORLD/image/." "$clone/build/guest" # the kernel, for there is no archive here
+    mkdir -p "$clone/build/guest"
+    cp -rp "$WORLD/checkout/build/guest/." "$clone/build/guest" # the kernel, for there is no archive here
     [ "$(id -u)" != 0 ] || chown -R "$WORLD_UID:$WORLD_UID" "$clone"
     export WITHIN=500
     same_before_and_after "$clone" as_user "$clone/run" >"$BATS_TEST_TMPDIR/output" 2>&1 || {
