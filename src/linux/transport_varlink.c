@@ -14,25 +14,24 @@
  */
 #include "transport_varlink.h"
 #include "fd.h"
-#include "idl.h"
+#include "listeners.h"
 #include "log.h"
 #include "mem.h"
 #include "str.h"
 #include "varlink.h"
 #include "varlink_methods.h"
+#include "varlink_route.h"
+#include "varlink_service.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <time.h>
 
-#define BURST       32u              /* calls of one connection in one turn of the loop */
-#define OUTPUT_MAX  (4u << 20)       /* bytes: the Status of some thousand interfaces */
-#define REFUSED_MAX 64u              /* connections kept only to be told why not */
-#define PAUSE_USEC  UINT64_C(100000) /* without descriptors, until we accept again */
+#define BURST       32u        /* calls of one connection in one turn of the loop */
+#define OUTPUT_MAX  (4u << 20) /* bytes: the Status of some thousand interfaces */
+#define REFUSED_MAX 64u        /* connections kept only to be told why not */
 
 struct call {
     bool active; /* the core, or nobody yet, owes the answer */
@@ -56,23 +55,14 @@ struct connection {
     bool in_proceed;
 };
 
-struct listener {
-    TAILQ_ENTRY(listener) link;
-    struct transport *transport;
-    int fd;
-    sd_event_source *io;
-};
-
 struct transport {
     sd_event *event;
     const struct verbs *verbs;
     struct broker *broker;
     struct transport_about about;
-    struct idl *idl, *service;
+    struct routes *routes;
+    struct listeners *listeners;
     TAILQ_HEAD(, connection) connections;
-    TAILQ_HEAD(, listener) listeners;
-    sd_event_source *pause; /* ends a pause of accepting */
-    bool short_of_fds;      /* said once */
     unsigned n_refused;
 };
 
@@ -160,39 +150,22 @@ static int reply(struct connection *c, json_t *message, const struct varlink_fds
     return r;
 }
 
+/* message: the whole reply; as in reply(). */
+static void reply_message(struct connection *c, json_t *message, bool continues)
+{
+    if (!c->call.oneway) {
+        (void)reply(c, message, NULL, continues);
+        return;
+    }
+    json_decref(message);
+    c->call.active = false;
+    proceed_soon(c);
+}
+
 /* params: taken over; NULL: memory was short. */
 static void reply_params(struct connection *c, json_t *params, bool continues)
 {
-    if (c->call.oneway) {
-        json_decref(params);
-        c->call.active = false;
-        proceed_soon(c);
-        return;
-    }
-    (void)reply(c, json_pack("{s:o}", "parameters", params), NULL, continues);
-}
-
-/* error: with its interface. params: taken over. */
-static void reply_error(struct connection *c, const char *error, json_t *params)
-{
-    if (c->call.oneway)
-        reply_params(c, params, false);
-    else
-        (void)reply(c, json_pack("{s:s, s:o}", "error", error, "parameters", params), NULL, false);
-}
-
-static void reply_status(struct connection *c, enum status status, const char *message)
-{
-    const char *name = status_error_name(status);
-    char error[96];
-
-    if (!name) {
-        status = STATUS_INTERNAL_ERROR;
-        name = status_error_name(status);
-    }
-    (void)str_format(error, sizeof error, BROKER_INTERFACE ".%s", name);
-    reply_error(c, error,
-                json_pack("{s:i, s:o}", "code", (int)status, "message", text_json(message)));
+    reply_message(c, json_pack("{s:o}", "parameters", params), continues);
 }
 
 static struct connection *connection_of(struct call *call)
@@ -252,7 +225,7 @@ static void answer_done(struct call *call)
 
 static void answer_error(struct call *call, enum status status, const char *message)
 {
-    reply_status(connection_of(call), status, message);
+    reply_message(connection_of(call), status_message(status, message), false);
 }
 
 const struct transport_ops transport_varlink_ops = {
@@ -263,134 +236,25 @@ const struct transport_ops transport_varlink_ops = {
     .answer_error = answer_error,
 };
 
-/* ---- org.varlink.service ---- */
-
-static void reply_info(struct connection *c)
-{
-    json_t *interfaces = json_array();
-    for (size_t i = 0; idl_interface(i); i++)
-        (void)json_array_append_new(interfaces, json_string(idl_interface(i)));
-    reply_params(c,
-                 json_pack("{s:s, s:s, s:s, s:s, s:o}", "vendor", "vmnet-broker", "product",
-                           "vmnet-broker", "version", c->transport->about.version, "url",
-                           "https://github.com/nirs/vmnet-broker", "interfaces", interfaces),
-                 false);
-}
-
-static void reply_description(struct connection *c, const json_t *params)
-{
-    const char *interface = json_string_value(json_object_get(params, "interface"));
-    const char *text = idl_text(interface);
-    if (text)
-        reply_params(c, json_pack("{s:s}", "description", text), false);
-    else
-        reply_error(c, SERVICE_INTERFACE ".InterfaceNotFound",
-                    json_pack("{s:s}", "interface", interface));
-}
-
-static void run_service(struct connection *c, const char *method, const json_t *params)
-{
-    if (strcmp(method, "GetInfo") == 0)
-        reply_info(c);
-    else if (strcmp(method, "GetInterfaceDescription") == 0)
-        reply_description(c, params);
-    else
-        reply_error(c, SERVICE_INTERFACE ".MethodNotImplemented",
-                    json_pack("{s:s}", "method", method));
-}
-
 /* ---- taking a call ---- */
 
-/* A call whose form is wrong: our interface says so with code 4 and in words, the
- * service interface as the Varlink specification has it. */
-static void invalid(struct connection *c, const struct idl *idl, const char *parameter,
-                    const char *why)
+static void refuse(struct connection *c, json_t *error, const struct failure *why)
 {
-    log_info("%s refused: %s", c->tag, why);
-    if (idl == c->transport->idl)
-        reply_status(c, STATUS_INVALID_REQUEST, why);
-    else
-        reply_error(c, SERVICE_INTERFACE ".InvalidParameter",
-                    json_pack("{s:s}", "parameter", parameter));
+    if (why->why[0] != '\0')
+        log_info("%s refused: %s", c->tag, why->why);
+    reply_message(c, error, false);
 }
 
-/* The members of a call beside its parameters. NULL: good; otherwise the bad one, with words. */
-static const char *check_members(json_t *message, struct failure *failure)
+static void run_method(struct connection *c, const struct route *route)
 {
-    const char *key;
-    json_t *value;
+    const struct transport *transport = c->transport;
+    struct failure why = { 0 };
 
-    json_object_foreach (message, key, value) {
-        bool flag = !strcmp(key, "oneway") || !strcmp(key, "more") || !strcmp(key, "upgrade");
-        if (!flag && strcmp(key, "method") != 0 && strcmp(key, "parameters") != 0)
-            (void)failure_set(failure, -EINVAL, "a call has no member '%.40s'", key);
-        else if (flag && !json_is_boolean(value))
-            (void)failure_set(failure, -EINVAL, "member '%s' of a call must be a bool", key);
-        else if (json_is_true(value) && strcmp(key, "upgrade") == 0)
-            (void)failure_set(failure, -EINVAL, "no method can be called with 'upgrade'");
-        else
-            continue;
-        return key;
-    }
-    return NULL;
-}
-
-static void run_method(struct connection *c, const struct idl *idl, const char *name,
-                       json_t *message)
-{
-    const struct verbs *verbs = c->transport->verbs;
-    const struct varlink_method *method = varlink_method_find(name);
-    const json_t *params = json_object_get(message, "parameters");
-    const char *parameter = NULL;
-    struct failure failure = { 0 };
-
-    if (json_is_null(params))
-        params = NULL;
-    if (idl_check(idl, idl_method(idl, name), params, &failure, &parameter) < 0) {
-        invalid(c, idl, parameter, failure.why);
-        return;
-    }
-    if (idl == c->transport->service)
-        run_service(c, name, params);
-    else if (!method)
-        reply_error(c, SERVICE_INTERFACE ".MethodNotImplemented",
-                    json_pack("{s:s}", "method", name));
-    else if (method->run(verbs, c->peer, &c->call, params, &failure) < 0)
-        invalid(c, idl, "parameters", failure.why);
-}
-
-static bool is_named(const struct idl *idl, const char *name, size_t len)
-{
-    return strlen(idl_name(idl)) == len && memcmp(idl_name(idl), name, len) == 0;
-}
-
-static const struct idl *find_interface(const struct transport *transport, const char *name,
-                                        size_t len)
-{
-    if (is_named(transport->idl, name, len))
-        return transport->idl;
-    return is_named(transport->service, name, len) ? transport->service : NULL;
-}
-
-/* method: "interface.Method". */
-static void route(struct connection *c, const char *method, json_t *message)
-{
-    const char *dot = strrchr(method, '.');
-    size_t len = dot ? (size_t)(dot - method) : 0;
-    const struct idl *idl = find_interface(c->transport, method, len);
-    struct failure failure = { 0 };
-    const char *bad;
-
-    if (dot && !idl) {
-        reply_error(c, SERVICE_INTERFACE ".InterfaceNotFound",
-                    json_pack("{s:s%}", "interface", method, len));
-    } else if (!dot || !idl_method(idl, dot + 1)) {
-        reply_error(c, SERVICE_INTERFACE ".MethodNotFound", json_pack("{s:s}", "method", method));
-    } else if ((bad = check_members(message, &failure))) {
-        invalid(c, idl, bad, failure.why);
-    } else {
-        run_method(c, idl, dot + 1, message);
-    }
+    if (!route->method)
+        reply_message(c, varlink_service_reply(route->name, route->params, &transport->about),
+                      false);
+    else if (route->method->run(transport->verbs, c->peer, &c->call, route->params, &why) < 0)
+        refuse(c, status_message(STATUS_INVALID_REQUEST, why.why), &why);
 }
 
 /* One request. message: borrowed. */
@@ -398,6 +262,9 @@ static void take_call(struct connection *c, json_t *message)
 {
     const json_t *method = json_object_get(message, "method");
     const char *name = json_string_value(method);
+    struct failure why = { 0 };
+    struct route route;
+    json_t *error = NULL;
 
     if (!name || strlen(name) != json_string_length(method)) {
         fault(c, "sent a request without a method");
@@ -409,11 +276,14 @@ static void take_call(struct connection *c, json_t *message)
         .more = json_is_true(json_object_get(message, "more")),
     };
     if (!c->peer) {
-        reply_status(c, STATUS_NOT_ALLOWED, c->why_refused);
+        reply_message(c, status_message(STATUS_NOT_ALLOWED, c->why_refused), false);
         c->done = true;
         return;
     }
-    route(c, name, message);
+    if (route_find(c->transport->routes, name, message, &route, &error, &why) < 0)
+        refuse(c, error, &why);
+    else
+        run_method(c, &route);
 }
 
 /* ---- the life of a connection ---- */
@@ -551,120 +421,11 @@ static int connection_new(struct transport *transport, int fd, const struct peer
     return r;
 }
 
-/* ---- accepting ---- */
-
-static void listen_all(struct transport *transport, bool on)
-{
-    struct listener *listener;
-    TAILQ_FOREACH (listener, &transport->listeners, link)
-        (void)sd_event_source_set_enabled(listener->io, on ? SD_EVENT_ON : SD_EVENT_OFF);
-}
-
-static int on_pause_over(sd_event_source *source, uint64_t usec, void *arg)
-{
-    (void)source;
-    (void)usec;
-    listen_all(arg, true);
-    return 0;
-}
-
-/* Without descriptors or memory the next accept would fail as well, at once and for ever. */
-static void pause_accepting(struct transport *transport, int err)
-{
-    if (!transport->short_of_fds)
-        (void)log_failure(err, "cannot accept clients for the moment");
-    transport->short_of_fds = true;
-    if (sd_event_source_set_time_relative(transport->pause, PAUSE_USEC) >= 0 &&
-        sd_event_source_set_enabled(transport->pause, SD_EVENT_ONESHOT) >= 0)
-        listen_all(transport, false);
-}
-
-/* 0; -EAGAIN: nobody waits; another negative errno: we cannot accept now. */
-static int accept_one(struct listener *listener)
-{
-    AUTO_FD fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) /* not these: the one who waited has gone */
-        return errno == ECONNABORTED || errno == EINTR || errno == EPERM ? 0 : -errno;
-
-    struct ucred ucred;
-    socklen_t len = sizeof ucred;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ucred, &len) < 0)
-        return 0;
-    struct peer_cred cred = { .uid = ucred.uid, .gid = ucred.gid, .pid = ucred.pid };
-    (void)connection_new(listener->transport, fd_take(&fd), &cred);
-    return 0;
-}
-
-static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *arg)
-{
-    struct listener *listener = arg;
-    (void)source;
-    (void)fd;
-    (void)revents;
-
-    int r = 0;
-    for (unsigned i = 0; i < BURST && r == 0; i++)
-        r = accept_one(listener);
-    if (r == -EAGAIN)
-        listener->transport->short_of_fds = false; /* everybody is in */
-    else if (r < 0)
-        pause_accepting(listener->transport, r);
-    return 0;
-}
-
-int transport_varlink_listen(struct transport *transport, int fd)
-{
-    struct listener *listener = calloc(1, sizeof *listener);
-    if (!listener)
-        return -ENOMEM;
-    listener->transport = transport;
-    int flags = fcntl(fd, F_GETFL);
-    int r = flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
-    if (r == 0)
-        r = sd_event_add_io(transport->event, &listener->io, fd, EPOLLIN, on_listener, listener);
-    if (r < 0) {
-        free(listener);
-        return r;
-    }
-    listener->fd = fd;
-    TAILQ_INSERT_TAIL(&transport->listeners, listener, link);
-    return 0;
-}
-
-static void listener_free(struct listener *listener)
-{
-    TAILQ_REMOVE(&listener->transport->listeners, listener, link);
-    sd_event_source_disable_unref(listener->io);
-    fd_closep(&listener->fd);
-    free(listener);
-}
-
-void transport_varlink_unlisten(struct transport *transport)
-{
-    while (!TAILQ_EMPTY(&transport->listeners))
-        listener_free(TAILQ_FIRST(&transport->listeners));
-}
-
 /* ---- the transport as an object ---- */
 
-static int read_interface(const char *name, struct idl **ret)
+static void on_accepted(void *arg, int fd, const struct peer_cred *cred)
 {
-    struct failure failure = { 0 };
-    int r = idl_read(idl_text(name), ret, &failure);
-    if (r == -EINVAL)
-        log_error("interface %s: %s", name, failure.why);
-    return r;
-}
-
-static int prepare(struct transport *transport)
-{
-    int r = read_interface(BROKER_INTERFACE, &transport->idl);
-    if (r == 0)
-        r = read_interface(SERVICE_INTERFACE, &transport->service);
-    if (r == 0)
-        r = sd_event_add_time(transport->event, &transport->pause, CLOCK_MONOTONIC, 0, 0,
-                              on_pause_over, transport);
-    return r < 0 ? r : sd_event_source_set_enabled(transport->pause, SD_EVENT_OFF);
+    (void)connection_new(arg, fd, cred); /* whom we cannot serve sees it closed */
 }
 
 int transport_varlink_new(sd_event *event, const struct verbs *verbs, struct broker *broker,
@@ -678,8 +439,9 @@ int transport_varlink_new(sd_event *event, const struct verbs *verbs, struct bro
     transport->broker = broker;
     transport->about = *about;
     TAILQ_INIT(&transport->connections);
-    TAILQ_INIT(&transport->listeners);
-    int r = prepare(transport);
+    int r = routes_new(&transport->routes);
+    if (r == 0)
+        r = listeners_new(event, on_accepted, transport, &transport->listeners);
     if (r < 0) {
         transport_varlink_free(transport);
         return r;
@@ -692,11 +454,19 @@ void transport_varlink_free(struct transport *transport)
 {
     if (!transport)
         return;
-    transport_varlink_unlisten(transport);
+    listeners_free(transport->listeners);
     while (!TAILQ_EMPTY(&transport->connections))
         connection_free(TAILQ_FIRST(&transport->connections));
-    sd_event_source_disable_unref(transport->pause);
-    idl_free(transport->idl);
-    idl_free(transport->service);
+    routes_free(transport->routes);
     free(transport);
+}
+
+int transport_varlink_listen(struct transport *transport, int fd)
+{
+    return listeners_add(transport->listeners, fd);
+}
+
+void transport_varlink_unlisten(struct transport *transport)
+{
+    listeners_close(transport->listeners);
 }

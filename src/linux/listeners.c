@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "listeners.h"
+#include "fd.h"
+#include "log.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define BURST      32u              /* accepted in one turn of the loop */
+#define PAUSE_USEC UINT64_C(100000) /* until we accept again */
+
+struct listener {
+    TAILQ_ENTRY(listener) link;
+    struct listeners *all;
+    int fd;
+    sd_event_source *io;
+};
+
+struct listeners {
+    sd_event *event;
+    listeners_accepted accepted;
+    void *arg;
+    TAILQ_HEAD(, listener) list;
+    sd_event_source *pause; /* ends one */
+    bool short_of_fds;      /* said once */
+};
+
+/* ---- pauses ---- */
+
+static void listen_all(struct listeners *all, bool on)
+{
+    struct listener *listener;
+    TAILQ_FOREACH (listener, &all->list, link)
+        (void)sd_event_source_set_enabled(listener->io, on ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *arg)
+{
+    (void)source;
+    (void)usec;
+    listen_all(arg, true);
+    return 0;
+}
+
+static void pause_accepting(struct listeners *all, int err)
+{
+    if (!all->short_of_fds)
+        (void)log_failure(err, "cannot accept clients for the moment");
+    all->short_of_fds = true;
+    if (sd_event_source_set_time_relative(all->pause, PAUSE_USEC) >= 0 &&
+        sd_event_source_set_enabled(all->pause, SD_EVENT_ONESHOT) >= 0)
+        listen_all(all, false);
+}
+
+/* ---- accepting ---- */
+
+/* 0; -EAGAIN: nobody waits; another negative errno: we cannot accept now. */
+static int accept_one(struct listener *listener)
+{
+    AUTO_FD fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) /* not these: the one who waited has gone */
+        return errno == ECONNABORTED || errno == EINTR || errno == EPERM ? 0 : -errno;
+
+    struct ucred ucred;
+    socklen_t len = sizeof ucred;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ucred, &len) < 0)
+        return 0;
+    struct peer_cred cred = { .uid = ucred.uid, .gid = ucred.gid, .pid = ucred.pid };
+    listener->all->accepted(listener->all->arg, fd_take(&fd), &cred);
+    return 0;
+}
+
+static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *arg)
+{
+    struct listener *listener = arg;
+    (void)source;
+    (void)fd;
+    (void)revents;
+
+    int r = 0;
+    for (unsigned i = 0; i < BURST && r == 0; i++)
+        r = accept_one(listener);
+    if (r == -EAGAIN)
+        listener->all->short_of_fds = false; /* everybody is in */
+    else if (r < 0)
+        pause_accepting(listener->all, r);
+    return 0;
+}
+
+/* ---- the listeners as objects ---- */
+
+int listeners_add(struct listeners *all, int fd)
+{
+    struct listener *listener = calloc(1, sizeof *listener);
+    if (!listener)
+        return -ENOMEM;
+    listener->all = all;
+    int flags = fcntl(fd, F_GETFL);
+    int r = flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+    if (r == 0)
+        r = sd_event_add_io(all->event, &listener->io, fd, EPOLLIN, on_listener, listener);
+    if (r < 0) {
+        free(listener);
+        return r;
+    }
+    listener->fd = fd;
+    TAILQ_INSERT_TAIL(&all->list, listener, link);
+    return 0;
+}
+
+static void listener_free(struct listener *listener)
+{
+    TAILQ_REMOVE(&listener->all->list, listener, link);
+    sd_event_source_disable_unref(listener->io);
+    fd_closep(&listener->fd);
+    free(listener);
+}
+
+void listeners_close(struct listeners *all)
+{
+    while (!TAILQ_EMPTY(&all->list))
+        listener_free(TAILQ_FIRST(&all->list));
+}
+
+int listeners_new(sd_event *event, listeners_accepted accepted, void *arg, struct listeners **ret)
+{
+    struct listeners *all = calloc(1, sizeof *all);
+    if (!all)
+        return -ENOMEM;
+    all->event = event;
+    all->accepted = accepted;
+    all->arg = arg;
+    TAILQ_INIT(&all->list);
+    int r = sd_event_add_time(event, &all->pause, CLOCK_MONOTONIC, 0, 0, on_pause_over, all);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(all->pause, SD_EVENT_OFF);
+    if (r < 0) {
+        listeners_free(all);
+        return r;
+    }
+    *ret = all;
+    return 0;
+}
+
+void listeners_free(struct listeners *all)
+{
+    if (!all)
+        return;
+    listeners_close(all);
+    sd_event_source_disable_unref(all->pause);
+    free(all);
+}

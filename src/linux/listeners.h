@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* listeners.h - the doors of the broker: sockets on which clients are accepted.
+ *
+ * Many may come at once, but not so many a turn of the loop that those inside have to
+ * wait. When descriptors or memory are short, nobody is accepted for a moment: who waits
+ * at a door stays readable, and asking again at once would spin.
+ */
+#pragma once
+#include "transport.h"
+
+#include <systemd/sd-event.h>
+
+struct listeners;
+
+/* fd: the callback's from now on, non-blocking. */
+typedef void (*listeners_accepted)(void *arg, int fd, const struct peer_cred *cred);
+
+/* event: borrowed. 0 or a negative errno. */
+int listeners_new(sd_event *event, listeners_accepted accepted, void *arg, struct listeners **ret);
+/* A listening stream socket: taken over on success. 0 or a negative errno. */
+int listeners_add(struct listeners *listeners, int fd);
+void listeners_close(struct listeners *listeners); /* all of them */
+void listeners_free(struct listeners *listeners);  /* NULL is fine */
