@@ -1,31 +1,43 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # ./run is the first thing a newcomer tries: afterwards the machine is as it was. What stands
-# for the machine is a world, where nothing else happens between two snapshots.
+# for the machine is a world, where nothing else happens between two snapshots; the file systems
+# that it shares with the real machine are read-only, so that nothing can be left there.
 load lib
 
 setup_file() {
     sleep 2 # the world's own addresses settle
 }
 
+snapshot() { # CHECKOUT
+    "$WORLD/checkout/tests/snapshot" "$1" /tmp /run /dev/shm
+}
+
+on_read_only_disks() { # COMMAND...
+    unshare --mount --propagation private bash -c \
+        'for at in / /home /var /usr /root /opt /srv; do
+            ! mountpoint -q "$at" || mount -o remount,bind,ro "$at"
+        done
+        ! touch /etc/not-so 2>/dev/null && exec "$@"' -- "$@"
+}
+
 same_before_and_after() { # CHECKOUT COMMAND...
     local checkout=$1
     shift
-    "$WORLD/checkout/tests/snapshot" "$checkout" >"$BATS_TEST_TMPDIR/before"
+    snapshot "$checkout" >"$BATS_TEST_TMPDIR/before"
     "$@" || return
-    "$WORLD/checkout/tests/snapshot" "$checkout" >"$BATS_TEST_TMPDIR/after"
+    snapshot "$checkout" >"$BATS_TEST_TMPDIR/after"
     diff -u "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after"
 }
 
 @test "the snapshot notices a link, a process, a sysctl and a file" {
     local changed
-    "$WORLD/checkout/tests/snapshot" "$WORLD/checkout" >"$BATS_TEST_TMPDIR/before"
+    snapshot "$WORLD/checkout" >"$BATS_TEST_TMPDIR/before"
     ip link add left0 type bridge
     sleep 87654 3>&- &
     : >/tmp/left-file
     echo 1 >/proc/sys/net/ipv4/conf/eth0/forwarding
-    changed=$("$WORLD/checkout/tests/snapshot" "$WORLD/checkout" |
-        diff "$BATS_TEST_TMPDIR/before" - || true)
+    changed=$(snapshot "$WORLD/checkout" | diff "$BATS_TEST_TMPDIR/before" - || true)
     kill $!
     rm /tmp/left-file
     ip link del left0
@@ -38,8 +50,8 @@ same_before_and_after() { # CHECKOUT COMMAND...
 
 @test "./run as root shows its story and leaves the machine as it was" {
     [ "$(id -u)" = 0 ] || skip "optional: needs root"
-    same_before_and_after "$WORLD/checkout" timeout 300 "$WORLD/checkout/run" \
-        >"$BATS_TEST_TMPDIR/output" 2>&1 || {
+    same_before_and_after "$WORLD/checkout" on_read_only_disks \
+        timeout 300 "$WORLD/checkout/run" >"$BATS_TEST_TMPDIR/output" 2>&1 || {
         cat "$BATS_TEST_TMPDIR/output"
         return 1
     }
@@ -55,7 +67,9 @@ same_before_and_after() { # CHECKOUT COMMAND...
     cp -rp "$WORLD/checkout/build/guest/." "$clone/build/guest" # the kernel, for there is no archive here
     [ "$(id -u)" != 0 ] || chown -R "$WORLD_UID:$WORLD_UID" "$clone"
     export WITHIN=500
-    same_before_and_after "$clone" as_user "$clone/run" >"$BATS_TEST_TMPDIR/output" 2>&1 || {
+    export -f as_user user_shoes user_home
+    same_before_and_after "$clone" on_read_only_disks bash -c 'as_user "$0"' "$clone/run" \
+        >"$BATS_TEST_TMPDIR/output" 2>&1 || {
         cat "$BATS_TEST_TMPDIR/output"
         return 1
     }
