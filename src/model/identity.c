@@ -406,7 +406,8 @@ int identity_remember(struct identity_table *table, const struct identity *read)
     struct identity *other;
     unsigned of_uid = 0, all = 0;
 
-    if (!id_valid(read->id) || (has_name && !name_valid(read->name)) ||
+    if (!id_valid(read->id) ||
+        (has_name && (!name_valid(read->name) || vm_name_reserved(read->name))) ||
         (has_mac && !mac_is_unicast(read->mac)) ||
         (read->ipv4 != 0 && !is_vm_address(table->subnet, read->ipv4)))
         return -EINVAL;
