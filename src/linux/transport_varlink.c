@@ -14,6 +14,7 @@
  */
 #include "transport_varlink.h"
 #include "fd.h"
+#include "kept_reply.h"
 #include "listeners.h"
 #include "log.h"
 #include "mem.h"
@@ -62,6 +63,7 @@ struct transport {
     struct transport_about about;
     struct routes *routes;
     struct listeners *listeners;
+    struct kept_reply acquired;
     TAILQ_HEAD(, connection) connections;
     unsigned n_refused;
 };
@@ -127,6 +129,22 @@ static void flush(struct connection *c)
     }
 }
 
+static void end_call(struct connection *c)
+{
+    c->call.active = false;
+    proceed_soon(c);
+}
+
+/* Sends what has been queued; r < 0: what could not be. */
+static void send_reply(struct connection *c, int r)
+{
+    if (r < 0)
+        fault(c, r == -ENOBUFS ? "asks for more than can be sent at once"
+                               : "cannot be answered for lack of memory");
+    else
+        flush(c);
+}
+
 /* Sends one reply, which is the call's last unless it continues. message: taken over; NULL:
  * memory was short. Returns 0 when fds have been taken over too. */
 static int reply(struct connection *c, json_t *message, const struct varlink_fds *fds,
@@ -138,15 +156,9 @@ static int reply(struct connection *c, json_t *message, const struct varlink_fds
     if (r == 0)
         r = varlink_queue(c->stream, message, fds);
     json_decref(message);
-    if (r < 0)
-        fault(c, r == -ENOBUFS ? "asks for more than can be sent at once"
-                               : "cannot be answered for lack of memory");
-    else
-        flush(c);
-    if (!continues) {
-        c->call.active = false;
-        proceed_soon(c);
-    }
+    send_reply(c, r);
+    if (!continues)
+        end_call(c);
     return r;
 }
 
@@ -158,8 +170,7 @@ static void reply_message(struct connection *c, json_t *message, bool continues)
         return;
     }
     json_decref(message);
-    c->call.active = false;
-    proceed_soon(c);
+    end_call(c);
 }
 
 /* params: taken over; NULL: memory was short. */
@@ -175,7 +186,12 @@ static struct connection *connection_of(struct call *call)
 
 static void answer_network(struct call *call, const struct net_handle *handle)
 {
-    reply_params(connection_of(call), acquire_reply(handle), false);
+    struct connection *c = connection_of(call);
+    if (!call->oneway) {
+        const char *text = kept_reply_get(&c->transport->acquired, handle);
+        send_reply(c, text ? varlink_queue_text(c->stream, text) : -ENOMEM);
+    }
+    end_call(c);
 }
 
 static void release_interface(void *handle)
@@ -458,6 +474,7 @@ void transport_varlink_free(struct transport *transport)
     while (!TAILQ_EMPTY(&transport->connections))
         connection_free(TAILQ_FIRST(&transport->connections));
     routes_free(transport->routes);
+    kept_reply_clear(&transport->acquired);
     free(transport);
 }
 

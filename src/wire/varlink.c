@@ -307,6 +307,24 @@ int varlink_receive(struct varlink *stream, json_t **ret)
 
 /* ---- sending ---- */
 
+/* text: taken over on success. */
+static int queue(struct varlink *stream, char *text, const struct varlink_fds *fds)
+{
+    size_t len = strlen(text) + 1;
+    if (stream->pending + len > stream->limits.output_max)
+        return -ENOBUFS;
+    struct output *out = calloc(1, sizeof *out);
+    if (!out)
+        return -ENOMEM;
+    out->text = text;
+    out->len = len;
+    if (fds)
+        out->fds = *fds;
+    STAILQ_INSERT_TAIL(&stream->out, out, link);
+    stream->pending += len;
+    return 0;
+}
+
 int varlink_queue(struct varlink *stream, const json_t *message, const struct varlink_fds *fds)
 {
     if (fds && (fds->n == 0 || fds->n > VARLINK_FDS_MAX))
@@ -314,19 +332,21 @@ int varlink_queue(struct varlink *stream, const json_t *message, const struct va
     AUTO_FREE char *text = json_dumps(message, JSON_COMPACT);
     if (!text)
         return -EINVAL;
-    size_t len = strlen(text) + 1;
-    if (stream->pending + len > stream->limits.output_max)
-        return -ENOBUFS;
-    struct output *out = calloc(1, sizeof *out);
-    if (!out)
+    int r = queue(stream, text, fds);
+    if (r == 0)
+        (void)take_ptr(&text);
+    return r;
+}
+
+int varlink_queue_text(struct varlink *stream, const char *message)
+{
+    AUTO_FREE char *text = strdup(message);
+    if (!text)
         return -ENOMEM;
-    out->text = take_ptr(&text);
-    out->len = len;
-    if (fds)
-        out->fds = *fds;
-    STAILQ_INSERT_TAIL(&stream->out, out, link);
-    stream->pending += len;
-    return 0;
+    int r = queue(stream, text, NULL);
+    if (r == 0)
+        (void)take_ptr(&text);
+    return r;
 }
 
 static int send_some(struct varlink *stream, struct output *out)

@@ -76,6 +76,8 @@ struct varlink_fds {
  * output_max; -EINVAL: not serializable; -ENOMEM. On error nothing was queued, and
  * release() will not be called. */
 int varlink_queue(struct varlink *stream, const json_t *message, const struct varlink_fds *fds);
+/* The same for a message that is text already. It is copied. */
+int varlink_queue_text(struct varlink *stream, const char *message);
 
 /* Write what the socket takes. 1: all is written; 0: more waits; or a negative errno:
  * the connection broke. Raises no SIGPIPE. */

@@ -365,6 +365,29 @@ static void more_gives_one_network_a_reply(void **state)
     turn();
 }
 
+static void acquire_shows_the_network_as_it_is_now(void **state)
+{
+    (void)state;
+    static const char call[] = "{" IN("Acquire") ",\"parameters\":{\"network_name\":\"shared\"}}";
+    struct varlink *client = client_new();
+    char first[1024];
+
+    say(client, call);
+    (void)snprintf(first, sizeof first, "%s", hear(client));
+    assert_non_null(strstr(first, "\"uplink\":\"ok\""));
+    say(client, call);
+    assert_string_equal(hear(client), first);
+
+    core.network.uplink = "failed: no route";
+    say(client, call);
+    assert_non_null(strstr(hear(client), "\"uplink\":\"failed: no route\""));
+    strcpy(core.network.spec.id, "another");
+    say(client, call);
+    assert_non_null(strstr(hear(client), "\"id\":\"another\""));
+    varlink_free(client);
+    turn();
+}
+
 /* ---- errors ---- */
 
 #define OURS(name, code)                                                                           \
@@ -559,6 +582,7 @@ int main(void)
         T(what_a_client_asks_reaches_the_verb),
         T(an_interface_comes_with_its_descriptors),
         T(status_shows_only_the_askers_interfaces),
+        T(acquire_shows_the_network_as_it_is_now),
         T(more_gives_one_network_a_reply),
         T(a_wrong_call_gets_its_error_and_keeps_its_connection),
         T(what_is_no_call_ends_the_connection),
