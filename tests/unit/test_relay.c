@@ -8,9 +8,12 @@
 
 #include <cmocka.h>
 
-#include "relay.c" /* its inner parts have no header */
-
+#include "log.h"
 #include "mem.h"
+#include "resolvers.h"
+
+#include <netdb.h>
+#include <string.h>
 
 static const struct story {
     const char *name, *text, *servers; /* as "address address" */
@@ -63,41 +66,36 @@ static void files_mean_their_resolvers(void **unused)
     }
 }
 
-static struct relay relay;
-
-static void three_resolvers(void)
-{
-    relay = (struct relay){ .udp = -1 };
-    read_text(&relay.resolvers, stories[6].text);
-}
-
 static void each_resolver_is_tried_once(void **unused)
 {
-    struct attempt at = { 1, 0, 0 };
+    struct resolvers rs = { .n = 0 };
+    struct attempt at = { 1, 1, 0 };
     size_t server = 0;
 
     (void)unused;
-    three_resolvers();
-    relay.resolvers.first = at.first = 1;
+    read_text(&rs, stories[6].text);
+    rs.first = 1;
     for (size_t expect = 1; expect < 4; expect++) {
-        assert_true(attempt_server(&relay, &at, &server));
+        assert_true(attempt_server(&rs, &at, &server));
         assert_int_equal(server, expect % 3);
-        assert_int_equal(attempt_is_last(&relay, &at), expect == 3);
-        attempt_failed(&relay, &at);
+        assert_int_equal(attempt_is_last(&rs, &at), expect == 3);
+        attempt_failed(&rs, &at);
     }
-    assert_false(attempt_server(&relay, &at, &server));
+    assert_false(attempt_server(&rs, &at, &server));
 }
 
 static void who_failed_is_not_asked_first_again_for_a_while(void **unused)
 {
+    struct resolvers rs = { .n = 0 };
+
     (void)unused;
-    three_resolvers();
-    resolvers_blame(&relay.resolvers, 0, 100 * SEC);
-    assert_int_equal(relay.resolvers.first, 1);
-    resolvers_blame(&relay.resolvers, 0, 101 * SEC); /* a latecomer's complaint */
-    assert_int_equal(relay.resolvers.first, 1);
-    resolvers_refresh(&relay.resolvers, "/nonexistent", 100 * SEC + GRUDGE + 1);
-    assert_int_equal(relay.resolvers.first, 0);
+    read_text(&rs, stories[6].text);
+    resolvers_blame(&rs, 0, 100 * SEC);
+    assert_int_equal(rs.first, 1);
+    resolvers_blame(&rs, 0, 101 * SEC); /* a latecomer's complaint */
+    assert_int_equal(rs.first, 1);
+    resolvers_refresh(&rs, "/nonexistent", 100 * SEC + GRUDGE + 1);
+    assert_int_equal(rs.first, 0);
 }
 
 static void an_absent_file_is_read_once(void **unused)
