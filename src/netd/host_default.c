@@ -98,11 +98,12 @@ static unsigned take_answer(struct host_default *hd, const struct nlmsghdr *head
     return HOST_DEFAULT_KNOWN;
 }
 
-static unsigned take_packet(struct host_default *hd, struct nlmsghdr *header, size_t len)
+/* Signed: NLMSG_NEXT() goes below zero when the last message does not end aligned. */
+static unsigned take_packet(struct host_default *hd, struct nlmsghdr *header, int64_t left)
 {
     unsigned news = 0;
 
-    for (; NLMSG_OK(header, len); header = NLMSG_NEXT(header, len)) {
+    for (; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
         if (header->nlmsg_pid != hd->port)
             news |= HOST_DEFAULT_CHANGED;
         else if (hd->asking && header->nlmsg_seq == hd->seq)
@@ -127,7 +128,7 @@ unsigned host_default_read(struct host_default *hd)
         }
         if (n <= 0)
             break;
-        news |= take_packet(hd, (struct nlmsghdr *)buf, (size_t)n);
+        news |= take_packet(hd, (struct nlmsghdr *)buf, n);
     }
     return news;
 }
