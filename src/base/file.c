@@ -45,6 +45,38 @@ int file_replace(int dirfd, const char *name, const void *data, size_t len, mode
     return r;
 }
 
+/* From the start to the end, into memory that grows as the file does: st_size is only where
+ * to begin, since a file may grow meanwhile, and those of /proc say 0. */
+static int read_all(int fd, size_t size, size_t max, char **ret, size_t *ret_len)
+{
+    AUTO_FREE char *text = malloc(size);
+    size_t len = 0;
+
+    while (text) {
+        ssize_t n = read(fd, text + len, size - 1 - len);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n == 0)
+            break;
+        len += n > 0 ? (size_t)n : 0;
+        if (len > max)
+            return -EFBIG;
+        if (len + 1 < size)
+            continue;
+        size *= 2;
+        char *more = realloc(text, size);
+        if (!more)
+            return -ENOMEM;
+        text = more;
+    }
+    if (!text)
+        return -ENOMEM;
+    text[len] = '\0';
+    *ret = take_ptr(&text);
+    *ret_len = len;
+    return 0;
+}
+
 int file_read(int dirfd, const char *name, size_t max, char **ret, size_t *ret_len)
 {
     AUTO_FD fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -57,28 +89,8 @@ int file_read(int dirfd, const char *name, size_t max, char **ret, size_t *ret_l
         return -EINVAL;
     if ((size_t)st.st_size > max)
         return -EFBIG;
-
-    AUTO_FREE char *text = malloc(max + 1);
-    if (!text)
-        return -ENOMEM;
-    size_t len = 0;
-    for (;;) { /* not st_size: the file may grow while we read */
-        ssize_t n = read(fd, text + len, max + 1 - len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        len += (size_t)n;
-        if (len > max)
-            return -EFBIG;
-    }
-    text[len] = '\0';
-    *ret = take_ptr(&text);
-    if (ret_len)
-        *ret_len = len;
-    return 0;
+    size_t len;
+    return read_all(fd, (size_t)st.st_size + 512, max, ret, ret_len ? ret_len : &len);
 }
 
 static int make_dir(const char *path)
