@@ -3,6 +3,7 @@
 
 #include "str.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -41,7 +42,10 @@ static struct fake_job *begin(struct fake_backend *fake, enum fake_job_kind kind
     if (*ret_err < 0)
         return NULL;
     struct fake_job *job = calloc(1, sizeof *job);
-    assert_non_null(job);
+    if (!job) { /* tests/fault */
+        *ret_err = -ENOMEM;
+        return NULL;
+    }
     job->kind = kind;
     assert_int_equal(str_copy(job->network, sizeof job->network, network), 0);
     job->arg = arg;
@@ -163,7 +167,8 @@ unsigned fake_backend_pending(const struct fake_backend *fake, enum fake_job_kin
 struct net_handle *fake_net_handle(struct fake_backend *fake)
 {
     struct net_handle *handle = calloc(1, sizeof *handle);
-    assert_non_null(handle);
+    if (!handle)
+        return NULL;
     handle->fake = fake;
     handle->serial = fake->requests[FAKE_BUILD];
     fake->handles++;
@@ -178,7 +183,8 @@ unsigned fake_net_handle_serial(const struct net_handle *handle)
 static struct iface_handle *new_interface(struct fake_backend *fake)
 {
     struct iface_handle *handle = calloc(1, sizeof *handle);
-    assert_non_null(handle);
+    if (!handle)
+        return NULL;
     handle->fake = fake;
     fake->interface_handles++;
     return handle;
@@ -192,37 +198,49 @@ void fake_iface_free(struct iface_handle *handle)
     free(handle);
 }
 
-void fake_backend_finish(struct fake_backend *fake, enum fake_job_kind kind, const char *network,
-                         int err, const char *why)
+static struct fake_job *oldest(const struct fake_backend *fake, enum fake_job_kind kind,
+                               const char *network)
 {
-    struct failure failure = { .err = err };
-    const struct failure *failed = err < 0 ? &failure : NULL;
-    struct fake_job *job, own;
-
+    struct fake_job *job;
     TAILQ_FOREACH (job, &fake->jobs, link)
         if (matches(job, kind, network))
             break;
     assert_non_null(job);
-    TAILQ_REMOVE(&fake->jobs, job, link);
-    own = *job;
-    free(job); /* the core may ask for the next thing from inside done() */
-    if (failed)
-        (void)failure_set(&failure, err, "%s", why ? why : "the test says so");
+    return job;
+}
 
-    switch (kind) {
-    case FAKE_BUILD:
-        own.done.built(own.arg, failed, failed ? NULL : fake_net_handle(fake));
-        break;
-    case FAKE_REMOVE:
-        own.done.removed(own.arg, failed);
-        break;
-    case FAKE_START:
-        own.done.started(own.arg, failed, failed ? NULL : new_interface(fake));
-        break;
-    case FAKE_INSPECT:
-        own.done.inspected(own.arg, failed);
-        break;
-    case FAKE_JOB_KINDS:
-        break;
-    }
+/* Calls done() with the outcome: what the job was to make, unless there is a failure. */
+static void tell(struct fake_backend *fake, const struct fake_job *job, struct failure *failure)
+{
+    struct net_handle *net = NULL;
+    struct iface_handle *iface = NULL;
+    bool failed = failure->err < 0;
+
+    if (job->kind == FAKE_BUILD && !failed)
+        net = fake_net_handle(fake);
+    if (job->kind == FAKE_START && !failed)
+        iface = new_interface(fake);
+    if (!failed && ((job->kind == FAKE_BUILD && !net) || (job->kind == FAKE_START && !iface)))
+        failed = failure_set(failure, -ENOMEM, "no memory") < 0;
+    if (job->kind == FAKE_BUILD)
+        job->done.built(job->arg, failed ? failure : NULL, net);
+    else if (job->kind == FAKE_REMOVE)
+        job->done.removed(job->arg, failed ? failure : NULL);
+    else if (job->kind == FAKE_START)
+        job->done.started(job->arg, failed ? failure : NULL, iface);
+    else
+        job->done.inspected(job->arg, failed ? failure : NULL);
+}
+
+void fake_backend_finish(struct fake_backend *fake, enum fake_job_kind kind, const char *network,
+                         int err, const char *why)
+{
+    struct fake_job *job = oldest(fake, kind, network), own = *job;
+    struct failure failure = { .err = err };
+
+    TAILQ_REMOVE(&fake->jobs, job, link);
+    free(job); /* the core may ask for the next thing from inside done() */
+    if (err < 0)
+        (void)failure_set(&failure, err, "%s", why ? why : "the test says so");
+    tell(fake, &own, &failure);
 }

@@ -15,13 +15,14 @@
 
 #define REPLY_MAX 65536
 
-int __real_fstat(int fd, struct stat *st);
-int __wrap_fstat(int fd, struct stat *st);
+int __real_fstat64(int fd, struct stat *st);
+int __wrap_fstat64(int fd, struct stat *st);
 
-/* /dev/null stands for a TAP, which not every machine that fuzzes has. */
-int __wrap_fstat(int fd, struct stat *st)
+/* /dev/null stands for a TAP, which not every machine that fuzzes has. (64: what fstat() is
+ * called with large files.) */
+int __wrap_fstat64(int fd, struct stat *st)
 {
-    int r = __real_fstat(fd, st);
+    int r = __real_fstat64(fd, st);
 
     if (r == 0 && st->st_rdev == makedev(1, 3))
         st->st_rdev = makedev(10, 200);
