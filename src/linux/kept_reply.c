@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kept_reply.h"
+#include "json_text.h"
 #include "mem.h"
 #include "varlink_methods.h"
 
@@ -16,7 +17,8 @@ static bool fits(const struct kept_reply *kept, const struct net_handle *handle)
 static char *serialize(const struct net_handle *handle)
 {
     AUTO(json_decref) json_t *message = json_pack("{s:o}", "parameters", acquire_reply(handle));
-    return message ? json_dumps(message, JSON_COMPACT) : NULL;
+    char *text = NULL;
+    return message && json_text(message, JSON_COMPACT, &text) == 0 ? text : NULL;
 }
 
 const char *kept_reply_get(struct kept_reply *kept, const struct net_handle *handle)

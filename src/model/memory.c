@@ -8,6 +8,7 @@
  */
 #include "memory.h"
 
+#include "json_text.h"
 #include "mem.h"
 #include "str.h"
 
@@ -288,5 +289,6 @@ char *memory_format(const struct memory *memory)
     /* "O": the object gets a reference of its own, ours is dropped on the way out. */
     AUTO(json_decref)
     json_t *root = json_pack("{s:i, s:O}", "version", MEMORY_VERSION, "networks", networks);
-    return root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    char *text = NULL;
+    return root && json_text(root, JSON_INDENT(1), &text) == 0 ? text : NULL;
 }

@@ -23,6 +23,7 @@
 
 #include "fd.h"
 #include "file.h"
+#include "json_text.h"
 #include "mem.h"
 #include "str.h"
 
@@ -246,8 +247,7 @@ static int append(struct journal *journal, json_t *fact)
     size_t len;
     ssize_t n;
 
-    text = line ? json_dumps(line, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
-    if (!text)
+    if (!line || json_text(line, JSON_COMPACT | JSON_ENSURE_ASCII, &text) < 0)
         return -ENOMEM;
     len = strlen(text);
     text[len] = '\n'; /* in the place of the NUL: the file has no use for that */

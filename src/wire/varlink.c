@@ -14,6 +14,7 @@
  */
 #include "varlink.h"
 #include "fd.h"
+#include "json_text.h"
 #include "mem.h"
 
 #include <errno.h>
@@ -329,10 +330,10 @@ int varlink_queue(struct varlink *stream, const json_t *message, const struct va
 {
     if (fds && (fds->n == 0 || fds->n > VARLINK_FDS_MAX))
         return -EINVAL;
-    AUTO_FREE char *text = json_dumps(message, JSON_COMPACT);
-    if (!text)
-        return -EINVAL;
-    int r = queue(stream, text, fds);
+    AUTO_FREE char *text = NULL;
+    int r = json_text(message, JSON_COMPACT, &text);
+    if (r == 0)
+        r = queue(stream, text, fds);
     if (r == 0)
         (void)take_ptr(&text);
     return r;

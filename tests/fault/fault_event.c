@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fault_event.c - an event loop that may be short of memory. Changing what exists already
- * does not fail; the library promises so by never allocating there. */
+/* fault_event.c - an event loop that may be short of memory. To change what it has already
+ * takes none, neither in the library nor in the kernel's epoll. */
 #include "fault.h"
 
 #include <errno.h>
@@ -22,5 +22,3 @@ FAULT_WRAP(int, sd_event_add_time_relative,
 FAULT_WRAP(int, sd_event_add_defer,
            (sd_event * event, sd_event_source **ret, sd_event_handler_t handler, void *arg),
            (event, ret, handler, arg), ENOMEM, -ENOMEM)
-FAULT_WRAP(int, sd_event_source_set_io_events, (sd_event_source * source, uint32_t events),
-           (source, events), ENOMEM, -ENOMEM)
