@@ -156,7 +156,7 @@ def send(pid, number):
 
 
 def find_library():
-    for root, _, files in os.walk("/usr/local/lib"):
+    for root, _, files in os.walk("/usr/local"):  # lib, lib64 or lib/TRIPLE
         if "libvmnet-broker.so.1" in files:
             return os.path.join(root, "libvmnet-broker.so.1")
     raise SystemExit("linux_world: run it by tests/system/world --build BUILD-DIRECTORY")
