@@ -27,6 +27,9 @@ static int adopt_network(struct networks *all, const struct journal_state *state
         r = network_open_directory(net);
     if (r < 0)
         return why_failed(why, r, "network '%s'", old->network.name);
+    net->bridge_index = r = link_index(all->tools.links, net->bridge);
+    if (r < 0)
+        return why_failed(why, r, "network '%s': %s", old->network.name, net->bridge);
     r = network_add_rules(net, why);
     if (r < 0)
         return r;
@@ -63,10 +66,10 @@ static void sweep_network(struct networks *all, const struct journal_state *stat
 }
 
 /* Does any TAP of its live on? Then its networks are worth keeping. */
-static bool any_tap_lives(const struct journal_state *state)
+static bool any_tap_lives(const struct networks *all, const struct journal_state *state)
 {
     for (size_t i = 0; i < state->n_taps; i++)
-        if (if_nametoindex(state->taps[i].interface.tap) > 0)
+        if (link_index(all->tools.links, state->taps[i].interface.tap) > 0)
             return true;
     return false;
 }
@@ -89,8 +92,7 @@ static bool adopt_or_destroy(struct networks *all, const struct journal_state *s
 
 void networks_adopt(struct networks *all, const struct journal_state *state)
 {
-    bool keep = any_tap_lives(state);
-    char bridge[IFNAMSIZ];
+    bool keep = any_tap_lives(all, state);
 
     /* Both are quickly made again, and their sockets were the dead netd's. */
     end_process(&state->engine);
@@ -99,9 +101,7 @@ void networks_adopt(struct networks *all, const struct journal_state *state)
     for (uint32_t i = 0; i < NETWORKS_MAX; i++) {
         const struct journal_network *old = &state->networks[i];
 
-        (void)str_format(bridge, sizeof bridge, "vb%u", i);
-        if (!keep || !old->known || !old->built || if_nametoindex(bridge) == 0 ||
-            !adopt_or_destroy(all, state, i))
+        if (!keep || !old->known || !old->built || !adopt_or_destroy(all, state, i))
             sweep_network(all, state, i);
     }
     networks_share(all);

@@ -62,7 +62,7 @@ static int configure(struct link_ctx *links, const char *name, const struct netd
         { "ipv4/conf/", "/forwarding", "1" },       { "ipv4/conf/", "/arp_ignore", "1" },
         { "ipv4/conf/", "/send_redirects", "0" },   { "ipv4/conf/", "/accept_redirects", "0" },
         { "ipv6/conf/", "/accept_dad", "0" },       { "ipv6/conf/", "/accept_ra", "0" },
-        { "ipv6/conf/", "/accept_redirects", "0" },
+        { "ipv6/conf/", "/accept_redirects", "0" }, { "ipv6/conf/", "/disable_ipv6", "0" },
     };
     int r;
 
@@ -95,7 +95,8 @@ int bridge_build(struct link_ctx *links, const char *name, uint32_t group,
 int bridge_prepare_namespace(struct link_ctx *links, struct netd_why *why)
 {
     /* br_netfilter is on in the new namespaces of some kernels: frames from guest to
-     * guest would go through the NAT rules, at two thirds of the speed. */
+     * guest would go through the NAT rules, at two thirds of the speed. IPv6 is switched
+     * on where it belongs, so that no TAP has it for a moment. */
     static const struct knob knobs[] = {
         { "bridge/bridge-nf-call-", "iptables", "0" },
         { "bridge/bridge-nf-call-", "ip6tables", "0" },
@@ -103,6 +104,7 @@ int bridge_prepare_namespace(struct link_ctx *links, struct netd_why *why)
         { "ipv6/conf/", "all/forwarding", "1" },
         { "ipv6/conf/", "all/accept_ra", "0" },
         { "ipv6/conf/", "default/accept_ra", "0" },
+        { "ipv6/conf/", "default/disable_ipv6", "1" },
     };
     int r;
 

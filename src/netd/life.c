@@ -46,6 +46,7 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *arg)
 
     (void)source;
     (void)usec;
+    life->idle = sd_event_source_disable_unref(life->idle);
     log_info("no broker and no TAP in use: leaving");
     leave_and_log(life);
     return 0;

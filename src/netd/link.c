@@ -12,6 +12,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/if_addr.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
@@ -20,7 +21,11 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+
+#define ANSWER_MAX  32768 /* bytes; the kernel's own limit is 16384 for one link */
+#define BACKLOG_MAX 4096  /* messages; the monitor's buffer has room for a tenth */
 
 struct link_ctx {
     struct nl_sock *sock;
@@ -51,6 +56,12 @@ int link_open(struct link_ctx **ret)
         link_close(ctx);
         return -EIO;
     }
+    /* A buffer that is large enough anyway, instead of a look at each message's size. */
+    if (nl_socket_set_msg_buf_size(ctx->sock, ANSWER_MAX) < 0) {
+        link_close(ctx);
+        return -ENOMEM;
+    }
+    nl_socket_disable_msg_peek(ctx->sock);
     nl_socket_modify_err_cb(ctx->sock, NL_CB_CUSTOM, on_error, ctx);
     *ret = ctx;
     return 0;
@@ -63,6 +74,18 @@ void link_close(struct link_ctx *ctx)
     if (ctx->sock)
         nl_socket_free(ctx->sock);
     free(ctx);
+}
+
+int link_index(struct link_ctx *ctx, const char *name)
+{
+    struct ifreq req = { .ifr_ifindex = 0 };
+    int r = str_copy(req.ifr_name, sizeof req.ifr_name, name);
+
+    if (r < 0)
+        return r;
+    if (ioctl(nl_socket_get_fd(ctx->sock), SIOCGIFINDEX, &req) < 0)
+        return -errno;
+    return req.ifr_ifindex;
 }
 
 /* Sends a composed message and waits for the kernel's word on it. Takes it over.
@@ -138,12 +161,13 @@ static int add_address(struct link_ctx *ctx, const char *name, const struct ifad
                        const void *addr, size_t len)
 {
     struct ifaddrmsg info = *head;
+    int index = link_index(ctx, name);
     struct nl_msg *msg;
     bool bad;
 
-    info.ifa_index = if_nametoindex(name);
-    if (info.ifa_index == 0)
-        return -ENODEV;
+    if (index < 0)
+        return index;
+    info.ifa_index = (unsigned)index;
     msg = nlmsg_alloc_simple(RTM_NEWADDR, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL);
     if (!msg)
         return -ENOMEM;
@@ -178,18 +202,18 @@ static int add_default(struct link_ctx *ctx, const char *name, int family, const
                                 .rtm_protocol = RTPROT_STATIC,
                                 .rtm_scope = RT_SCOPE_UNIVERSE,
                                 .rtm_type = RTN_UNICAST };
-    unsigned index = if_nametoindex(name);
+    int index = link_index(ctx, name);
     struct nl_msg *msg;
     bool bad;
 
-    if (index == 0)
-        return -ENODEV;
+    if (index < 0)
+        return index;
     msg = nlmsg_alloc_simple(RTM_NEWROUTE, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE);
     if (!msg)
         return -ENOMEM;
     bad = nlmsg_append(msg, (void *)(uintptr_t)&info, sizeof info, NLMSG_ALIGNTO) < 0;
     bad |= nla_put(msg, RTA_GATEWAY, (int)len, via) < 0;
-    bad |= nla_put_u32(msg, RTA_OIF, index) < 0;
+    bad |= nla_put_u32(msg, RTA_OIF, (uint32_t)index) < 0;
     return request(ctx, msg, bad);
 }
 
@@ -215,9 +239,9 @@ int link_set_up(struct link_ctx *ctx, const char *name)
 }
 
 /* Possible only once the link is a bridge's port, hence a request of its own. */
-static int set_isolated(struct link_ctx *ctx, unsigned index)
+static int set_isolated(struct link_ctx *ctx, int index)
 {
-    const struct ifinfomsg port = { .ifi_family = AF_BRIDGE, .ifi_index = (int)index };
+    const struct ifinfomsg port = { .ifi_family = AF_BRIDGE, .ifi_index = index };
     struct nl_msg *msg = link_message(RTM_SETLINK, 0, &port, "");
     struct nlattr *info;
     bool bad;
@@ -232,10 +256,10 @@ static int set_isolated(struct link_ctx *ctx, unsigned index)
 }
 
 /* master 0: none. */
-static int configure_port(struct link_ctx *ctx, const char *name, unsigned master, unsigned mtu,
-                          uint32_t group, const struct ifinfomsg *info)
+static int configure_port(struct link_ctx *ctx, const struct ifinfomsg *info, int master,
+                          unsigned mtu, uint32_t group)
 {
-    struct nl_msg *msg = link_message(RTM_NEWLINK, 0, info, name);
+    struct nl_msg *msg = link_message(RTM_NEWLINK, 0, info, "");
     bool bad = false;
 
     if (!msg)
@@ -243,32 +267,30 @@ static int configure_port(struct link_ctx *ctx, const char *name, unsigned maste
     bad |= nla_put_u32(msg, IFLA_MTU, mtu) < 0;
     bad |= nla_put_u32(msg, IFLA_GROUP, group) < 0;
     if (master)
-        bad |= nla_put_u32(msg, IFLA_MASTER, master) < 0;
+        bad |= nla_put_u32(msg, IFLA_MASTER, (uint32_t)master) < 0;
     return request(ctx, msg, bad);
 }
 
 int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bool isolated,
                   unsigned mtu, uint32_t group)
 {
-    const struct ifinfomsg as_it_is = { .ifi_family = AF_UNSPEC };
-    unsigned bridge = master ? if_nametoindex(master) : 0;
+    int index = link_index(ctx, name), bridge = master ? link_index(ctx, master) : 0;
+    const struct ifinfomsg as_it_is = { .ifi_family = AF_UNSPEC, .ifi_index = index };
     int r;
 
-    if (master && bridge == 0)
-        return -ENODEV;
-    r = configure_port(ctx, name, bridge, mtu, group, &as_it_is);
-    return r < 0 || !isolated ? r : set_isolated(ctx, if_nametoindex(name));
+    if (index < 0 || bridge < 0)
+        return index < 0 ? index : bridge;
+    r = configure_port(ctx, &as_it_is, bridge, mtu, group);
+    return r < 0 || !isolated ? r : set_isolated(ctx, index);
 }
 
-int link_plug(struct link_ctx *ctx, const char *name, const char *bridge, unsigned mtu,
-              uint32_t group)
+int link_plug(struct link_ctx *ctx, int index, int bridge, unsigned mtu, uint32_t group)
 {
-    const struct ifinfomsg up = { .ifi_family = AF_UNSPEC,
-                                  .ifi_flags = IFF_UP,
-                                  .ifi_change = IFF_UP };
-    unsigned index = if_nametoindex(bridge);
+    const struct ifinfomsg up = {
+        .ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP
+    };
 
-    return index == 0 ? -ENODEV : configure_port(ctx, name, index, mtu, group, &up);
+    return configure_port(ctx, &up, bridge, mtu, group);
 }
 
 int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames)
@@ -356,32 +378,70 @@ int link_stats(struct link_ctx *ctx, const char *name, struct link_counters *ret
     return 0;
 }
 
+/* ---- news --------------------------------------------------------------------------- */
+
+/* One TAP's coming is told in fifteen messages, each of which would wake us, and many of
+ * which would push the few that matter out of the buffer. A port that leaves its bridge
+ * is told as AF_BRIDGE; the link itself lives on. */
+static int hear_of_ends_only(int fd)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELLINK), 0,
+                 3), /* it loads as the net does */
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NLMSG_HDRLEN + offsetof(struct ifinfomsg, ifi_family)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNSPEC, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+    };
+    const struct sock_fprog program = { .len = sizeof code / sizeof *code, .filter = code };
+
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
+}
+
 int link_monitor_open(void)
 {
     const struct sockaddr_nl here = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
     AUTO_FD fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    int r;
 
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&here, sizeof here) < 0)
+    if (fd < 0)
         return -errno;
-    return fd_take(&fd);
+    r = hear_of_ends_only(fd);
+    if (r < 0)
+        return r;
+    return bind(fd, (const struct sockaddr *)&here, sizeof here) < 0 ? -errno : fd_take(&fd);
 }
 
-int link_monitor_read(int fd, void (*gone)(void *arg, int ifindex), void *arg)
+/* 1: there was one. 0: there is none. */
+static int read_one(int fd, void (*gone)(void *arg, int ifindex), void *arg)
 {
-    _Alignas(struct nlmsghdr) char buf[32768];
+    _Alignas(struct nlmsghdr) char buf[ANSWER_MAX];
     ssize_t got = recv(fd, buf, sizeof buf, 0);
     int left = (int)got;
 
     if (got < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        return errno == EAGAIN ? 0 : -errno;
     for (struct nlmsghdr *h = (struct nlmsghdr *)buf; nlmsg_ok(h, left); h = nlmsg_next(h, &left)) {
         const struct ifinfomsg *info = nlmsg_data(h);
 
-        /* A port that leaves its bridge is told as AF_BRIDGE; the link itself lives on. */
         if (h->nlmsg_type == RTM_DELLINK && info->ifi_family == AF_UNSPEC)
             gone(arg, info->ifi_index);
     }
-    return 0;
+    return 1;
+}
+
+/* After a loss (-ENOBUFS) the kernel goes on throwing messages away until the socket was
+ * read to its end, and does not say so again. Who looks for what was missed has to do
+ * that first, or misses what goes meanwhile, for ever. */
+int link_monitor_read(int fd, void (*gone)(void *arg, int ifindex), void *arg)
+{
+    int r = read_one(fd, gone, arg);
+    bool lost = r < 0;
+
+    for (unsigned i = 0; lost && r != 0 && i < BACKLOG_MAX; i++)
+        r = read_one(fd, gone, arg);
+    return lost ? -ENOBUFS : 0;
 }
 
 int sysctl_set(const char *knob, const char *value)

@@ -213,6 +213,9 @@ int network_make(struct network *net, struct netd_why *why)
     r = bridge_build(all->tools.links, net->bridge, group_of(net->index), &net->def, why);
     if (r < 0)
         return r;
+    net->bridge_index = r = link_index(all->tools.links, net->bridge);
+    if (r < 0)
+        return why_failed(why, r, "network '%s': cannot find %s", net->def.name, net->bridge);
     r = network_new_dnsmasq(net);
     if (r == 0)
         r = dnsmasq_start(net->dnsmasq, NULL);

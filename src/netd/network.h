@@ -4,6 +4,7 @@
  *   network.c    builds and removes one
  *   networks.c   which there are, and what they share
  *   ports.c      the TAPs on them: opened for a VM, noticed when they have gone
+ *   port.c       the device of one
  *   adopt.c      what a dead netd left
  *
  * Names are the index's: network 3 is bridge vb3 with TAPs vt3.0, vt3.1, ..., all in
@@ -22,6 +23,7 @@ struct network {
     struct netd_network def;
     uint32_t index;
     char bridge[IFNAMSIZ];
+    int bridge_index;
     char *path;
     int dirfd;
     struct dnsmasq *dnsmasq;
@@ -78,13 +80,19 @@ struct network *network_find(const struct networks *all, const char *name); /* N
 /* Starts what any of them needs of relay and uplink, and stops what none does. */
 void networks_share(struct networks *all);
 
+/* ---- port.c ----------------------------------------------------------------------- */
+
+/* The port's TAP on the bridge: made, filtered and up, in this order, so that no frame
+ * passes unfiltered. ret_fds: one a queue, the caller's. On error nothing is left. */
+int port_create(const struct network *net, struct port *port, int *ret_fds, struct netd_why *why);
+
 /* ---- ports.c ---------------------------------------------------------------------- */
 
 /* Begins to hear of TAPs that go. */
 int ports_watch(struct networks *all);
 void ports_unwatch(struct networks *all);
 struct port *port_find(const struct network *net, const char *tap); /* NULL: none */
-/* A TAP that lives on from an earlier netd; one that has gone is passed over. */
-void port_adopt(struct network *net, const struct netd_interface *itf);
 /* Which of them stand for a DHCP lease of another MAC; dnsmasq is there by now. */
 void ports_set_heirs(struct network *net);
+/* A TAP that lives on from an earlier netd; one that has gone is passed over. */
+void port_adopt(struct network *net, const struct netd_interface *itf);

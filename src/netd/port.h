@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* port.h - a VM's place on a network: a TAP, its filter elements, its address. */
+/* port.h - a VM's place on a network: a TAP, its filter elements, its address. The
+ * calls are in network.h. */
 #pragma once
-#include "link.h"
-#include "nft.h"
-#include "why.h"
+#include "addr.h"
+#include "netd_msg.h"
 
 struct port {
     struct port *next;
@@ -14,10 +14,3 @@ struct port {
     struct mac heir_of;
     uint64_t dropped; /* frames, when the filter was last asked */
 };
-
-/* The TAP's device on the bridge: made, filtered and up, in this order, so that no
- * frame passes unfiltered. ret_fds: one a queue, the caller's. On error nothing is
- * left. index, bridge, group: those of the network `net`. */
-int port_create(struct link_ctx *links, struct nft *nft, struct port *port, uint32_t index,
-                const char *bridge, uint32_t group, const struct netd_network *net, int *ret_fds,
-                struct netd_why *why);

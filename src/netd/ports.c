@@ -171,8 +171,7 @@ static int port_open(struct network *net, struct port *port, int *ret_fds, struc
     r = journal_tap(tools->journal, net->index, &port->interface);
     if (r < 0)
         return why_failed(why, r, "network '%s': cannot write the journal", net->def.name);
-    r = port_create(tools->links, tools->nft, port, net->index, net->bridge, group_of(net->index),
-                    &net->def, ret_fds, why);
+    r = port_create(net, port, ret_fds, why);
     if (r < 0) {
         (void)journal_tap_gone(tools->journal, port->interface.tap);
         return r;
@@ -212,10 +211,10 @@ int networks_open_tap(struct networks *all, const struct netd_interface *request
 void port_adopt(struct network *net, const struct netd_interface *itf)
 {
     const struct network_tools *tools = &net->all->tools;
+    int index = link_index(tools->links, itf->tap), r;
     struct port *port;
-    int r;
 
-    if (if_nametoindex(itf->tap) == 0)
+    if (index < 0)
         return; /* closed while nobody looked, or never made */
     port = calloc(1, sizeof *port);
     if (!port) {
@@ -223,7 +222,7 @@ void port_adopt(struct network *net, const struct netd_interface *itf)
         return;
     }
     port->interface = *itf;
-    port->ifindex = (int)if_nametoindex(itf->tap);
+    port->ifindex = index;
     r = journal_tap(tools->journal, net->index, itf);
     if (r == 0)
         r = filter_add_port(tools->nft, net->index, &net->def, itf);
@@ -266,13 +265,16 @@ static void on_link_gone(void *arg, int ifindex)
         }
 }
 
-/* Some messages were lost: look at every port ourselves. */
+/* Some messages were lost: look at every port ourselves. A name that is somebody else's
+ * by now was free before. */
 static void look_at_ports(struct networks *all)
 {
     FOREACH_NETWORK(net, all)
     for (struct port *p = net->ports, *next; p; p = next) {
+        int index = link_index(all->tools.links, p->interface.tap);
+
         next = p->next;
-        if ((int)if_nametoindex(p->interface.tap) != p->ifindex)
+        if (index == -ENODEV || (index > 0 && index != p->ifindex))
             port_gone(net, p);
     }
 }
@@ -292,13 +294,13 @@ static int on_monitor(sd_event_source *source, int fd, uint32_t events, void *ar
 
 int ports_watch(struct networks *all)
 {
+    sd_event *event = all->tools.event;
     int r;
 
     r = all->monitor = link_monitor_open();
     if (r >= 0)
-        r = sd_event_add_io(all->tools.event, &all->monitor_source, all->monitor, EPOLLIN,
-                            on_monitor, all);
-    return r < 0 ? r : sd_event_add_defer(all->tools.event, &all->update, on_update, all);
+        r = sd_event_add_io(event, &all->monitor_source, all->monitor, EPOLLIN, on_monitor, all);
+    return r < 0 ? r : sd_event_add_defer(event, &all->update, on_update, all);
 }
 
 void ports_unwatch(struct networks *all)

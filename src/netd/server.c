@@ -262,8 +262,6 @@ static int session_new(struct server *server, int fd, pid_t pid)
         free(session);
         return r;
     }
-    /* Before the news of links, of which a TAP that we have just made is full. */
-    (void)sd_event_source_set_priority(session->source, SD_EVENT_PRIORITY_IMPORTANT);
     session->fd = fd;
     session->next = server->sessions;
     server->sessions = session;

@@ -125,9 +125,9 @@ class Refused(Exception):
 
 
 class Broker:
-    def __init__(self, netd, hello=True):
+    def __init__(self, netd, hello=True, idle=30):
         self.netd, self.sock, self.id, self.events = netd, netd.connect(), 0, []
-        self.networks, self.taps = [], []
+        self.networks, self.taps, self.idle = [], [], idle
         if hello:
             self.hello()
 
@@ -180,7 +180,7 @@ class Broker:
         return None
 
     def hello(self):
-        welcome = self.call(HELLO, struct.pack("=II", 30, 0))[0][0]
+        welcome = self.call(HELLO, struct.pack("=II", self.idle, 0))[0][0]
         self.netd.pid, self.netd.anchor = struct.unpack("=ii", welcome[:8])
         for body, _ in self.call(INVENTORY):
             if len(body) == NETWORK.size:
@@ -195,7 +195,7 @@ class Broker:
         v6 = ipaddress.ip_address(ipv6).packed if ipv6 else bytes(16)
         self.call(BUILD, NETWORK.pack(name.encode(), b"id-" + name.encode(), 0, spoof, flags, mtu,
                                       int(net.network_address), net.prefixlen, v6,
-                                      64 if ipv6 else 0, 30))
+                                      64 if ipv6 else 0, self.idle))
 
     def open_tap(self, network, ident, ip, mac, name="", offload=1, isolated=0, queues=1):
         body = INTERFACE.pack(network.encode(), ident.encode(), name.encode(), b"", self.netd.uid,
@@ -500,6 +500,9 @@ def opening(netd, b):
     web = b.open_tap("one", "web", "192.168.64.2", WEB, "web")
     took = (time.monotonic() - start) * 1000
     check(web.tap.startswith("vt"), f"a TAP is opened ({took:.2f} ms)")
+    off = lambda link: netd.inside("cat", f"/proc/sys/net/ipv6/conf/{link}/disable_ipv6").strip()
+    check((off(web.tap), off("vb0")) == ("1", "0"), "... without IPv6 on it, which the bridge has",
+          off(web.tap) + off("vb0"))
     for words, args in (("MAC address", ("x", "192.168.64.9", WEB, "x")),
                         ("IPv4 address", ("x", "192.168.64.2", DB, "x")),
                         ("name", ("x", "192.168.64.9", DB, "web")),
@@ -616,8 +619,8 @@ def wires(b, web, db, lone, other):
           f"{after - before} of {len(forged) + 2}")
     web.send(0x86DD, v6(str(eui64(PREFIX, WEB))))
     check(hears(db, b"forged!"), "passes: IPv6 from the prefix")
-    web.arp("192.168.64.77", sender_ip="0.0.0.0")
-    check(db.wait_for(lambda k, p: k == 0x806 and p[24:28] == bytes([192, 168, 64, 77]), 1),
+    web.arp(web.ip, sender_ip="0.0.0.0")
+    check(db.wait_for(lambda k, p: k == 0x806 and p[24:28] == bytes([192, 168, 64, 2]), 1),
           "passes: an ARP probe")
     stats = b.stats()[web.tap]
     check(stats["tx"] > 0 and stats["rx"] > 0, "traffic is counted", str(stats))
@@ -733,6 +736,84 @@ def dies_unused(netd):
     check(netd.wait() == 0 and not children(netd), "... and goes", str(children(netd)))
 
 
+def held_by_another(b, count):
+    """TAPs that only another process has open; its pid, and their names."""
+    guests = [b.open_tap("one", f"vm{i}", f"192.168.64.{i + 2}", f"52:54:00:00:02:{i:02x}")
+              for i in range(count)]
+    pid = os.fork()
+    if pid == 0:
+        b.sock.close()
+        while True:
+            signal.pause()
+    for guest in guests:
+        guest.close()
+    return pid, {guest.tap for guest in guests}
+
+
+def told_gone(b, count, seconds):
+    gone, end = [], time.monotonic() + seconds
+    while len(gone) < count and time.monotonic() < end:
+        data = b.event(TAP_GONE, 0.5)
+        if data:
+            gone.append(text(INTERFACE.unpack(data)[3]))
+    return gone
+
+
+def told_gone_in_a_flood(b, seconds):
+    """Is a TAP's end told while there is always another request?"""
+    in_flight, told, end = 0, False, time.monotonic() + seconds
+    while in_flight or not told and time.monotonic() < end:
+        while in_flight < 64 and not told and time.monotonic() < end:
+            b.send(STATS)
+            in_flight += 1
+        op, ident, flags, _, _, _ = b.receive()
+        told = told or op == TAP_GONE and time.monotonic() < end
+        in_flight -= ident != 0 and not flags & MORE
+    return told
+
+
+def taps_left(netd):
+    return netd.inside("ip", "-o", "link").count(": vt")
+
+
+def many_die(netd):
+    """A TAP whose end is missed would be in use for ever: netd never left, its address was
+    never free again. 60 die while netd looks; of 150 so many die while it does not that
+    the kernel runs out of room for the news, and goes on dying while they are read."""
+    netd.options = ("--idle-timeout", "1")
+    netd.start()
+    b = Broker(netd, idle=1)
+    b.build("one", ONE, PREFIX, flags=DHCP)
+    pid, taps = held_by_another(b, 60)
+    os.kill(pid, signal.SIGKILL)
+    gone = told_gone(b, 60, 15)
+    os.waitpid(pid, 0)
+    check(sorted(gone) == sorted(taps), "60 TAPs die with their process, and each is told once",
+          f"{len(gone)}, missing {taps - set(gone)}")
+    pid, taps = held_by_another(b, 1)
+    os.kill(pid, signal.SIGKILL)
+    check(told_gone_in_a_flood(b, 2), "a TAP's end is told though requests never cease")
+    os.waitpid(pid, 0)
+    pid, taps = held_by_another(b, 150)
+    os.kill(netd.process.pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 15
+    while taps_left(netd) > 40 and time.monotonic() < end:
+        time.sleep(0.02)
+    left = taps_left(netd)
+    os.kill(netd.process.pid, signal.SIGCONT)
+    check(0 < left <= 40, "110 of 150 die while netd does not look, and the others after", str(left))
+    gone = told_gone(b, 150, 15)
+    os.waitpid(pid, 0)
+    check(sorted(gone) == sorted(taps), "... and each is told once",
+          f"{len(gone)}, missing {taps - set(gone)}")
+    check(b.stats() == {} and taps_left(netd) == 0, "... nothing of them is left", str(b.stats()))
+    elements = netd.inside("nft", "list", "table", "bridge", "vmnet")
+    check("vt0." not in elements, "... nor in the filter", elements)
+    b.close()
+    check(netd.wait() == 0 and not children(netd), "... and netd goes when it has idled")
+
+
 def idles(netd):
     netd.options = ("--idle-timeout", "1")
     netd.start()
@@ -768,6 +849,7 @@ def story(program, place, uid):
         b = netd_is_stopped(netd, b, [heir, db, lone, other])
         the_end(netd, b, [heir, db, lone, other])
         dies_unused(netd)
+        many_die(netd)
         idles(netd)
     except Exception as e:  # a broken step ends the story, not the report
         import traceback
