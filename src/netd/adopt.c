@@ -38,7 +38,7 @@ static int adopt_network(struct networks *all, const struct journal_state *state
             port_adopt(net, &state->taps[i].interface);
     r = network_new_dnsmasq(net);
     if (r == 0) {
-        ports_set_heirs(net);
+        ports_find_heirs(net);
         r = dnsmasq_adopt(net->dnsmasq, old->dnsmasq.pid, old->dnsmasq.born, net->ports);
     }
     if (r < 0)

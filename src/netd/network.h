@@ -93,6 +93,6 @@ int ports_watch(struct networks *all);
 void ports_unwatch(struct networks *all);
 struct port *port_find(const struct network *net, const char *tap); /* NULL: none */
 /* Which of them stand for a DHCP lease of another MAC; dnsmasq is there by now. */
-void ports_set_heirs(struct network *net);
+void ports_find_heirs(struct network *net);
 /* A TAP that lives on from an earlier netd; one that has gone is passed over. */
 void port_adopt(struct network *net, const struct netd_interface *itf);

@@ -14,8 +14,10 @@
 #include "str.h"
 
 #include <string.h>
+#include <time.h>
 
-#define PORTS_MAX 4096u /* of one network; the filter's drop counters have room for these */
+#define PORTS_MAX   4096u /* of one network; the filter's drop counters have room for these */
+#define UPDATE_USEC 300u  /* twice what an answer takes from here to the client */
 
 /* ---- may it be? ------------------------------------------------------------------- */
 
@@ -98,7 +100,7 @@ static void choose_tap(const struct network *net, char tap[static NETD_TAP_SIZE]
     }
 }
 
-static void set_heir(const struct network *net, struct port *port)
+static void find_heir(const struct network *net, struct port *port)
 {
     struct mac own, holder;
 
@@ -111,6 +113,15 @@ static void set_heir(const struct network *net, struct port *port)
         if (memcmp(p->interface.mac, holder.b, sizeof holder.b) == 0)
             return;
     port->heir_of = holder;
+}
+
+void ports_find_heirs(struct network *net)
+{
+    for (struct port *p = net->ports; p; p = p->next)
+        if (!p->heir_known) {
+            find_heir(net, p);
+            p->heir_known = true;
+        }
 }
 
 static void port_link(struct network *net, struct port *port)
@@ -133,32 +144,46 @@ static void port_unlink(struct network *net, struct port *port)
     net->n_ports--;
 }
 
-void ports_set_heirs(struct network *net)
-{
-    for (struct port *p = net->ports; p; p = p->next)
-        set_heir(net, p);
-}
-
-/* As soon as no request waits: many TAPs that come or go together cost one update, and
- * a VM does not ask for its address within the millisecond that its TAP is old. */
+/* A moment later: the answer goes first, many TAPs that come or go together cost one
+ * update, and a VM does not ask for its address before it has started. */
 static void tell_dnsmasq_soon(struct network *net)
 {
+    sd_event_source *update = net->all->update;
+    int enabled = SD_EVENT_OFF;
+    struct timespec now = { 0 };
+
     net->changed = true;
-    (void)sd_event_source_set_enabled(net->all->update, SD_EVENT_ONESHOT);
+    (void)sd_event_source_get_enabled(update, &enabled);
+    if (enabled != SD_EVENT_OFF)
+        return;
+    /* The event loop's own clock stands still since the request came. */
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)sd_event_source_set_time(update, (uint64_t)now.tv_sec * 1000000u +
+                                               (uint64_t)now.tv_nsec / 1000u + UPDATE_USEC);
+    (void)sd_event_source_set_enabled(update, SD_EVENT_ONESHOT);
 }
 
-static int on_update(sd_event_source *source, void *arg)
+static void tell_dnsmasq(struct network *net)
+{
+    int r;
+
+    ports_find_heirs(net);
+    r = dnsmasq_update(net->dnsmasq, net->ports);
+    if (r < 0)
+        (void)log_failure(r, "network '%s': cannot write its list of hosts", net->def.name);
+}
+
+static int on_update(sd_event_source *source, uint64_t usec, void *arg)
 {
     struct networks *all = arg;
 
     (void)source;
+    (void)usec;
     FOREACH_NETWORK(net, all)
     {
-        int r = net->changed && net->dnsmasq ? dnsmasq_update(net->dnsmasq, net->ports) : 0;
-
+        if (net->changed && net->dnsmasq)
+            tell_dnsmasq(net);
         net->changed = false;
-        if (r < 0)
-            (void)log_failure(r, "network '%s': cannot write its list of hosts", net->def.name);
     }
     return 0;
 }
@@ -176,7 +201,6 @@ static int port_open(struct network *net, struct port *port, int *ret_fds, struc
         (void)journal_tap_gone(tools->journal, port->interface.tap);
         return r;
     }
-    set_heir(net, port);
     port_link(net, port);
     tell_dnsmasq_soon(net);
     return 0;
@@ -300,7 +324,12 @@ int ports_watch(struct networks *all)
     r = all->monitor = link_monitor_open();
     if (r >= 0)
         r = sd_event_add_io(event, &all->monitor_source, all->monitor, EPOLLIN, on_monitor, all);
-    return r < 0 ? r : sd_event_add_defer(event, &all->update, on_update, all);
+    if (r >= 0)
+        r = sd_event_add_time(event, &all->update, CLOCK_MONOTONIC, 0, 1, on_update, all);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(all->update, SD_EVENT_OFF);
+    /* Before requests, or a broker that always has one keeps new VMs from their leases. */
+    return r < 0 ? r : sd_event_source_set_priority(all->update, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 void ports_unwatch(struct networks *all)
