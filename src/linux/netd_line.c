@@ -13,7 +13,8 @@
 #define GREETING_TIMEOUT_USEC    UINT64_C(10000000)
 #define SILENCE_USEC             UINT64_C(1000000)  /* ten times what the slowest request takes */
 #define STEADY_USEC              UINT64_C(10000000) /* up this long: earlier failures are past */
-#define PAUSE_MAX_SEC            30u
+#define PAUSE_FIRST_USEC         UINT64_C(100000)
+#define PAUSE_MAX_USEC           UINT64_C(30000000)
 /* More than this netd cannot have: limits of the broker that made it (core/policy.h). */
 #define INVENTORY_NETWORKS_MAX   4096u
 #define INVENTORY_INTERFACES_MAX 65536u
@@ -230,10 +231,13 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *arg)
     return 0;
 }
 
+/* Guests wait for DHCP and DNS meanwhile: two deaths in a row are still bad luck. */
 static uint64_t pause_usec(unsigned failures)
 {
-    unsigned sec = failures <= 1 ? 0 : failures > 6 ? PAUSE_MAX_SEC : 1u << (failures - 2);
-    return UINT64_C(1000000) * (sec > PAUSE_MAX_SEC ? PAUSE_MAX_SEC : sec);
+    uint64_t pause = failures <= 1   ? 0
+                     : failures > 10 ? PAUSE_MAX_USEC
+                                     : PAUSE_FIRST_USEC << (failures - 2);
+    return pause > PAUSE_MAX_USEC ? PAUSE_MAX_USEC : pause;
 }
 
 static void line_down(struct netd_line *line, const struct failure *failure)

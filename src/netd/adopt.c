@@ -2,8 +2,9 @@
 /* adopt.c - what a dead netd left in this namespace.
  *
  * Networks that were built and have a TAP in use live on, with the dnsmasq that runs;
- * all else is swept. The filter and router tables were made afresh by networks_new(),
- * so that their rules are ours, whatever the dead one's were.
+ * all else is swept. Filter and router tables are made afresh, so that their rules are
+ * ours, whatever the dead one's were; in one transaction with all that they must know of
+ * the adopted, so that there is no moment without, even if we are killed just here.
  */
 #include "network.h"
 
@@ -90,9 +91,10 @@ static bool adopt_or_destroy(struct networks *all, const struct journal_state *s
     return false;
 }
 
-void networks_adopt(struct networks *all, const struct journal_state *state)
+int networks_adopt(struct networks *all, const struct journal_state *state, struct netd_why *why)
 {
     bool keep = any_tap_lives(all, state);
+    int r;
 
     /* Both are quickly made again, and their sockets were the dead netd's. */
     end_process(&state->engine);
@@ -104,7 +106,11 @@ void networks_adopt(struct networks *all, const struct journal_state *state)
         if (!keep || !old->known || !old->built || !adopt_or_destroy(all, state, i))
             sweep_network(all, state, i);
     }
+    r = nft_let_go(all->tools.nft);
+    if (r < 0)
+        return why_refused(why, r, "cannot load nftables rules: %s", nft_error(all->tools.nft));
     networks_share(all);
+    return 0;
 }
 
 void networks_leave(struct networks *all)

@@ -113,10 +113,19 @@ int filter_remove_network(struct nft *nft, uint32_t index)
 static struct nft_element element(const char *set, const char *tap, const void *value, size_t len)
 {
     struct nft_element e = { .set = set, .len = NETD_TAP_SIZE + (len + 3) / 4 * 4 };
+    const uint8_t *bytes = value;
+    int n;
 
     memcpy(e.key, tap, strnlen(tap, NETD_TAP_SIZE));
     if (len > 0)
         memcpy(e.key + NETD_TAP_SIZE, value, len);
+    n = snprintf(e.text, sizeof e.text, "\"%.16s\"%s", tap,
+                 len == 6  ? " . "
+                 : len > 0 ? " . 0x"
+                           : "");
+    for (size_t i = 0; i < len; i++)
+        n += snprintf(e.text + n, sizeof e.text - (size_t)n, "%s%02x", len == 6 && i > 0 ? ":" : "",
+                      bytes[i]);
     return e;
 }
 

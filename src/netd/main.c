@@ -143,7 +143,9 @@ static int take_over_networks(struct netd *nd, struct netd_why *why)
     r = networks_new(&tools, &events, &nd->networks, why);
     if (r < 0)
         return r;
-    networks_adopt(nd->networks, nd->old);
+    r = networks_adopt(nd->networks, nd->old, why);
+    if (r < 0)
+        return r;
     r = journal_commit(nd->journal);
     if (r == 0 && nd->leash >= 0)
         r = anchor_release(fd_take(&nd->leash));

@@ -191,7 +191,8 @@ int networks_new(const struct network_tools *tools, const struct network_events 
     r = ports_watch(all);
     if (r < 0)
         (void)why_failed(why, r, "cannot watch links");
-    else if ((r = filter_init(tools->nft)) < 0 || (r = router_init(tools->nft)) < 0)
+    else if ((r = nft_gather(tools->nft)) < 0 || (r = filter_init(tools->nft)) < 0 ||
+             (r = router_init(tools->nft)) < 0)
         (void)why_refused(why, r, "cannot load nftables rules: %s", nft_error(tools->nft));
     if (r < 0) {
         networks_free(all);

@@ -21,6 +21,9 @@
 struct nft {
     struct nft_ctx *ctx;
     struct nl_sock *sock; /* for elements only */
+    FILE *gathered;       /* NULL: what is asked for is done at once */
+    char *text;           /* what has been gathered */
+    size_t len;
 };
 
 struct nft *nft_new(void)
@@ -47,6 +50,9 @@ void nft_free(struct nft *nft)
         nft_ctx_free(nft->ctx);
     if (nft->sock)
         nl_socket_free(nft->sock);
+    if (nft->gathered)
+        (void)fclose(nft->gathered);
+    free(nft->text);
     free(nft);
 }
 
@@ -63,13 +69,38 @@ int nft_run(struct nft *nft, const char *fmt, ...)
     int n;
 
     va_start(ap, fmt);
-    n = vasprintf(&batch, fmt, ap);
+    n = nft->gathered ? vfprintf(nft->gathered, fmt, ap) : vasprintf(&batch, fmt, ap);
     va_end(ap);
+    if (nft->gathered)
+        return n < 0 ? -ENOMEM : 0;
     if (n < 0) {
         batch = NULL;
         return -ENOMEM;
     }
     return run(nft, batch);
+}
+
+int nft_gather(struct nft *nft)
+{
+    nft->gathered = open_memstream(&nft->text, &nft->len);
+    return nft->gathered ? 0 : -ENOMEM;
+}
+
+bool nft_accepts(struct nft *nft, const char *batch)
+{
+    return run(nft, batch) == 0;
+}
+
+int nft_let_go(struct nft *nft)
+{
+    int r = fclose(nft->gathered) == 0 ? 0 : -ENOMEM;
+
+    nft->gathered = NULL;
+    if (r == 0)
+        r = run(nft, nft->text);
+    free(nft->text);
+    nft->text = NULL;
+    return r;
 }
 
 const char *nft_error(const struct nft *nft)
@@ -216,12 +247,26 @@ static int batch_run(struct nft *nft, struct batch *batch)
     return first;
 }
 
+static int gather_element(struct nft *nft, bool add, const char *table, const struct nft_element *e)
+{
+    bool verdict = add && e->go_to;
+
+    return nft_run(nft, "%s element bridge %s %s { %s%s%s }\n", add ? "add" : "delete", table,
+                   e->set, e->text, verdict ? " : goto " : "", verdict ? e->go_to : "");
+}
+
 int nft_change_elements(struct nft *nft, bool add, const char *table,
                         const struct nft_element *elements, size_t n)
 {
     struct batch batch = { .len = 0 };
     int r;
 
+    if (nft->gathered) {
+        r = 0;
+        for (size_t i = 0; r == 0 && i < n; i++)
+            r = gather_element(nft, add, table, &elements[i]);
+        return r;
+    }
     r = batch_mark(&batch, NFNL_MSG_BATCH_BEGIN);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = batch_element(&batch, add, table, &elements[i], i + 1 == n);

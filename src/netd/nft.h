@@ -19,6 +19,14 @@ void nft_free(struct nft *nft);
 __attribute__((format(printf, 2, 3))) int nft_run(struct nft *nft, const char *fmt, ...);
 const char *nft_error(const struct nft *nft);
 
+/* From here on nothing is done but gathered, and nft_let_go() does it all at once: a netd
+ * that dies in between leaves the rules as they were. Returns 0 or a negative errno, as
+ * nft_run() then does for all. */
+int nft_gather(struct nft *nft);
+int nft_let_go(struct nft *nft);
+/* Would the kernel take this? Done at once, even while gathering: it must undo itself. */
+bool nft_accepts(struct nft *nft, const char *batch);
+
 /* The same with JSON output of a listing (malloc'd; the caller frees). */
 int nft_list(struct nft *nft, const char *command, char **ret_json);
 
@@ -28,6 +36,7 @@ struct nft_element {
     uint8_t key[32]; /* as the kernel has it: a name is 16 bytes, fields are padded to 4 */
     size_t len;
     const char *go_to; /* a map's verdict: the chain; NULL: a plain element */
+    char text[48];     /* the key as nft writes it, for when changes are gathered */
 };
 
 /* All of them or none, added or deleted, in sets of one bridge table. nft_run() reads

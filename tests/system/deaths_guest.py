@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""deaths_guest.py - a guest that is one small process, for stories of many deaths.
+
+It answers ARP and ping as a VM would, and all the time asks for everything that a network
+promises: another guest's answer (over layer 2 alone), a DHCP renewal, an outside name, a
+datagram and a TCP handshake with a server outside. When each last worked, and the longest
+silence of the other guest, stand in memory shared with whoever looks on.
+"""
+
+import fcntl
+import ipaddress
+import os
+import random
+import select
+import struct
+import time
+
+SERVER_UDP, SERVER_TCP = "203.0.113.53", "203.0.113.80"  # of the world's internet
+SERVICES = ("dhcp", "dns", "outside udp", "outside tcp")
+PING_EVERY, ASK_EVERY = 0.04, 0.1
+
+# What stands in the shared memory, each a signed 64-bit number (times in ns).
+SLOTS = ("pid", "ip", "peer", "leased", "pings", "last_ping", "worst_gap", "worst_at",
+         *SERVICES)
+SIZE = 8 * len(SLOTS)
+
+
+class Board:
+    """One guest's slots in a shared mapping."""
+
+    def __init__(self, memory, index):
+        self.memory, self.at = memory, index * SIZE
+
+    def get(self, slot):
+        return struct.unpack_from("=q", self.memory, self.at + 8 * SLOTS.index(slot))[0]
+
+    def set(self, slot, value):
+        struct.pack_into("=q", self.memory, self.at + 8 * SLOTS.index(slot), int(value))
+
+    def clear(self):
+        self.memory[self.at : self.at + SIZE] = bytes(SIZE)
+
+
+def checksum(data):
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def packed(address):
+    return ipaddress.ip_address(address).packed
+
+
+def dns_question(ident, name):
+    labels = b"".join(bytes([len(p)]) + p.encode() for p in name.split(".")) + b"\0"
+    return struct.pack("!HHHHHH", ident, 0x0100, 1, 0, 0, 0) + labels + struct.pack("!HH", 1, 1)
+
+
+class Guest:
+    def __init__(self, fd, interface, network, board):
+        self.fd, self.board = fd, board
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)
+        self.mac = bytes.fromhex(interface["mac_address"].replace(":", ""))
+        self.ip = packed(interface["ipv4_address"])
+        self.gateway = packed(network["ipv4_gateway"])
+        self.macs = {}  # of addresses in our subnet
+        self.sent = {}  # (service, key) -> when we asked
+        self.count = random.randrange(60000)
+        board.set("ip", int.from_bytes(self.ip, "big"))
+        board.set("pid", os.getpid())
+
+    # ---- sending ----
+
+    def frame(self, kind, payload, to=b"\xff" * 6):
+        try:
+            os.write(self.fd, to + self.mac + struct.pack("!H", kind) + payload)
+        except OSError:
+            pass  # a full queue; a TAP that is being taken away
+
+    def ip4(self, destination, protocol, payload, source=None, mac=None):
+        self.count = (self.count + 1) & 0xFFFF
+        head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), self.count, 0, 64,
+                           protocol, 0, source or self.ip, destination)
+        head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+        local = destination[:3] == self.ip[:3]
+        via = destination if local else self.gateway
+        mac = mac or self.macs.get(via)
+        if mac:
+            self.frame(0x0800, head + payload, mac)
+        else:
+            self.arp(1, via)
+
+    def arp(self, operation, target, target_mac=bytes(6)):
+        body = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, operation, self.mac, self.ip,
+                           target_mac, target)
+        self.frame(0x0806, body, b"\xff" * 6 if operation == 1 else target_mac)
+
+    def udp(self, destination, sport, dport, data):
+        self.ip4(destination, 17, struct.pack("!HHHH", sport, dport, 8 + len(data), 0) + data)
+
+    # ---- asking ----
+
+    def asked(self, service, key):
+        self.sent[service, key] = time.monotonic_ns()
+        if len(self.sent) > 4000:
+            for old in list(self.sent)[:2000]:
+                del self.sent[old]
+
+    def answered(self, service, key):
+        when = self.sent.pop((service, key), 0)
+        if when > self.board.get(service):
+            self.board.set(service, when)
+
+    def ping_peer(self):
+        peer = self.board.get("peer")
+        if peer:
+            data = struct.pack("!HHQ", os.getpid() & 0xFFFF, 0, time.monotonic_ns())
+            body = b"\x08\0\0\0" + data
+            body = b"\x08\0" + struct.pack("!H", checksum(body)) + data
+            self.ip4(peer.to_bytes(4, "big"), 1, body)
+
+    def ask_dhcp(self):
+        ident = random.getrandbits(31)
+        mac = self.mac
+        body = struct.pack("!BBBBIHH4s4s4s4s16s64s128s", 1, 1, 6, 0, ident, 0, 0x8000, bytes(4),
+                           bytes(4), bytes(4), bytes(4), mac + bytes(10), b"", b"")
+        body += b"\x63\x82\x53\x63" + b"\x35\x01\x03" + b"\x32\x04" + self.ip + b"\xff"
+        data = struct.pack("!HHHH", 68, 67, 8 + len(body), 0) + body
+        self.asked("dhcp", ident)
+        self.ip4(b"\xff" * 4, 17, data, source=bytes(4), mac=b"\xff" * 6)
+
+    def ask_all(self):
+        self.ask_dhcp()
+        ident = random.randrange(1, 65536)
+        self.asked("dns", ident)
+        self.udp(self.gateway, random.randrange(20000, 60000), 53,
+                 dns_question(ident, f"x{random.getrandbits(40):x}.four.example.test"))
+        ident = random.randrange(1, 65536)
+        self.asked("outside udp", ident)  # always from the same port, as a tunnel does
+        self.udp(packed(SERVER_UDP), 4500, 53, dns_question(ident, "four.example.test"))
+        self.connect()
+
+    def connect(self):
+        """A SYN; the answer to it is proof enough, and is reset."""
+        sport = random.randrange(20000, 60000)
+        self.asked("outside tcp", sport)
+        self.tcp(sport, 1000, 0, 0x02)
+
+    def tcp(self, sport, seq, ack, flags):
+        server = packed(SERVER_TCP)
+        head = struct.pack("!HHIIBBHHH", sport, 80, seq, ack, 5 << 4, flags, 65535, 0, 0)
+        pseudo = self.ip + server + struct.pack("!HH", 6, len(head))
+        head = head[:16] + struct.pack("!H", checksum(pseudo + head)) + head[18:]
+        self.ip4(server, 6, head)
+
+    # ---- receiving ----
+
+    def got_arp(self, body):
+        operation, mac, ip, _, target = struct.unpack("!6xH6s4s6s4s", body[:28])
+        self.macs[ip] = mac
+        if operation == 1 and target == self.ip:
+            self.arp(2, ip, mac)
+
+    def got_ip4(self, packet):
+        source, protocol, body = packet[12:16], packet[9], packet[20:]
+        if protocol == 1 and body[0] == 8:
+            body = b"\0\0\0\0" + body[4:]
+            self.ip4(source, 1, body[:2] + struct.pack("!H", checksum(body)) + body[4:])
+        elif protocol == 1 and body[0] == 0:
+            self.got_ping()
+        elif protocol == 17:
+            self.got_udp(source, *struct.unpack("!HH", body[:4]), body[8:])
+        elif protocol == 6:
+            self.got_tcp(body)
+
+    def got_ping(self):
+        now, last = time.monotonic_ns(), self.board.get("last_ping")
+        if last and now - last > self.board.get("worst_gap"):
+            self.board.set("worst_gap", now - last)
+            self.board.set("worst_at", now)
+        self.board.set("last_ping", now)
+        self.board.set("pings", self.board.get("pings") + 1)
+
+    def got_udp(self, source, sport, dport, data):
+        if sport == 67 and dport == 68 and len(data) > 240 and data[240:243] == b"\x35\x01\x05":
+            if data[16:20] == self.ip:
+                self.board.set("leased", 1)
+                self.answered("dhcp", struct.unpack("!I", data[4:8])[0])
+        elif sport == 53 and len(data) > 12 and data[3] & 15 == 0 and data[6:8] != b"\0\0":
+            self.answered("dns" if source == self.gateway else "outside udp",
+                          struct.unpack("!H", data[:2])[0])
+
+    def got_tcp(self, body):
+        sport, dport, seq, _, _, flags = struct.unpack("!HHIIBB", body[:14])
+        if sport == 80 and flags & 0x12 == 0x12:
+            self.answered("outside tcp", dport)
+            self.tcp(dport, 1001, seq + 1, 0x14)
+
+    def receive(self):
+        for _ in range(64):
+            try:
+                frame = os.read(self.fd, 2048)
+            except BlockingIOError:
+                return
+            kind = struct.unpack("!H", frame[12:14])[0]
+            if kind == 0x0806:
+                self.got_arp(frame[14:])
+            elif kind == 0x0800 and frame[:6] == self.mac or frame[:6] == b"\xff" * 6:
+                if kind == 0x0800:
+                    self.got_ip4(frame[14:])
+
+    def run(self):
+        next_ping = next_ask = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if now >= next_ping:
+                next_ping = now + PING_EVERY
+                self.ping_peer()
+            if now >= next_ask:
+                next_ask = now + ASK_EVERY
+                self.ask_all()
+            wait = max(0, min(next_ping, next_ask) - time.monotonic())
+            if select.select([self.fd], [], [], wait)[0]:
+                self.receive()
