@@ -2,6 +2,7 @@
 /* anchor.c - see anchor.h. */
 #include "anchor.h"
 
+#include "confine.h"
 #include "fd.h"
 #include "mem.h"
 #include "str.h"
@@ -111,6 +112,44 @@ static void default_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The word to stay, and then nothing. */
+const struct call_rule anchor_calls[] = { CALL("close"),
+                                          CALL("exit"),
+                                          CALL("exit_group"),
+                                          CALL("pause"),
+                                          CALL("ppoll"), /* pause(), where there is none */
+                                          CALL("ppoll_time64"),
+                                          CALL("read"),
+                                          CALL("restart_syscall"),
+                                          CALL("rt_sigreturn"),
+                                          CALL("send"),
+                                          CALL("sendto"),
+                                          CALLS_END };
+
+/* Who made the namespaces has every capability over them, until now. Others enter by
+ * right of being the same user. */
+static int confine_anchor(void)
+{
+    const struct call_rule *const lists[] = { anchor_calls };
+    int r = confine_without_capabilities();
+
+    return r < 0 ? r : confine_to(lists, N_ELEMENTS(lists));
+}
+
+/* Holds the namespaces open for whoever enters through /proc/PID/ns, which only a dumpable
+ * process lets them. */
+static int settle(int leash)
+{
+    int err = 0;
+
+    (void)prctl(PR_SET_NAME, "vmnet-anchor");
+    (void)prctl(PR_SET_DUMPABLE, 1);
+    if (chdir("/") < 0)
+        err = -errno;
+    keep_only(leash);
+    return err < 0 ? err : confine_anchor();
+}
+
 /* leash: gets 0 or an errno once the namespaces are there, and gives the word to stay. */
 static _Noreturn void anchor_main(int leash)
 {
@@ -119,18 +158,29 @@ static _Noreturn void anchor_main(int leash)
     int32_t err = 0;
     char word;
 
-    (void)prctl(PR_SET_NAME, "vmnet-anchor");
     default_signals();
     if (setsid() < 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
         err = errno;
     else
         err = -map_ids(uid, gid);
-    /* Others enter through /proc/PID/ns, which only a dumpable process lets them. */
-    (void)prctl(PR_SET_DUMPABLE, 1);
-    if (chdir("/") < 0 && err == 0)
-        err = errno;
-    keep_only(leash);
+    if (err == 0)
+        err = -settle(leash);
+    else
+        keep_only(leash);
     if (send(3, &err, sizeof err, MSG_NOSIGNAL) != sizeof err || err || read(3, &word, 1) != 1)
+        _exit(1);
+    (void)close(3);
+    for (;;)
+        pause();
+}
+
+_Noreturn void anchor_stay(int leash)
+{
+    int32_t err;
+
+    (void)setsid();
+    err = settle(leash);
+    if (send(3, &err, sizeof err, MSG_NOSIGNAL) != sizeof err || err)
         _exit(1);
     (void)close(3);
     for (;;)
@@ -174,24 +224,33 @@ int anchor_release(int leash)
     return n == 1 ? 0 : -EPIPE;
 }
 
-static int enter(pid_t anchor, const char *which, int type)
+static int open_namespace(pid_t pid, const char *which)
 {
     char path[64];
-    AUTO_FD fd = -1;
+    int fd;
 
-    if (str_format(path, sizeof path, "/proc/%d/ns/%s", (int)anchor, which) < 0)
+    if (str_format(path, sizeof path, "/proc/%d/ns/%s", (int)pid, which) < 0)
         return -EINVAL;
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    return fd < 0 || setns(fd, type) < 0 ? -errno : 0;
+    return fd < 0 ? -errno : fd;
 }
 
-int anchor_enter(pid_t anchor)
+int anchor_open(pid_t pid, int *ret_userns, int *ret_netns)
 {
-    int r;
+    AUTO_FD userns = open_namespace(pid, "user");
+    AUTO_FD netns = userns < 0 ? -1 : open_namespace(pid, "net");
 
+    if (userns < 0 || netns < 0)
+        return userns < 0 ? userns : netns;
+    *ret_userns = fd_take(&userns);
+    *ret_netns = fd_take(&netns);
+    return 0;
+}
+
+int anchor_enter(int userns, int netns)
+{
     /* In this order: owning the user namespace is what opens the other. */
-    r = enter(anchor, "user", CLONE_NEWUSER);
-    return r < 0 ? r : enter(anchor, "net", CLONE_NEWNET);
+    return setns(userns, CLONE_NEWUSER) < 0 || setns(netns, CLONE_NEWNET) < 0 ? -errno : 0;
 }
 
 void anchor_end(const struct process *anchor)

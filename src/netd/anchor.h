@@ -7,6 +7,8 @@
  * netd too.
  */
 #pragma once
+#include "confine.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,9 +33,18 @@ int anchor_start(struct process *ret, int *ret_leash);
 /* From now on it lives for ever. Closes the leash. */
 int anchor_release(int leash);
 
-/* Moves the calling process into the anchor's namespaces, where it has every
- * capability over them. -EPERM: not ours. The caller has one thread. */
-int anchor_enter(pid_t anchor);
+/* What the rest of another anchor's life consists of, for a child that is inside already.
+ * leash: gets 0 or a negative errno. */
+_Noreturn void anchor_stay(int leash);
+
+/* The namespaces of a process that is inside: the anchor, or any other. -EPERM: not ours. */
+int anchor_open(pid_t pid, int *ret_userns, int *ret_netns);
+/* Moves the calling process there, where it has every capability over them. The caller has
+ * one thread. */
+int anchor_enter(int userns, int netns);
 
 /* Ends it, and with it (TAPs aside) the network namespace with all its links. */
 void anchor_end(const struct process *anchor);
+
+/* All that the anchor itself still does. */
+extern const struct call_rule anchor_calls[];

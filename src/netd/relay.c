@@ -17,11 +17,12 @@
 
 #include "fd.h"
 #include "log.h"
+#include "mem.h"
 #include "relay_part.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -78,16 +79,36 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
     return 0;
 }
 
-/* The spawner has taken its capabilities; these can only shrink what is left. */
-static void confine(void)
+/* It moves bytes between two kinds of socket and reads resolv.conf. It writes no file,
+ * runs no program and makes no socket of another kind. */
+const struct call_rule relay_calls[] = {
+    CALL_IF("socket", 0, WHOLE, AF_INET), CALL_IF("socket", 0, WHOLE, AF_INET6), CALL("accept4"),
+    CALL("connect"), CALL("getsockopt"), CALL("recv"), CALL("recvfrom"), CALL("send"),
+    CALL("sendto"), CALL("shutdown"),
+    /* the scope of "fe80::1%eth0": the C library asks through whatever socket it gets */
+    CALL_IF("socket", 0, WHOLE, AF_UNIX), CALL_IF("ioctl", 1, WHOLE, SIOCGIFINDEX), CALLS_END
+};
+
+int relay_confine(void)
+{
+    const struct call_rule *const lists[] = { relay_calls, calls_c_library, calls_event_loop,
+                                              calls_read_files };
+    int r = confine_without_capabilities();
+
+    return r < 0 ? r : confine_to(lists, N_ELEMENTS(lists));
+}
+
+/* Root's relay, too, has no capability: but it is root, and what files of root's the
+ * machine has, it may read. */
+static int confine_relay(void)
 {
     const struct rlimit files = { RELAY_UDP_MAX + 2 * RELAY_TCP_MAX + 32,
                                   RELAY_UDP_MAX + 2 * RELAY_TCP_MAX + 32 };
     const struct rlimit none = { 0, 0 };
 
-    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     (void)setrlimit(RLIMIT_NOFILE, &files);
     (void)setrlimit(RLIMIT_CORE, &none); /* others' questions are in its memory */
+    return relay_confine();
 }
 
 static int relay_run(struct relay *relay, int udp, int tcp)
@@ -108,8 +129,9 @@ _Noreturn void relay_main(int udp, int tcp)
     struct relay relay = { 0 };
 
     log_init("vmnet-relay", log_level());
-    confine();
-    int r = relay_run(&relay, udp, tcp);
+    int r = confine_relay();
+    if (r == 0)
+        r = relay_run(&relay, udp, tcp);
     if (r < 0)
         log_failure(r, "relay: cannot go on");
     _exit(r < 0 ? 1 : 0);

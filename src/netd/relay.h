@@ -7,6 +7,8 @@
  * bytes and parses nothing that a guest sent.
  */
 #pragma once
+#include "confine.h"
+
 #include <sys/types.h>
 
 #define RELAY_DNS_ADDRESS 0x7f000036u /* 127.0.0.54 */
@@ -16,3 +18,8 @@ int relay_open_sockets(int *ret_udp, int *ret_tcp);
 
 /* The process itself; never returns. Takes over both descriptors. */
 _Noreturn void relay_main(int udp, int tcp);
+
+/* What it does besides being a C program with an event loop that reads files. */
+extern const struct call_rule relay_calls[];
+/* What it does from now on, and no more. 0 or a negative errno. */
+int relay_confine(void);

@@ -5,10 +5,15 @@
  * out, with a pidfd. It lives in the host's namespaces with the rights of whoever
  * started netd, and ends when netd's end of the socket closes. Its children go on:
  * the next netd adopts them.
+ *
+ * A child is on a leash until netd has written it down: it waits for a word on a socket of
+ * which netd has the other end, and ends with that. On the same socket it says why it could
+ * not become what it should.
  */
 #include "spawner.h"
 
 #include "anchor.h"
+#include "confine.h"
 #include "engine.h"
 #include "fd.h"
 #include "log.h"
@@ -49,7 +54,8 @@ struct answer {
 /* What the spawner process knows. */
 struct workshop {
     int sock;
-    pid_t anchor;
+    pid_t anchor;      /* engines find the namespaces by /proc/PID/ns ... */
+    int userns, netns; /* ... and our own forks by these, whoever lives */
     const char *state_path;
 };
 
@@ -121,8 +127,8 @@ static int find_program(const char *name, char *ret, size_t size)
 }
 
 /* Standard descriptors: nothing to read, nothing to write to, netd's log. The passed
- * ones become 3, 4, ...; after them, for the way to exec(), `report`. */
-static int arrange_fds(const int *fds, size_t n_fds, int report)
+ * ones become 3, 4, ...; after them, for the way to exec(), `leash`. */
+static int arrange_fds(const int *fds, size_t n_fds, int leash)
 {
     int high[FDS_MAX + 1];
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -130,7 +136,7 @@ static int arrange_fds(const int *fds, size_t n_fds, int report)
     if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0)
         return -errno;
     for (size_t i = 0; i <= n_fds; i++) {
-        high[i] = fcntl(i < n_fds ? fds[i] : report, F_DUPFD_CLOEXEC, 16);
+        high[i] = fcntl(i < n_fds ? fds[i] : leash, F_DUPFD_CLOEXEC, 16);
         if (high[i] < 0)
             return -errno;
     }
@@ -183,7 +189,7 @@ static int become_dnsmasq(const struct workshop *shop, uint32_t network)
         r = str_format(conf, sizeof conf, "--conf-file=%s/%u/dnsmasq.conf", shop->state_path,
                        network);
     if (r == 0)
-        r = anchor_enter(shop->anchor);
+        r = anchor_enter(shop->userns, shop->netns);
     if (r == 0)
         r = keep_network_capabilities();
     return r < 0 ? r : exec_program(path, argv);
@@ -198,98 +204,111 @@ static int become_engine(const struct workshop *shop, enum child_kind kind)
     return r < 0 ? r : exec_program(command.path, command.argv);
 }
 
-/* Not a program of its own, so nothing closes `report` but us. An ordinary user's
- * relay has no capability anyway; root's needs none. */
-static int become_relay(int report)
+/* Not a program of its own, so nothing closes `leash` but us. */
+static int become_relay(int leash)
 {
     int32_t ok = 0;
 
     (void)prctl(PR_SET_NAME, "vmnet-relay");
-    capng_clear(CAPNG_SELECT_CAPS);
-    if (capng_apply(CAPNG_SELECT_CAPS) < 0)
-        return -EPERM;
-    if (write(report, &ok, sizeof ok) != sizeof ok)
+    if (write(leash, &ok, sizeof ok) != sizeof ok)
         return -EPIPE;
-    (void)close(report);
+    (void)close(leash);
     relay_main(3, 4);
 }
 
-static _Noreturn void child_main(const struct workshop *shop, const struct order *order,
-                                 const int *fds, int report)
+static int become_anchor(const struct workshop *shop, int leash)
 {
+    int r = anchor_enter(shop->userns, shop->netns);
+
+    if (r < 0)
+        return r;
+    anchor_stay(leash);
+}
+
+static _Noreturn void child_main(const struct workshop *shop, const struct order *order,
+                                 const int *fds, int leash)
+{
+    char word;
     int32_t r;
 
     default_signals();
-    r = arrange_fds(fds, order->n_fds, report);
-    report = 3 + (int)order->n_fds;
-    if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        r = -errno;
+    r = arrange_fds(fds, order->n_fds, leash);
+    leash = r == 0 ? 3 + (int)order->n_fds : leash;
+    if (read(leash, &word, 1) != 1)
+        _exit(127); /* netd is dead */
     if (r == 0 && order->kind == CHILD_DNSMASQ)
         r = become_dnsmasq(shop, order->network);
     else if (r == 0 && order->kind == CHILD_RELAY)
-        r = become_relay(report);
+        r = become_relay(leash);
+    else if (r == 0 && order->kind == CHILD_ANCHOR)
+        r = become_anchor(shop, leash);
     else if (r == 0)
         r = become_engine(shop, (enum child_kind)order->kind);
-    (void)!write(report, &r, sizeof r);
+    (void)!write(leash, &r, sizeof r);
     _exit(127);
 }
 
 /* ---- the spawner process -------------------------------------------------------- */
 
-/* Starts one child and waits until it has become what it should be: the pipe closes
- * at exec(), or says why not. */
-static int start_child(const struct workshop *shop, const struct order *order, const int *fds,
-                       struct answer *ret, int *ret_pidfd)
+enum { PIDFD, LEASH, RESULTS };
+
+/* Forks a child, which waits for netd's word. */
+static int start_child(struct workshop *shop, const struct order *order, const int *fds,
+                       struct answer *ret, int ret_fds[static RESULTS])
 {
-    AUTO_FD report = -1, pidfd = -1;
+    AUTO_FD leash = -1, pidfd = -1;
     struct process child = { 0 };
-    int32_t err = 0;
     int ends[2];
 
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
-    report = ends[0];
+    leash = ends[0];
     child.pid = fork();
-    if (child.pid == 0)
+    if (child.pid == 0) {
+        (void)close(leash);
         child_main(shop, order, fds, ends[1]);
+    }
     (void)close(ends[1]);
     if (child.pid < 0)
         return -EAGAIN;
     pidfd = pidfd_open(child.pid, 0); /* even a corpse waits for us to reap it */
     if (pidfd < 0)
         return -errno;
-    if (read(report, &err, sizeof err) == sizeof err && err < 0)
-        return err;
     if (process_born(child.pid, &child.born) < 0)
         return -ESRCH;
+    if (order->kind == CHILD_ANCHOR)
+        shop->anchor = child.pid;
     ret->pid = child.pid;
     ret->born = child.born;
-    *ret_pidfd = fd_take(&pidfd);
+    ret_fds[PIDFD] = fd_take(&pidfd);
+    ret_fds[LEASH] = fd_take(&leash);
     return 0;
 }
 
-static int serve_one(const struct workshop *shop)
+static int serve_one(struct workshop *shop)
 {
     struct answer answer = { 0 };
     struct order order;
-    int fds[FDS_MAX];
-    AUTO_FD pidfd = -1;
+    int fds[FDS_MAX], results[RESULTS] = { -1, -1 };
     size_t n = 0;
     int r;
 
     r = receive_packet(shop->sock, &order, sizeof order, fds, &n);
     if (r == 0 && order.kind < CHILD_KINDS && order.n_fds == n)
-        answer.err = start_child(shop, &order, fds, &answer, &pidfd);
+        answer.err = start_child(shop, &order, fds, &answer, results);
     else
         answer.err = -EPROTO;
     for (size_t i = 0; i < n; i++)
         (void)close(fds[i]);
     if (r < 0)
         return r;
-    return send_packet(shop->sock, &answer, sizeof answer, &pidfd, pidfd >= 0);
+    r = send_packet(shop->sock, &answer, sizeof answer, results, answer.err == 0 ? RESULTS : 0);
+    for (size_t i = 0; i < RESULTS; i++)
+        fd_closep(&results[i]);
+    return r;
 }
 
-static _Noreturn void spawner_main(const struct workshop *shop)
+static _Noreturn void spawner_main(struct workshop *shop)
 {
     struct signalfd_siginfo ignored;
     struct pollfd on[2];
@@ -299,6 +318,14 @@ static _Noreturn void spawner_main(const struct workshop *shop)
     (void)setsid(); /* a terminal's ^C is for others */
     (void)!chdir("/");
     default_signals();
+    /* What we start makes calls that we do not know, and inherits this: so it can only be
+     * what nobody here ever needs. It keeps root's capabilities, without which root's pasta
+     * could not enter the namespace. */
+    int r = confine_not(calls_never);
+    if (r < 0) {
+        log_failure(r, "the spawner cannot confine itself");
+        _exit(1);
+    }
     (void)sigemptyset(&child);
     (void)sigaddset(&child, SIGCHLD);
     (void)sigprocmask(SIG_BLOCK, &child, NULL);
@@ -315,21 +342,30 @@ static _Noreturn void spawner_main(const struct workshop *shop)
     _exit(0);
 }
 
-/* Only the socket and the standard descriptors stay: a lock or socket of netd's that
- * lived on here would outlive netd. */
-static void keep_only(int sock)
+/* Only socket, namespaces and standard descriptors stay: a lock or socket of netd's that
+ * lived on here would outlive netd. From 3 on, in the order of `fds`. */
+static void keep_only(const int *fds, size_t n)
 {
-    (void)dup3(sock, 3, O_CLOEXEC);
-    (void)close_range(4, ~0U, 0);
+    int high[3];
+
+    for (size_t i = 0; i < n; i++)
+        high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16);
+    for (size_t i = 0; i < n; i++)
+        (void)dup3(high[i], 3 + (int)i, O_CLOEXEC);
+    (void)close_range(3 + (unsigned)n, ~0U, 0);
 }
 
 /* ---- netd's side ---------------------------------------------------------------- */
 
-int spawner_start(pid_t anchor_pid, const char *state_path, struct spawner **ret)
+int spawner_start(pid_t inside_pid, const char *state_path, struct spawner **ret)
 {
+    AUTO_FD userns = -1, netns = -1;
     struct spawner *spawner;
-    int ends[2];
+    int ends[2], r;
 
+    r = anchor_open(inside_pid, &userns, &netns);
+    if (r < 0)
+        return r;
     spawner = calloc(1, sizeof *spawner);
     if (!spawner)
         return -ENOMEM;
@@ -339,9 +375,11 @@ int spawner_start(pid_t anchor_pid, const char *state_path, struct spawner **ret
     }
     spawner->pid = fork();
     if (spawner->pid == 0) {
-        const struct workshop shop = { .sock = 3, .anchor = anchor_pid, .state_path = state_path };
+        struct workshop shop = {
+            .sock = 3, .userns = 4, .netns = 5, .anchor = inside_pid, .state_path = state_path
+        };
 
-        keep_only(ends[1]);
+        keep_only((int[]){ ends[1], userns, netns }, 3);
         spawner_main(&shop);
     }
     (void)close(ends[1]);
@@ -354,6 +392,11 @@ int spawner_start(pid_t anchor_pid, const char *state_path, struct spawner **ret
     return 0;
 }
 
+int spawner_fd(const struct spawner *spawner)
+{
+    return spawner->sock;
+}
+
 void spawner_free(struct spawner *spawner)
 {
     if (!spawner)
@@ -364,26 +407,47 @@ void spawner_free(struct spawner *spawner)
     free(spawner);
 }
 
-int spawner_run(struct spawner *spawner, enum child_kind kind, uint32_t network, const int *fds,
-                size_t n_fds, struct child *ret)
+/* Gives the word, and hears whether the child has become what it should: exec() closes
+ * its end. */
+static int let_go(int leash)
 {
-    struct order order = { .kind = kind, .network = network, .n_fds = (uint32_t)n_fds };
+    int32_t err = 0;
+
+    if (send(leash, "", 1, MSG_NOSIGNAL) != 1)
+        return -EPIPE;
+    return read(leash, &err, sizeof err) == sizeof err ? err : 0;
+}
+
+int spawner_run(struct spawner *spawner, const struct spawner_order *order, struct child *ret)
+{
+    struct order wanted = { .kind = order->kind,
+                            .network = order->network,
+                            .n_fds = (uint32_t)order->n_fds };
     struct answer answer = { 0 };
-    int pidfd[FDS_MAX];
+    struct child child;
+    int fds[FDS_MAX];
     size_t n = 0;
     int r;
 
-    if (n_fds > FDS_MAX)
+    if (order->n_fds > FDS_MAX)
         return -EINVAL;
-    r = send_packet(spawner->sock, &order, sizeof order, fds, n_fds);
+    r = send_packet(spawner->sock, &wanted, sizeof wanted, order->fds, order->n_fds);
     if (r == 0)
-        r = receive_packet(spawner->sock, &answer, sizeof answer, pidfd, &n);
+        r = receive_packet(spawner->sock, &answer, sizeof answer, fds, &n);
     if (r < 0)
         return r;
-    if (answer.err < 0 || n != 1)
+    if (answer.err < 0 || n != RESULTS)
         return answer.err < 0 ? answer.err : -EPROTO;
-    *ret = (struct child){ .pid = answer.pid, .pidfd = pidfd[0], .born = answer.born };
-    return 0;
+    child = (struct child){ .pid = answer.pid, .pidfd = fds[PIDFD], .born = answer.born };
+    r = order->write_down(order->arg, &child);
+    if (r == 0)
+        r = let_go(fds[LEASH]);
+    (void)close(fds[LEASH]);
+    if (r < 0)
+        child_forget(&child);
+    else
+        *ret = child;
+    return r;
 }
 
 int child_adopt(pid_t pid, uint64_t born, struct child *ret)
