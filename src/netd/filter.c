@@ -4,20 +4,37 @@
  * Sets and a map, keyed by the port's name, carry all that differs from port to
  * port: opening a TAP adds an element to each in one batch (0.02 ms), and the
  * rules never change. The map sends a port's frames to the chain of its network,
- * which has the network's strictness and IPv6 prefix; what is not in the map falls
- * through to the drop, so a TAP is dead until its elements are there.
+ * which has the network's strictness and IPv6 addresses; what is not in the map falls
+ * through to the drop, so a TAP is dead until its elements are there. What a frame
+ * costs depends on neither networks nor ports.
+ *
+ *   macs      port . MAC: of the frame, of the ARP sender, of the DHCP client
+ *   ip4       port . its IPv4 address
+ *   known     interface group (a network's) . MAC: whoever is on the network
+ *   floods    how many frames a port may have copied to everybody
+ *   sources6, newcomers   IPv6 addresses that a port has used, and how fast it may
+ *             begin to use more
+ *   drops     frames refused, by port
+ *
+ * Where a rule looks into a packet it does so to accept: nftables passes over a rule
+ * whose field the packet is too short for, and what is passed over must not end in an
+ * accept. Fragments are told apart first: in all but the first, nftables takes data for
+ * a header.
  *
  * A bridge's own port isolation keeps isolated ports apart from each other only; here
  * an isolated VM reaches the gateway and no other VM, so what is forwarded from or to
  * it is dropped. The gateway's own frames are not forwarded ones.
  *
- * Only iifname is used: bridge meta, reject and connection tracking in the bridge
- * family are modules that many kernels lack. The ports of our bridges are all the
- * guests', and frames of the gateway itself do not pass prerouting.
+ * Only iifname and iifgroup are used: bridge meta, reject and connection tracking in
+ * the bridge family are modules that many kernels lack. The ports of our bridges are
+ * all the guests', and frames of the gateway itself do not pass prerouting.
  */
 #include "filter.h"
 
+#include "bridge.h"
+#include "log.h"
 #include "mem.h"
+#include "network.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,87 +44,280 @@
 
 #define TABLE "bridge vmnet"
 
+/* Frames to everybody (broadcast, multicast, a MAC that nobody has) cost the host a
+ * copy a port. An ARP scan of a /16 and 48 Mbit/s of multicast stay below this. */
+#define FLOOD_LIMIT "limit rate over 4000/second burst 8000 packets"
+
+/* The gateway must remember every address that it answers, in a table of 1024 that the
+ * kernel shares among all namespaces of the machine. A guest with privacy addresses
+ * takes a few a day, one full of containers some dozens when it boots. */
+#define NEWCOMER_LIMIT "limit rate over 1/second burst 128 packets"
+#define SOURCES_SIZE   "65535"
+#define SOURCES_MEMORY "10m"
+
+/* Raw, since a set holds one type of key, and these are one MAC in three places. */
+#define FRAME_SENDER "iifname . @ll,48,48"
+#define ARP_SENDER   "iifname . @nh,64,48"
+#define ARP_KIND     "@nh,0,48"             /* of Ethernet and IPv4, with their lengths */
+#define DHCP_CLIENT  "iifname . @th,288,48" /* BOOTP's chaddr */
+#define DHCP_KIND    "@th,64,24"            /* op, htype, hlen */
+#define DHCP_RELAY   "@th,256,32"           /* giaddr */
+#define ND_TARGET    "@th,64,128"
+
+#define GATEWAY_KEY (16 + MAC_TEXT)
+
 DEFINE_AUTO(json_t *, json_decref);
+
+/* The limits are a module of nftables' own, which some kernels lack. */
+static const char flood_sets[] = "  set floods { type ifname; size 4096; " FLOOD_LIMIT "; }\n"
+                                 "  set newcomers { type ifname; size 4096; " NEWCOMER_LIMIT "; }\n"
+                                 "  chain flood { iifname @floods goto refuse; }\n"
+                                 "  chain newcomer {\n"
+                                 "    iifname @newcomers goto refuse\n"
+                                 "    add @sources6 { iifname . ip6 saddr }\n"
+                                 "  }\n";
+static const char no_flood_sets[] = "  set floods { type ifname; }\n"
+                                    "  set newcomers { type ifname; }\n"
+                                    "  chain flood { }\n"
+                                    "  chain newcomer { }\n";
+
+/* %s: one of the above.
+ *
+ * An ARP probe has no sender address; it is for the guest's own address, because a
+ * probe for a neighbour's makes that one give its address up. */
+static const char table_text[] =
+    "add table " TABLE "\n"
+    "delete table " TABLE "\n"
+    "table " TABLE " {\n"
+    "  set macs { typeof " FRAME_SENDER "; }\n"
+    "  set ip4 { type ifname . ipv4_addr; }\n"
+    "  set known { type devgroup . ether_addr; }\n"
+    "  set sources6 { type ifname . ipv6_addr; size " SOURCES_SIZE "; flags dynamic,timeout;\n"
+    "                 timeout " SOURCES_MEMORY "; }\n"
+    "  set drops { type ifname; size 4096; flags dynamic; counter; }\n"
+    "  set isolated { type ifname; }\n"
+    "  map ports { type ifname : verdict; }\n"
+    "  chain refuse { update @drops { iifname } drop; }\n"
+    "%s"
+
+    "  chain guest_arp {\n"
+    "    " ARP_KIND " != 0x000108000604 goto refuse\n"
+    "    " ARP_SENDER " != @macs goto refuse\n"
+    "    arp saddr ip 0.0.0.0 iifname . arp daddr ip @ip4 accept\n"
+    "    iifname . arp saddr ip @ip4 accept\n"
+    "    goto refuse\n"
+    "  }\n"
+
+    /* As a client, directly, and for itself: a request that carries a neighbour's MAC
+     * gives that one's lease back. */
+    "  chain dhcp {\n"
+    "    " DHCP_KIND " != 0x010106 goto refuse\n"
+    "    " DHCP_RELAY " != 0 goto refuse\n"
+    "    " DHCP_CLIENT " @macs accept\n"
+    "    goto refuse\n"
+    "  }\n"
+    "  chain udp4 {\n"
+    "    udp sport 67 goto refuse\n"
+    "    udp dport vmap { 67 : goto dhcp, 68 : goto refuse }\n"
+    "    accept\n"
+    "  }\n"
+    "  chain guest_ip4 {\n"
+    "    ip saddr 0.0.0.0 udp sport 68 udp dport 67 goto dhcp\n"
+    "    iifname . ip saddr != @ip4 goto refuse\n"
+    "    meta l4proto tcp accept\n"
+    "    ip frag-off & 0x1fff != 0 meta l4proto != 0 accept\n"
+    "    meta l4proto udp goto udp4\n"
+    "    icmp type { redirect, router-advertisement } goto refuse\n"
+    "    meta l4proto != 0 accept\n" /* none: a header that lies about its lengths */
+    "    goto refuse\n"
+    "  }\n"
+
+    /* Neighbour discovery is never fragmented (RFC 6980). Who puts more headers behind the
+     * fragment's, among them another fragment's, hides something. */
+    "  chain fragments6 {\n"
+    "    frag nexthdr { 0, 43, 44, 51, 60, 135, 139, 140 } goto refuse\n"
+    "    frag frag-off != 0 accept\n"
+    "    frag nexthdr ipv6-icmp icmpv6 type != 133-137 accept\n"
+    "    frag nexthdr udp udp dport != 546 goto udp6\n"
+    "    frag nexthdr { udp, ipv6-icmp } goto refuse\n"
+    "    accept\n"
+    "  }\n"
+    /* Before it has an address: duplicate address detection, a router's whereabouts,
+     * multicast reports. */
+    "  chain nameless6 {\n"
+    "    exthdr frag exists goto refuse\n"
+    "    icmpv6 type { nd-neighbor-solicit, nd-router-solicit, mld-listener-report,\n"
+    "                  mld-listener-done, mld2-listener-report } accept\n"
+    "    goto refuse\n"
+    "  }\n"
+    "  chain udp6 {\n"
+    "    udp sport 547 goto refuse\n"
+    "    udp dport 546 goto refuse\n"
+    "    accept\n"
+    "  }\n"
+    "  chain guest_ip6 {\n"
+    "    ip6 nexthdr tcp meta l4proto tcp accept\n" /* most of all frames */
+    "    exthdr frag exists goto fragments6\n"
+    "    meta l4proto udp goto udp6\n"
+    "    icmpv6 type { nd-router-advert, nd-redirect } goto refuse\n"
+    "    meta l4proto != 0 accept\n"
+    "    goto refuse\n"
+    "  }\n"
+
+    "  chain prerouting {\n"
+    "    type filter hook prerouting priority -300; policy drop;\n"
+    "    iifname vmap @ports\n"
+    "    goto refuse\n"
+    "  }\n"
+    "  chain forward {\n"
+    "    type filter hook forward priority -300; policy accept;\n"
+    "    iifname @isolated drop\n"
+    "    oifname @isolated drop\n"
+    "  }\n"
+    "}\n";
 
 int filter_init(struct nft *nft)
 {
-    return nft_run(nft, "add table " TABLE "\n"
-                        "delete table " TABLE "\n"
-                        "table " TABLE " {\n"
-                        "  set macs { type ifname . ether_addr; }\n"
-                        "  set ip4 { type ifname . ipv4_addr; }\n"
-                        "  set drops { type ifname; size 4096; flags dynamic; counter; }\n"
-                        "  map ports { type ifname : verdict; }\n"
-                        "  set isolated { type ifname; }\n"
-                        "  chain refuse { update @drops { iifname } drop; }\n"
-                        "  chain prerouting {\n"
-                        "    type filter hook prerouting priority -300; policy drop;\n"
-                        "    iifname vmap @ports\n"
-                        "    goto refuse\n"
-                        "  }\n"
-                        "  chain forward {\n"
-                        "    type filter hook forward priority -300; policy accept;\n"
-                        "    iifname @isolated drop\n"
-                        "    oifname @isolated drop\n"
-                        "  }\n"
-                        "}\n");
+    bool limits = nft_accepts(nft, "table bridge vmnet_probe {\n"
+                                   "  set floods { type ifname; " FLOOD_LIMIT "; }\n"
+                                   "}\n"
+                                   "delete table bridge vmnet_probe\n");
+
+    if (!limits)
+        log_warning("this kernel has no nftables limits: guests may flood their network");
+    return nft_run(nft, table_text, limits ? flood_sets : no_flood_sets);
 }
 
-/* Ether types first: a VLAN tag would hide everything behind it from the rest. An
- * ARP probe and a DHCP client speak from 0.0.0.0; duplicate address detection and
- * multicast reports from `::`. Addresses inside the /64 are not bound to a port, so
- * that privacy addresses work. A guest is no DHCP server and no router. */
-static int add_strict(struct nft *nft, uint32_t index, const char *ipv6_sources)
+/* ---- networks --------------------------------------------------------------------- */
+
+/* fe80::/64 and the modified EUI-64 of its MAC, as the kernel gives it to the bridge. */
+static void link_local(struct mac m, uint8_t ret[static 16])
 {
+    const uint8_t address[16] = {
+        0xfe,   0x80,   0,    0,    0,      0,      0,     0, (uint8_t)(m.b[0] ^ 2),
+        m.b[1], m.b[2], 0xff, 0xfe, m.b[3], m.b[4], m.b[5]
+    };
+
+    memcpy(ret, address, sizeof address);
+}
+
+/* What a strict chain must know of its network's IPv6. */
+struct texts6 {
+    char sources[PREFIX6_TEXT + 32]; /* what may be a source */
+    char gateway[2 * ADDR6_TEXT + 8];
+    char targets[2 * 35 + 8]; /* the same, as raw payload is written */
+};
+
+static size_t raw_text(const uint8_t addr[static 16], char *text)
+{
+    size_t n = (size_t)sprintf(text, "0x");
+
+    for (size_t i = 0; i < 16; i++)
+        n += (size_t)sprintf(text + n, "%02x", addr[i]);
+    return n;
+}
+
+static void describe(const struct netd_network *net, struct texts6 *t)
+{
+    struct prefix6 prefix = { .len = net->ipv6_len };
+    char text[ADDR6_TEXT], text2[ADDR6_TEXT];
+    uint8_t local[16], global[16];
+    size_t n;
+
+    link_local(bridge_mac(net), local);
+    n = raw_text(local, t->targets);
+    if (net->ipv6_len == 0) {
+        (void)snprintf(t->sources, sizeof t->sources, "fe80::/10");
+        (void)snprintf(t->gateway, sizeof t->gateway, "%s", addr6_format(local, text));
+        return;
+    }
+    memcpy(prefix.addr, net->ipv6, sizeof prefix.addr);
+    prefix6_gateway(&prefix, global);
+    (void)snprintf(t->sources, sizeof t->sources, "fe80::/10, %s/%u", addr6_format(net->ipv6, text),
+                   net->ipv6_len);
+    (void)snprintf(t->gateway, sizeof t->gateway, "%s, %s", addr6_format(local, text),
+                   addr6_format(global, text2));
+    n += (size_t)sprintf(t->targets + n, ", ");
+    (void)raw_text(global, t->targets + n);
+}
+
+/* Ether types first: a VLAN tag would hide everything behind it from the rest. IPv6
+ * addresses inside the /64 are not bound to a port, so that privacy addresses work;
+ * the gateway's are nobody else's. An address that has been let through once need not
+ * be looked at again. */
+static int add_strict(struct nft *nft, uint32_t index, const struct netd_network *net)
+{
+    struct texts6 t;
+
+    describe(net, &t);
     return nft_run(nft,
                    "table " TABLE " { chain n%u {\n"
                    "  ether type != { ip, arp, ip6 } goto refuse\n"
-                   "  iifname . ether saddr != @macs goto refuse\n"
-                   "  ether type arp iifname . arp saddr ether != @macs goto refuse\n"
-                   "  ether type arp arp saddr ip 0.0.0.0 accept\n"
-                   "  ether type arp iifname . arp saddr ip != @ip4 goto refuse\n"
-                   "  ether type arp accept\n"
-                   "  ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept\n"
-                   "  ether type ip iifname . ip saddr != @ip4 goto refuse\n"
-                   "  udp sport { 67, 547 } goto refuse\n"
-                   "  icmp type redirect goto refuse\n"
-                   "  ether type ip accept\n"
+                   "  " FRAME_SENDER " != @macs goto refuse\n"
+                   "  iifgroup . ether daddr != @known jump flood\n"
+                   "  ether type vmap { ip : goto guest_ip4, arp : goto guest_arp }\n"
+                   "  icmpv6 type nd-neighbor-advert " ND_TARGET " { %s } goto refuse\n"
+                   "  iifname . ip6 saddr @sources6 goto guest_ip6\n"
+                   "  ip6 saddr :: goto nameless6\n"
+                   "  ip6 saddr { %s } goto refuse\n"
                    "  ip6 saddr != { %s } goto refuse\n"
-                   "  icmpv6 type { nd-router-advert, nd-redirect } goto refuse\n"
-                   "  accept\n"
+                   "  jump newcomer\n"
+                   "  goto guest_ip6\n"
                    "}\n}\n",
-                   index, ipv6_sources);
+                   index, t.targets, t.gateway, t.sources);
 }
 
-static int add_mac_only(struct nft *nft, uint32_t index)
+/* Nested guests have MACs that we do not know: a unicast frame to one is no flood. */
+static int add_lenient(struct nft *nft, uint32_t index, enum anti_spoofing how)
 {
     return nft_run(nft,
                    "table " TABLE " { chain n%u {\n"
-                   "  iifname . ether saddr != @macs goto refuse\n"
+                   "  %s\n"
+                   "  meta pkttype { broadcast, multicast } jump flood\n"
                    "  accept\n"
                    "}\n}\n",
-                   index);
+                   index, how == SPOOF_MAC ? FRAME_SENDER " != @macs goto refuse" : "");
+}
+
+/* The gateway is on the network, too: frames for it are no flood. */
+static const char *gateway_key(uint32_t index, const struct netd_network *net,
+                               char text[static GATEWAY_KEY])
+{
+    char mac[MAC_TEXT];
+
+    (void)snprintf(text, GATEWAY_KEY, "%u . %s", group_of(index), mac_format(bridge_mac(net), mac));
+    return text;
 }
 
 int filter_add_network(struct nft *nft, uint32_t index, const struct netd_network *net)
 {
-    char prefix[ADDR6_TEXT], sources[PREFIX6_TEXT + 32] = "::, fe80::/10";
+    char key[GATEWAY_KEY];
+    int r;
 
-    if (net->anti_spoofing == SPOOF_OFF)
-        return nft_run(nft, "table " TABLE " { chain n%u { accept; }\n}\n", index);
-    if (net->anti_spoofing == SPOOF_MAC)
-        return add_mac_only(nft, index);
-    if (net->ipv6_len > 0)
-        (void)snprintf(sources, sizeof sources, "::, fe80::/10, %s/%u",
-                       addr6_format(net->ipv6, prefix), net->ipv6_len);
-    return add_strict(nft, index, sources);
+    if (net->anti_spoofing == SPOOF_STRICT)
+        r = add_strict(nft, index, net);
+    else
+        r = add_lenient(nft, index, net->anti_spoofing);
+    if (r < 0)
+        return r;
+    return nft_run(nft, "add element " TABLE " known { %s }\n", gateway_key(index, net, key));
 }
 
-int filter_remove_network(struct nft *nft, uint32_t index)
+int filter_remove_network(struct nft *nft, uint32_t index, const struct netd_network *net)
 {
-    /* Adding first makes the deletion succeed when it was never there. */
-    return nft_run(nft, "add chain " TABLE " n%u\ndelete chain " TABLE " n%u\n", index, index);
+    char key[GATEWAY_KEY];
+
+    (void)gateway_key(index, net, key);
+    /* Adding first makes the deletion succeed when it was never there. What the next
+     * network of this index lets through is not what this one did. */
+    return nft_run(nft,
+                   "flush set " TABLE " sources6\n"
+                   "add chain " TABLE " n%u\ndelete chain " TABLE " n%u\n"
+                   "add element " TABLE " known { %s }\ndelete element " TABLE " known { %s }\n",
+                   index, index, key, key);
 }
+
+/* ---- ports ------------------------------------------------------------------------ */
 
 /* The port's name, and what belongs to it, as the kernel concatenates them. */
 static struct nft_element element(const char *set, const char *tap, const void *value, size_t len)
@@ -119,13 +329,21 @@ static struct nft_element element(const char *set, const char *tap, const void *
     memcpy(e.key, tap, strnlen(tap, NETD_TAP_SIZE));
     if (len > 0)
         memcpy(e.key + NETD_TAP_SIZE, value, len);
-    n = snprintf(e.text, sizeof e.text, "\"%.16s\"%s", tap,
-                 len == 6  ? " . "
-                 : len > 0 ? " . 0x"
-                           : "");
+    n = snprintf(e.text, sizeof e.text, "\"%.16s\"%s", tap, len > 0 ? " . 0x" : "");
     for (size_t i = 0; i < len; i++)
-        n += snprintf(e.text + n, sizeof e.text - (size_t)n, "%s%02x", len == 6 && i > 0 ? ":" : "",
-                      bytes[i]);
+        n += snprintf(e.text + n, sizeof e.text - (size_t)n, "%02x", bytes[i]);
+    return e;
+}
+
+static struct nft_element known(uint32_t index, const uint8_t mac[static 6])
+{
+    const uint32_t group = group_of(index);
+    struct nft_element e = { .set = "known", .len = sizeof group + 8 };
+
+    memcpy(e.key, &group, sizeof group);
+    memcpy(e.key + sizeof group, mac, 6);
+    (void)snprintf(e.text, sizeof e.text, "%u . %02x:%02x:%02x:%02x:%02x:%02x", group, mac[0],
+                   mac[1], mac[2], mac[3], mac[4], mac[5]);
     return e;
 }
 
@@ -133,7 +351,7 @@ static int change_port(struct nft *nft, bool add, uint32_t index, const struct n
                        const struct netd_interface *port)
 {
     uint32_t ipv4 = htonl(port->ipv4);
-    struct nft_element e[5];
+    struct nft_element e[8];
     char chain[16];
     size_t n = 0;
 
@@ -143,6 +361,9 @@ static int change_port(struct nft *nft, bool add, uint32_t index, const struct n
         e[n++] = element("ip4", port->tap, &ipv4, sizeof ipv4);
     if (port->isolated || (net->flags & NETD_NET_ISOLATED))
         e[n++] = element("isolated", port->tap, NULL, 0);
+    e[n++] = known(index, port->mac);
+    e[n++] = element("floods", port->tap, NULL, 0);
+    e[n++] = element("newcomers", port->tap, NULL, 0);
     e[n++] = element("drops", port->tap, NULL, 0);
     e[n] = element("ports", port->tap, NULL, 0);
     e[n++].go_to = chain;

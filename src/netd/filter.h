@@ -11,7 +11,8 @@
 /* The table, afresh: ports and networks of an earlier life are forgotten. */
 int filter_init(struct nft *nft);
 int filter_add_network(struct nft *nft, uint32_t index, const struct netd_network *net);
-int filter_remove_network(struct nft *nft, uint32_t index); /* after its ports */
+/* After its ports. */
+int filter_remove_network(struct nft *nft, uint32_t index, const struct netd_network *net);
 /* net: the network with this index; both calls must see the same. */
 int filter_add_port(struct nft *nft, uint32_t index, const struct netd_network *net,
                     const struct netd_interface *port);

@@ -27,6 +27,11 @@
 #define ANSWER_MAX  32768 /* bytes; the kernel's own limit is 16384 for one link */
 #define BACKLOG_MAX 4096  /* messages; the monitor's buffer has room for a tenth */
 
+/* Where guests may use MACs of their own choice, they must not fill the kernel's memory
+ * with them. Kernels before 6.7 know no such limit, and pass over the number. */
+#define BR_FDB_MAX_LEARNED 49 /* IFLA_BR_FDB_MAX_LEARNED of newer headers */
+#define LEARNED_MAX        4096u
+
 struct link_ctx {
     struct nl_sock *sock;
     int error; /* of the last request, as the kernel said it: libnl has its own numbers */
@@ -136,6 +141,7 @@ static bool put_bridge_kind(struct nl_msg *msg)
     bad |= nla_put_u32(msg, IFLA_BR_STP_STATE, 0) < 0;
     bad |= nla_put_u32(msg, IFLA_BR_FORWARD_DELAY, 0) < 0;
     bad |= nla_put_u8(msg, IFLA_BR_MCAST_SNOOPING, 0) < 0;
+    bad |= nla_put_u32(msg, BR_FDB_MAX_LEARNED, LEARNED_MAX) < 0;
     nla_nest_end(msg, data);
     nla_nest_end(msg, info);
     return bad;

@@ -122,7 +122,7 @@ int network_destroy(struct network *net, struct netd_why *why)
     note(r, &first, why, net, "router rules");
     for (const struct port *port = net->ports; port; port = port->next)
         (void)filter_remove_port(all->tools.nft, index, &net->def, &port->interface);
-    note(filter_remove_network(all->tools.nft, index), &first, why, net, "filter");
+    note(filter_remove_network(all->tools.nft, index, &net->def), &first, why, net, "filter");
     dnsmasq_free(net->dnsmasq);
     r = link_delete_group(all->tools.links, group_of(net->index));
     note(r == -ENODEV ? 0 : r, &first, why, net, "links");

@@ -119,20 +119,21 @@ def check_source_address(evil, good):
     def from_address(address, mark):
         return ether(good.mac, evil.mac, 0x0800, udp4(address, good.ip, mark)), mark
 
-    def asks_as(address, mac=None):
+    def asks_as(address, mac=None, about=good.ip):
         mac = mac or evil.mac
-        return ether(BROADCAST, evil.mac, 0x0806, arp_request(mac, address, good.ip)), mac + address
+        return ether(BROADCAST, evil.mac, 0x0806, arp_request(mac, address, about)), mac + address
 
     gateway = ip_bytes(evil.network["ipv4_gateway"])
     neighbour = good.ip[:3] + bytes([good.ip[3] + 40])
     expect(evil, good,
            [("own address", *from_address(evil.ip, b"whoseip")), ("own ARP", *asks_as(evil.ip)),
-            ("an ARP probe", *asks_as(bytes(4)))],
+            ("an ARP probe", *asks_as(bytes(4), about=evil.ip))],
            [("a free address", *from_address(neighbour, b"whoseip")),
             ("the gateway's address", *from_address(gateway, b"whoseip")),
             ("an outside address", *from_address(ip_bytes("203.0.113.80"), b"whoseip")),
             ("ARP for the gateway's address", *asks_as(gateway)),
             ("ARP for the neighbour's address", *asks_as(good.ip)),
+            ("an ARP probe for the neighbour's address", *asks_as(bytes(4))),
             ("ARP with a stranger's MAC", *asks_as(evil.ip, bytes.fromhex("525400abcdef")))])
 
 
