@@ -84,6 +84,9 @@ int bridge_build(struct link_ctx *links, const char *name, uint32_t group,
     int r;
 
     r = link_add_bridge(links, name, bridge_mac(net), net->mtu, group);
+    /* Whoever gave us the name knows of no such bridge: a removal could not take it away. */
+    if (r == -EEXIST && link_delete(links, name) == 0)
+        r = link_add_bridge(links, name, bridge_mac(net), net->mtu, group);
     if (r < 0)
         return why_failed(why, r, "network '%s': cannot create bridge '%s'", net->name, name);
     r = configure(links, name, net, why);

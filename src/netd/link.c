@@ -33,7 +33,7 @@
 #define LEARNED_MAX        4096u
 
 struct link_ctx {
-    struct nl_sock *sock;
+    struct nl_sock *sock; /* NULL: to be opened again */
     int error; /* of the last request, as the kernel said it: libnl has its own numbers */
 };
 
@@ -46,28 +46,45 @@ static int on_error(struct sockaddr_nl *who, struct nlmsgerr *err, void *arg)
     return NL_STOP;
 }
 
-int link_open(struct link_ctx **ret)
+static void close_socket(struct link_ctx *ctx)
 {
-    struct link_ctx *ctx = calloc(1, sizeof *ctx);
+    if (ctx->sock)
+        nl_socket_free(ctx->sock);
+    ctx->sock = NULL;
+}
 
-    if (!ctx)
-        return -ENOMEM;
+static int open_socket(struct link_ctx *ctx)
+{
+    int r = 0;
+
+    if (ctx->sock)
+        return 0;
     ctx->sock = nl_socket_alloc();
-    if (!ctx->sock) {
-        link_close(ctx);
+    if (!ctx->sock)
         return -ENOMEM;
-    }
-    if (nl_connect(ctx->sock, NETLINK_ROUTE) < 0) {
-        link_close(ctx);
-        return -EIO;
-    }
+    if (nl_connect(ctx->sock, NETLINK_ROUTE) < 0)
+        r = -EIO;
     /* A buffer that is large enough anyway, instead of a look at each message's size. */
-    if (nl_socket_set_msg_buf_size(ctx->sock, ANSWER_MAX) < 0) {
-        link_close(ctx);
-        return -ENOMEM;
+    else if (nl_socket_set_msg_buf_size(ctx->sock, ANSWER_MAX) < 0)
+        r = -ENOMEM;
+    if (r < 0) {
+        close_socket(ctx);
+        return r;
     }
     nl_socket_disable_msg_peek(ctx->sock);
     nl_socket_modify_err_cb(ctx->sock, NL_CB_CUSTOM, on_error, ctx);
+    return 0;
+}
+
+int link_open(struct link_ctx **ret)
+{
+    struct link_ctx *ctx = calloc(1, sizeof *ctx);
+    int r = ctx ? open_socket(ctx) : -ENOMEM;
+
+    if (r < 0) {
+        free(ctx);
+        return r;
+    }
     *ret = ctx;
     return 0;
 }
@@ -76,8 +93,7 @@ void link_close(struct link_ctx *ctx)
 {
     if (!ctx)
         return;
-    if (ctx->sock)
-        nl_socket_free(ctx->sock);
+    close_socket(ctx);
     free(ctx);
 }
 
@@ -86,11 +102,25 @@ int link_index(struct link_ctx *ctx, const char *name)
     struct ifreq req = { .ifr_ifindex = 0 };
     int r = str_copy(req.ifr_name, sizeof req.ifr_name, name);
 
+    if (r == 0)
+        r = open_socket(ctx);
     if (r < 0)
         return r;
     if (ioctl(nl_socket_get_fd(ctx->sock), SIOCGIFINDEX, &req) < 0)
         return -errno;
     return req.ifr_ifindex;
+}
+
+/* What became of a request. The kernel's word on one that was not read would be taken for
+ * that on the next one: such a socket is given up. */
+static int outcome(struct link_ctx *ctx, int r)
+{
+    if (ctx->error)
+        return ctx->error;
+    if (r >= 0)
+        return 0;
+    close_socket(ctx);
+    return -EIO;
 }
 
 /* Sends a composed message and waits for the kernel's word on it. Takes it over.
@@ -99,15 +129,13 @@ static int request(struct link_ctx *ctx, struct nl_msg *msg, bool bad)
 {
     int r;
 
-    if (bad || !msg) {
+    r = bad || !msg ? -ENOMEM : open_socket(ctx);
+    if (r < 0) {
         nlmsg_free(msg);
-        return -ENOMEM;
+        return r;
     }
     ctx->error = 0;
-    r = nl_send_sync(ctx->sock, msg); /* frees the message */
-    if (ctx->error)
-        return ctx->error;
-    return r < 0 ? -EIO : 0;
+    return outcome(ctx, nl_send_sync(ctx->sock, msg)); /* frees the message */
 }
 
 /* A message about the link `name`; "" for none in particular. */
@@ -356,23 +384,25 @@ static int query(struct link_ctx *ctx, struct nl_msg *msg)
         r = nl_recvmsgs_default(ctx->sock);
     if (r >= 0 && !ctx->error)
         r = nl_wait_for_ack(ctx->sock);
-    if (ctx->error)
-        return ctx->error;
-    return r < 0 ? -EIO : 0;
+    return outcome(ctx, r);
 }
 
 int link_stats(struct link_ctx *ctx, const char *name, struct link_counters *ret)
 {
     const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
-    struct nl_msg *msg = link_message(RTM_GETLINK, 0, &none, name);
     struct stats_query seen = { .found = false };
-    int r;
+    struct nl_msg *msg;
+    int r = open_socket(ctx);
 
+    if (r < 0)
+        return r;
+    msg = link_message(RTM_GETLINK, 0, &none, name);
     if (!msg)
         return -ENOMEM;
     nl_socket_modify_cb(ctx->sock, NL_CB_VALID, NL_CB_CUSTOM, on_stats, &seen);
     r = query(ctx, msg);
-    nl_socket_modify_cb(ctx->sock, NL_CB_VALID, NL_CB_DEFAULT, NULL, NULL);
+    if (ctx->sock)
+        nl_socket_modify_cb(ctx->sock, NL_CB_VALID, NL_CB_DEFAULT, NULL, NULL);
     if (r < 0)
         return r;
     if (!seen.found)
