@@ -362,6 +362,17 @@ static int read_anchor(const json_t *line, struct journal_state *state)
     return process_get(line, &state->anchor);
 }
 
+/* What is said of an index says nothing of the network that had it before, even where a
+ * disk was too full to take down that its TAPs had gone. */
+static void forget_taps(struct journal_state *state, const struct journal_network *net)
+{
+    uint32_t index = (uint32_t)(net - state->networks);
+
+    for (size_t i = state->n_taps; i-- > 0;)
+        if (state->taps[i].index == index)
+            state->taps[i] = state->taps[--state->n_taps];
+}
+
 static int read_network(const json_t *line, struct journal_state *state)
 {
     struct journal_network *net = network_of(line, state);
@@ -369,6 +380,7 @@ static int read_network(const json_t *line, struct journal_state *state)
 
     if (!net || network_get(line, &fresh.network) < 0)
         return -EBADMSG;
+    forget_taps(state, net);
     *net = fresh;
     return 0;
 }
@@ -389,6 +401,7 @@ static int read_network_gone(const json_t *line, struct journal_state *state)
 
     if (!net)
         return -EBADMSG;
+    forget_taps(state, net);
     *net = (struct journal_network){ .known = false };
     return 0;
 }
