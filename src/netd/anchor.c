@@ -247,10 +247,18 @@ int anchor_open(pid_t pid, int *ret_userns, int *ret_netns)
     return 0;
 }
 
-int anchor_enter(int userns, int netns)
+int anchor_enter_by(int userns, int netns)
 {
     /* In this order: owning the user namespace is what opens the other. */
     return setns(userns, CLONE_NEWUSER) < 0 || setns(netns, CLONE_NEWNET) < 0 ? -errno : 0;
+}
+
+int anchor_enter(pid_t pid)
+{
+    AUTO_FD userns = -1, netns = -1;
+    int r = anchor_open(pid, &userns, &netns);
+
+    return r < 0 ? r : anchor_enter_by(userns, netns);
 }
 
 void anchor_end(const struct process *anchor)

@@ -41,7 +41,9 @@ _Noreturn void anchor_stay(int leash);
 int anchor_open(pid_t pid, int *ret_userns, int *ret_netns);
 /* Moves the calling process there, where it has every capability over them. The caller has
  * one thread. */
-int anchor_enter(int userns, int netns);
+int anchor_enter_by(int userns, int netns);
+/* Both. */
+int anchor_enter(pid_t pid);
 
 /* Ends it, and with it (TAPs aside) the network namespace with all its links. */
 void anchor_end(const struct process *anchor);

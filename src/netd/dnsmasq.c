@@ -249,13 +249,13 @@ static void on_ended(void *arg)
 static int start_process(void *arg, struct child *ret)
 {
     struct dnsmasq *d = arg;
-    int r;
+    const struct spawner_order order = { .kind = CHILD_DNSMASQ,
+                                         .network = d->setup.index,
+                                         .write_down = d->setup.started,
+                                         .arg = d->setup.arg };
 
     (void)unlinkat(d->setup.dirfd, "pid", 0);
-    r = spawner_run(d->setup.spawner, CHILD_DNSMASQ, d->setup.index, NULL, 0, ret);
-    if (r == 0)
-        d->setup.started(d->setup.arg, ret);
-    return r;
+    return spawner_run(d->setup.spawner, &order, ret);
 }
 
 int dnsmasq_new(const struct dnsmasq_setup *setup, struct dnsmasq **ret)
@@ -301,7 +301,7 @@ int dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t born, const struct port
         return r;
     if (child_adopt(pid, born, &child) < 0)
         return supervise_start(&d->process);
-    d->setup.started(d->setup.arg, &child);
+    (void)d->setup.started(d->setup.arg, &child);
     (void)child_signal(&child, SIGHUP);
     return supervise_adopt(&d->process, &child);
 }

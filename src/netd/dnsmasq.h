@@ -24,8 +24,8 @@ struct dnsmasq_setup {
     const char *bridge;
     int dirfd;        /* the network's directory ... */
     const char *path; /* ... and its name for dnsmasq */
-    /* A process was started: for the journal. */
-    void (*started)(void *arg, const struct child *child);
+    /* A process is about to begin, or was adopted: for the journal. Negative: not now. */
+    int (*started)(void *arg, const struct child *child);
     /* Once after dnsmasq_start(): 0 when it serves, or why it does not. */
     void (*ready)(void *arg, int err);
     void *arg;

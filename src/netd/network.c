@@ -136,7 +136,7 @@ int network_destroy(struct network *net, struct netd_why *why)
 
 /* ---- building --------------------------------------------------------------------- */
 
-static void on_dnsmasq_started(void *arg, const struct child *child)
+static int on_dnsmasq_started(void *arg, const struct child *child)
 {
     const struct network *net = arg;
     int r = journal_child(net->all->tools.journal, JOURNAL_DNSMASQ, net->index, child->pid,
@@ -144,6 +144,7 @@ static void on_dnsmasq_started(void *arg, const struct child *child)
 
     if (r < 0)
         (void)log_failure(r, "network '%s': cannot write down its dnsmasq", net->def.name);
+    return r;
 }
 
 /* The end of a build, one way or the other. */

@@ -30,6 +30,13 @@ static bool any_wants(const struct networks *all, uint32_t flags)
     return false;
 }
 
+static int write_down_relay(void *arg, const struct child *child)
+{
+    const struct networks *all = arg;
+
+    return journal_child(all->tools.journal, JOURNAL_RELAY, 0, child->pid, child->born);
+}
+
 static int start_relay(void *arg, struct child *ret)
 {
     struct networks *all = arg;
@@ -37,11 +44,15 @@ static int start_relay(void *arg, struct child *ret)
     int r;
 
     r = relay_open_sockets(&udp, &tcp);
-    if (r == 0)
-        r = spawner_run(all->tools.spawner, CHILD_RELAY, 0, (int[]){ udp, tcp }, 2, ret);
-    if (r == 0)
-        (void)journal_child(all->tools.journal, JOURNAL_RELAY, 0, ret->pid, ret->born);
-    return r;
+    if (r < 0)
+        return r;
+    return spawner_run(all->tools.spawner,
+                       &(struct spawner_order){ .kind = CHILD_RELAY,
+                                                .fds = (int[]){ udp, tcp },
+                                                .n_fds = 2,
+                                                .write_down = write_down_relay,
+                                                .arg = all },
+                       ret);
 }
 
 /* A network without names from outside is still a network: this logs, and goes on. */
@@ -118,14 +129,12 @@ int networks_build(struct networks *all, const struct netd_network *def, network
         return r;
     if (free_index(all, &index) < 0)
         return why_refused(why, -EDQUOT, "there are %u networks already", NETWORKS_MAX);
+    r = journal_network(all->tools.journal, index, def);
+    if (r < 0)
+        return why_failed(why, r, "network '%s': cannot write the journal", def->name);
     r = network_new(all, def, index, &net);
     if (r < 0)
         return why_failed(why, r, "network '%s'", def->name);
-    r = journal_network(all->tools.journal, index, def);
-    if (r < 0) {
-        network_free(net);
-        return why_failed(why, r, "network '%s': cannot write the journal", def->name);
-    }
     net->built = built;
     net->built_arg = arg;
     r = network_make(net, why);
@@ -168,12 +177,12 @@ int networks_remove_all(struct networks *all, struct netd_why *why)
 
 /* ---- all of them --------------------------------------------------------------------- */
 
-static void on_engine(void *arg, const struct child *child)
+static int on_engine(void *arg, const struct child *child)
 {
-    struct networks *all = arg;
+    const struct networks *all = arg;
 
-    if (child)
-        (void)journal_child(all->tools.journal, JOURNAL_ENGINE, 0, child->pid, child->born);
+    return child ? journal_child(all->tools.journal, JOURNAL_ENGINE, 0, child->pid, child->born)
+                 : 0;
 }
 
 int networks_new(const struct network_tools *tools, const struct network_events *events,

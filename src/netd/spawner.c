@@ -126,24 +126,32 @@ static int find_program(const char *name, char *ret, size_t size)
     return -ENOENT;
 }
 
-/* Standard descriptors: nothing to read, nothing to write to, netd's log. The passed
- * ones become 3, 4, ...; after them, for the way to exec(), `leash`. */
-static int arrange_fds(const int *fds, size_t n_fds, int leash)
+/* What a child needs on its way, behind what is passed to it; closed by exec(). */
+enum { LEASH, USERNS, NETNS, OWN };
+
+/* Standard descriptors: nothing to read, nothing to write to, netd's log. The passed ones
+ * become 3, 4, ...; after them come our own, and their new numbers into `own`. */
+static int arrange_fds(const int *fds, size_t n_fds, int own[static OWN])
 {
-    int high[FDS_MAX + 1];
+    int high[FDS_MAX + OWN];
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0)
         return -errno;
-    for (size_t i = 0; i <= n_fds; i++) {
-        high[i] = fcntl(i < n_fds ? fds[i] : leash, F_DUPFD_CLOEXEC, 16);
+    for (size_t i = 0; i < n_fds + OWN; i++) {
+        high[i] = fcntl(i < n_fds ? fds[i] : own[i - n_fds], F_DUPFD_CLOEXEC, 16);
         if (high[i] < 0)
             return -errno;
     }
-    for (size_t i = 0; i <= n_fds; i++)
-        if (dup3(high[i], 3 + (int)i, i < n_fds ? 0 : O_CLOEXEC) < 0)
+    for (size_t i = 0; i < n_fds + OWN; i++) {
+        int fd = dup3(high[i], 3 + (int)i, i < n_fds ? 0 : O_CLOEXEC);
+
+        if (fd < 0)
             return -errno;
-    return close_range(3 + (unsigned)n_fds + 1, ~0U, 0) < 0 ? -errno : 0;
+        if (i >= n_fds)
+            own[i - n_fds] = fd;
+    }
+    return close_range(3 + (unsigned)n_fds + OWN, ~0U, 0) < 0 ? -errno : 0;
 }
 
 static void default_signals(void)
@@ -177,7 +185,7 @@ static int keep_network_capabilities(void)
     return capng_apply(CAPNG_SELECT_ALL) < 0 ? -EPERM : 0;
 }
 
-static int become_dnsmasq(const struct workshop *shop, uint32_t network)
+static int become_dnsmasq(const struct workshop *shop, uint32_t network, const int *own)
 {
     static char name[] = "dnsmasq", foreground[] = "--keep-in-foreground", user[] = "--user=";
     char path[64], conf[4200];
@@ -189,7 +197,7 @@ static int become_dnsmasq(const struct workshop *shop, uint32_t network)
         r = str_format(conf, sizeof conf, "--conf-file=%s/%u/dnsmasq.conf", shop->state_path,
                        network);
     if (r == 0)
-        r = anchor_enter(shop->userns, shop->netns);
+        r = anchor_enter_by(own[USERNS], own[NETNS]);
     if (r == 0)
         r = keep_network_capabilities();
     return r < 0 ? r : exec_program(path, argv);
@@ -204,53 +212,54 @@ static int become_engine(const struct workshop *shop, enum child_kind kind)
     return r < 0 ? r : exec_program(command.path, command.argv);
 }
 
-/* Not a program of its own, so nothing closes `leash` but us. */
-static int become_relay(int leash)
+/* Not a program of its own, so nothing closes what is left but us. */
+static int become_relay(const int *own)
 {
     int32_t ok = 0;
 
     (void)prctl(PR_SET_NAME, "vmnet-relay");
-    if (write(leash, &ok, sizeof ok) != sizeof ok)
+    if (write(own[LEASH], &ok, sizeof ok) != sizeof ok)
         return -EPIPE;
-    (void)close(leash);
+    for (size_t i = 0; i < OWN; i++)
+        (void)close(own[i]);
     relay_main(3, 4);
 }
 
-static int become_anchor(const struct workshop *shop, int leash)
+static int become_anchor(const int *own)
 {
-    int r = anchor_enter(shop->userns, shop->netns);
+    int r = anchor_enter_by(own[USERNS], own[NETNS]);
 
     if (r < 0)
         return r;
-    anchor_stay(leash);
+    anchor_stay(own[LEASH]);
 }
 
 static _Noreturn void child_main(const struct workshop *shop, const struct order *order,
                                  const int *fds, int leash)
 {
+    int own[OWN] = { leash, shop->userns, shop->netns };
     char word;
     int32_t r;
 
     default_signals();
-    r = arrange_fds(fds, order->n_fds, leash);
-    leash = r == 0 ? 3 + (int)order->n_fds : leash;
-    if (read(leash, &word, 1) != 1)
+    r = arrange_fds(fds, order->n_fds, own);
+    if (read(own[LEASH], &word, 1) != 1)
         _exit(127); /* netd is dead */
     if (r == 0 && order->kind == CHILD_DNSMASQ)
-        r = become_dnsmasq(shop, order->network);
+        r = become_dnsmasq(shop, order->network, own);
     else if (r == 0 && order->kind == CHILD_RELAY)
-        r = become_relay(leash);
+        r = become_relay(own);
     else if (r == 0 && order->kind == CHILD_ANCHOR)
-        r = become_anchor(shop, leash);
+        r = become_anchor(own);
     else if (r == 0)
         r = become_engine(shop, (enum child_kind)order->kind);
-    (void)!write(leash, &r, sizeof r);
+    (void)!write(own[LEASH], &r, sizeof r);
     _exit(127);
 }
 
 /* ---- the spawner process -------------------------------------------------------- */
 
-enum { PIDFD, LEASH, RESULTS };
+enum { RESULT_PIDFD, RESULT_LEASH, RESULTS };
 
 /* Forks a child, which waits for netd's word. */
 static int start_child(struct workshop *shop, const struct order *order, const int *fds,
@@ -280,8 +289,8 @@ static int start_child(struct workshop *shop, const struct order *order, const i
         shop->anchor = child.pid;
     ret->pid = child.pid;
     ret->born = child.born;
-    ret_fds[PIDFD] = fd_take(&pidfd);
-    ret_fds[LEASH] = fd_take(&leash);
+    ret_fds[RESULT_PIDFD] = fd_take(&pidfd);
+    ret_fds[RESULT_LEASH] = fd_take(&leash);
     return 0;
 }
 
@@ -438,11 +447,11 @@ int spawner_run(struct spawner *spawner, const struct spawner_order *order, stru
         return r;
     if (answer.err < 0 || n != RESULTS)
         return answer.err < 0 ? answer.err : -EPROTO;
-    child = (struct child){ .pid = answer.pid, .pidfd = fds[PIDFD], .born = answer.born };
+    child = (struct child){ .pid = answer.pid, .pidfd = fds[RESULT_PIDFD], .born = answer.born };
     r = order->write_down(order->arg, &child);
     if (r == 0)
-        r = let_go(fds[LEASH]);
-    (void)close(fds[LEASH]);
+        r = let_go(fds[RESULT_LEASH]);
+    (void)close(fds[RESULT_LEASH]);
     if (r < 0)
         child_forget(&child);
     else

@@ -18,6 +18,8 @@ enum child_kind {
     CHILD_SLIRP4NETNS, /* outside; likewise; one descriptor: --ready-fd           */
     CHILD_RELAY,       /* outside; not a program but relay_main(); two descriptors:
                         * UDP and TCP sockets made inside                         */
+    CHILD_ANCHOR,      /* inside; another anchor, when the first has died. Later
+                        * engines take their way in by it                        */
     CHILD_KINDS
 };
 
@@ -29,14 +31,27 @@ struct child {
 
 struct spawner;
 
-/* anchor_pid: whose namespaces children join. state_path: netd's directory in the
- * state directory: dnsmasq of network N reads N/dnsmasq.conf there. */
-int spawner_start(pid_t anchor_pid, const char *state_path, struct spawner **ret);
+/* inside_pid: whose namespaces children join; the anchor, as far as it lives. state_path: netd's
+ * directory in the state directory: dnsmasq of network N reads N/dnsmasq.conf there. */
+int spawner_start(pid_t inside_pid, const char *state_path, struct spawner **ret);
 void spawner_free(struct spawner *spawner); /* ends the spawner, not its children */
 
-/* fds: borrowed; the child gets them as 3, 4, ... . On error *ret is untouched. */
-int spawner_run(struct spawner *spawner, enum child_kind kind, uint32_t network, const int *fds,
-                size_t n_fds, struct child *ret);
+/* What is to be started. fds: borrowed; the child gets them as 3, 4, ... . */
+struct spawner_order {
+    enum child_kind kind;
+    uint32_t network;
+    const int *fds;
+    size_t n_fds;
+    /* Writes the child down before it can do anything, so that there is none that the next
+     * netd does not know of. Negative: it ends, and that is spawner_run()'s error. */
+    int (*write_down)(void *arg, const struct child *child);
+    void *arg;
+};
+
+/* On error *ret is untouched. */
+int spawner_run(struct spawner *spawner, const struct spawner_order *order, struct child *ret);
+/* Readable when the spawner has died: nothing can be started any more. */
+int spawner_fd(const struct spawner *spawner);
 
 /* A child of an earlier netd, by what the journal says; -ESRCH when it is no more. */
 int child_adopt(pid_t pid, uint64_t born, struct child *ret);

@@ -244,7 +244,7 @@ const struct child *uplink_child(const struct uplink *u)
     return u->child.pid > 0 ? &u->child : NULL;
 }
 
-void uplink_set_child_watch(struct uplink *u, void (*child)(void *arg, const struct child *c),
+void uplink_set_child_watch(struct uplink *u, int (*child)(void *arg, const struct child *c),
                             void *arg)
 {
     u->child_watch = child;

@@ -31,6 +31,6 @@ const char *uplink_state(const struct uplink *uplink);
 int uplink_open_host_routes(void);
 /* The engine that runs, for the journal; NULL while none does. */
 const struct child *uplink_child(const struct uplink *uplink);
-/* Told whenever that child changes, before it can do anything. */
-void uplink_set_child_watch(struct uplink *uplink, void (*child)(void *arg, const struct child *c),
+/* Told whenever that child changes, before it can do anything. Negative: it may not. */
+void uplink_set_child_watch(struct uplink *uplink, int (*child)(void *arg, const struct child *c),
                             void *arg);

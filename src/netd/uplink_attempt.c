@@ -24,7 +24,7 @@
 static void tell_child(struct uplink *u)
 {
     if (u->child_watch)
-        u->child_watch(u->child_watch_arg, uplink_child(u));
+        (void)u->child_watch(u->child_watch_arg, uplink_child(u));
 }
 
 void uplink_forget_engine(struct uplink *u)
@@ -83,6 +83,13 @@ static uint32_t next_generation(uint32_t last)
     return gen == last || gen == 0 ? last + 1 : gen;
 }
 
+static int write_down(void *arg, const struct child *child)
+{
+    const struct uplink *u = arg;
+
+    return u->child_watch ? u->child_watch(u->child_watch_arg, child) : 0;
+}
+
 static int run_engine(struct uplink *u)
 {
     AUTO_FD ready = -1, ready_write = -1;
@@ -92,11 +99,16 @@ static int run_engine(struct uplink *u)
         return -errno;
     ready = ends[0];
     ready_write = ends[1];
-    int r = spawner_run(u->spawner, u->engine->kind, 0, &ready_write, u->engine->n_fds, &u->child);
+    int r = spawner_run(u->spawner,
+                        &(struct spawner_order){ .kind = u->engine->kind,
+                                                 .fds = &ready_write,
+                                                 .n_fds = u->engine->n_fds,
+                                                 .write_down = write_down,
+                                                 .arg = u },
+                        &u->child);
     if (r < 0)
         return r;
     u->ready = fd_take(&ready);
-    tell_child(u);
     return sd_event_add_io(u->event, &u->child_source, u->child.pidfd, EPOLLIN, on_child_end, u);
 }
 

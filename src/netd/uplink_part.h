@@ -29,7 +29,7 @@ struct uplink {
     struct spawner *spawner;
     uplink_changed changed;
     void *changed_arg;
-    void (*child_watch)(void *arg, const struct child *child);
+    int (*child_watch)(void *arg, const struct child *child);
     void *child_watch_arg;
 
     enum uplink_phase phase;

@@ -47,10 +47,11 @@ static void on_changed(void *arg, const char *engine, const char *state)
     printf("state %s %s\n", engine, state);
 }
 
-static void on_child(void *arg, const struct child *child)
+static int on_child(void *arg, const struct child *child)
 {
     (void)arg;
     printf("engine %d\n", child ? (int)child->pid : 0);
+    return 0;
 }
 
 static void make_bridge(struct driver *d, const char *name, const struct netd_network *net)
@@ -122,12 +123,22 @@ static int on_input(sd_event_source *source, int fd, uint32_t events, void *arg)
     return 0;
 }
 
+static int no_journal(void *arg, const struct child *child)
+{
+    (void)arg, (void)child;
+    return 0;
+}
+
 static void start_relay(struct driver *d)
 {
     int fds[2];
 
     must(relay_open_sockets(&fds[0], &fds[1]), "relay's sockets");
-    must(spawner_run(d->spawner, CHILD_RELAY, 0, fds, 2, &d->relay), "start relay");
+    must(spawner_run(d->spawner,
+                     &(struct spawner_order){
+                         .kind = CHILD_RELAY, .fds = fds, .n_fds = 2, .write_down = no_journal },
+                     &d->relay),
+         "start relay");
     (void)close(fds[0]);
     (void)close(fds[1]);
     printf("relay %d\n", (int)d->relay.pid);
