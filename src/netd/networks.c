@@ -129,12 +129,14 @@ int networks_build(struct networks *all, const struct netd_network *def, network
         return r;
     if (free_index(all, &index) < 0)
         return why_refused(why, -EDQUOT, "there are %u networks already", NETWORKS_MAX);
-    r = journal_network(all->tools.journal, index, def);
-    if (r < 0)
-        return why_failed(why, r, "network '%s': cannot write the journal", def->name);
     r = network_new(all, def, index, &net);
     if (r < 0)
         return why_failed(why, r, "network '%s'", def->name);
+    r = journal_network(all->tools.journal, index, def);
+    if (r < 0) {
+        network_free(net);
+        return why_failed(why, r, "network '%s': cannot write the journal", def->name);
+    }
     net->built = built;
     net->built_arg = arg;
     r = network_make(net, why);

@@ -66,11 +66,25 @@ union control {
     struct cmsghdr align;
 };
 
+/* An order and its answer belong together: were one of them lost, the next order would get
+ * this one's child. So a moment without memory is waited out. */
+static bool passes(int err, unsigned *tries)
+{
+    if (err == EINTR)
+        return true;
+    if ((err != ENOMEM && err != ENOBUFS) || ++*tries > 100)
+        return false;
+    (void)poll(NULL, 0, 10);
+    return true;
+}
+
 static int send_packet(int sock, void *data, size_t len, const int *fds, size_t n_fds)
 {
     struct iovec part = { .iov_base = data, .iov_len = len };
     struct msghdr msg = { .msg_iov = &part, .msg_iovlen = 1 };
     union control control = { 0 };
+    unsigned tries = 0;
+    ssize_t sent;
 
     if (n_fds > 0) {
         struct cmsghdr *c;
@@ -83,7 +97,10 @@ static int send_packet(int sock, void *data, size_t len, const int *fds, size_t 
         c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
         memcpy(CMSG_DATA(c), fds, sizeof(int) * n_fds);
     }
-    return sendmsg(sock, &msg, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -errno;
+    do
+        sent = sendmsg(sock, &msg, MSG_NOSIGNAL);
+    while (sent < 0 && passes(errno, &tries));
+    return sent == (ssize_t)len ? 0 : -errno;
 }
 
 /* A whole packet or an error; -EPIPE when the other end has gone. fds has room for
@@ -96,11 +113,12 @@ static int receive_packet(int sock, void *data, size_t len, int *fds, size_t *re
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
     };
     struct cmsghdr *c;
+    unsigned tries = 0;
     ssize_t got;
 
     do
         got = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
+    while (got < 0 && passes(errno, &tries));
     if (got < 0)
         return -errno;
     c = CMSG_FIRSTHDR(&msg);
@@ -445,8 +463,11 @@ int spawner_run(struct spawner *spawner, const struct spawner_order *order, stru
         r = receive_packet(spawner->sock, &answer, sizeof answer, fds, &n);
     if (r < 0)
         return r;
-    if (answer.err < 0 || n != RESULTS)
-        return answer.err < 0 ? answer.err : -EPROTO;
+    if (answer.err < 0 || n != RESULTS) { /* without its leash a child ends */
+        for (size_t i = 0; i < n; i++)
+            (void)close(fds[i]);
+        return answer.err < 0 ? answer.err : -EMFILE;
+    }
     child = (struct child){ .pid = answer.pid, .pidfd = fds[RESULT_PIDFD], .born = answer.born };
     r = order->write_down(order->arg, &child);
     if (r == 0)

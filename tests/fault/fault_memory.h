@@ -2,7 +2,10 @@
 /* fault_memory.h - memory that may fail, and is counted. */
 #pragma once
 
-/* How many blocks our code (jansson's objects included) has and did not give back. */
+/* jansson's memory is taken from here, too. Before its first use. */
+void fault_in_jansson(void);
+
+/* How many blocks our code has and did not give back. */
 unsigned fault_memory_blocks(void);
 /* Who asked for those that came since fault_memory_forget(). */
 void fault_memory_show(void);

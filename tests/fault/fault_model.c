@@ -2,6 +2,7 @@
 /* What the broker remembers, when memory is short: nothing is half made, and what could not
  * be read or written is said. */
 #include "fault.h"
+#include "fault_memory.h"
 #include "memory.h"
 #include "subnet.h"
 
@@ -156,5 +157,6 @@ int main(void)
         fault_test(test_a_text_is_written_whole_or_not_at_all),
         fault_test(test_a_range_is_taken_or_refused),
     };
+    fault_in_jansson();
     return cmocka_run_group_tests_name("faults in the model", tests, NULL, NULL);
 }

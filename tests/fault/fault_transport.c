@@ -6,6 +6,7 @@
 #include "closer.h"
 #include "fake_loop.h"
 #include "fault.h"
+#include "fault_memory.h"
 #include "fd.h"
 #include "mem.h"
 #include "null_backend.h"
@@ -209,5 +210,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         fault_test(a_day_of_the_transport),
     };
+    fault_in_jansson();
     return cmocka_run_group_tests_name("faults in the transport", tests, NULL, NULL);
 }

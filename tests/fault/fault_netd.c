@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* netd's heart with real links, rules and processes, in a namespace of its own, where each
+ * call fails in its turn while a network is built, a TAP is opened and the network is
+ * removed. Whoever asked gets an error with words; no link, rule, process, file or entry of
+ * the journal is left; and the next attempt works.
+ *
+ * The network has no way out, so no packet leaves. What happens inside the spawner, which
+ * is another process, does not fail here; but the conversation with it does.
+ */
+#include "anchor.h"
+#include "bridge.h"
+#include "fault.h"
+#include "fd.h"
+#include "json_text.h"
+#include "mem.h"
+#include "networks.h"
+#include "str.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Stands for all allocations of a line of the journal. */
+FAULT_WRAP(int, json_text, (const json_t *json, size_t flags, char **ret), (json, flags, ret),
+           ENOMEM, -ENOMEM)
+
+#define PATIENCE 5 /* seconds; on a machine that is busy with something else */
+
+static struct world {
+    char path[64];
+    int dirfd;
+    struct process anchor;
+    int leash; /* the anchor ends when we do */
+    struct network_tools tools;
+    struct networks *all;
+    unsigned links, processes;
+    char *rules;
+    /* of the build under way */
+    bool answered;
+    int err;
+    struct netd_why why; /* of the last request that failed */
+} world = { .leash = -1 };
+
+static const struct netd_network lab = { .name = "lab",
+                                         .id = "1",
+                                         .mode = NET_MODE_HOST,
+                                         .flags = NETD_NET_DHCP | NETD_NET_DNS | NETD_NET_RA,
+                                         .mtu = 1500,
+                                         .ipv4_base = 0xc6336400, /* 198.51.100.0 */
+                                         .ipv4_prefix = 24,
+                                         .ipv6 = { 0x20, 0x01, 0x0d, 0xb8 },
+                                         .ipv6_len = 64 };
+
+static const struct netd_interface web = { .network = "lab",
+                                           .id = "web",
+                                           .name = "web",
+                                           .ipv4 = 0xc6336402,
+                                           .mac = { 0x52, 0x54, 0, 0, 0, 1 },
+                                           .offload = 1,
+                                           .queues = 2 };
+
+/* ---- what there is --------------------------------------------------------------------- */
+
+static unsigned count_links(void)
+{
+    struct if_nameindex *all = if_nameindex();
+    unsigned n = 0;
+
+    assert_non_null(all);
+    while (all[n].if_index != 0)
+        n++;
+    if_freenameindex(all);
+    return n;
+}
+
+/* The processes that descend from one. */
+static unsigned count_children(pid_t of)
+{
+    char path[64];
+    unsigned n = 0;
+    int pid;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)of, (int)of);
+    FILE *file = fopen(path, "re");
+    while (file && fscanf(file, "%d", &pid) == 1)
+        n += 1 + count_children(pid);
+    if (file)
+        (void)fclose(file);
+    return n;
+}
+
+static char *list_rules(void)
+{
+    char *text = NULL, *to;
+
+    assert_int_equal(nft_list(world.tools.nft, "list ruleset", &text), 0);
+    /* Without numbers: counters and handles are no rules. */
+    to = text;
+    for (const char *from = text; *from; from++)
+        if (*from < '0' || *from > '9')
+            *to++ = *from;
+    *to = '\0';
+    return text;
+}
+
+static unsigned count_files(void)
+{
+    int fd = openat(world.dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    unsigned n = 0;
+
+    assert_non_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        n += entry->d_name[0] != '.' && strncmp(entry->d_name, "journal", 7) != 0;
+    (void)closedir(dir);
+    return n;
+}
+
+static void check_journal(void)
+{
+    struct journal_state *state = NULL;
+
+    assert_int_equal(journal_read(world.dirfd, &state), 0);
+    for (size_t i = 0; i < NETWORKS_MAX; i++)
+        assert_false(state->networks[i].known);
+    assert_int_equal(state->n_taps, 0);
+    journal_state_free(state);
+}
+
+static void turn(void)
+{
+    (void)sd_event_run(world.tools.event, 10000);
+}
+
+/* Turns until done() says so, or patience ends. */
+static void turn_until(bool (*done)(void))
+{
+    time_t end = time(NULL) + PATIENCE;
+
+    while (!done() && time(NULL) <= end)
+        turn();
+}
+
+static bool as_before(void)
+{
+    return count_children(getpid()) == world.processes && count_links() == world.links;
+}
+
+static void nothing_is_left(void)
+{
+    turn_until(as_before);
+    assert_int_equal(count_children(getpid()), world.processes);
+    assert_int_equal(count_links(), world.links);
+    assert_int_equal(count_files(), 0);
+    check_journal();
+    AUTO_FREE char *rules = list_rules();
+    if (strcmp(rules, world.rules) != 0)
+        fail_msg("rules are left: %s", rules);
+}
+
+/* ---- what is asked --------------------------------------------------------------------- */
+
+/* An error without words is no answer. */
+static void note(int r, const struct netd_why *why)
+{
+    if (r == 0)
+        return;
+    assert_true(r < 0 && why->why[0]);
+    world.why = *why;
+}
+
+static void on_built(void *arg, int err, const struct netd_why *why)
+{
+    (void)arg;
+    note(err, why);
+    world.answered = true;
+    world.err = err;
+}
+
+static bool is_answered(void)
+{
+    return world.answered;
+}
+
+static bool is_unused(void)
+{
+    return !networks_busy(world.all);
+}
+
+static int build(void)
+{
+    struct netd_why why = { "" };
+    int r;
+
+    world.answered = false;
+    r = networks_build(world.all, &lab, on_built, NULL, &why);
+    note(r, &why);
+    if (r == 0)
+        turn_until(is_answered);
+    assert_true(world.answered == (r == 0));
+    return r < 0 ? r : world.err;
+}
+
+/* A VM comes and goes. */
+static int use(void)
+{
+    struct netd_interface made;
+    struct netd_why why = { "" };
+    int fds[NETD_QUEUES_MAX];
+    int r = networks_open_tap(world.all, &web, &made, fds, &why);
+
+    note(r, &why);
+    if (r == 0)
+        turn();
+    for (uint32_t i = 0; r == 0 && i < made.queues; i++)
+        fd_closep(&fds[i]);
+    turn_until(is_unused);
+    assert_true(is_unused());
+    return r;
+}
+
+static int take_away(void)
+{
+    struct netd_why why = { "" };
+    int r = networks_remove(world.all, "lab", &why);
+
+    note(r, &why);
+    return r;
+}
+
+static void the_next_attempt_works(void)
+{
+    if (build() < 0 || use() < 0 || take_away() < 0)
+        fail_msg("%s", world.why.why);
+}
+
+static void story(void)
+{
+    fault_begin();
+    int built = build();
+    int used = built < 0 ? built : use();
+    bool before = fault_end();
+    fault_begin();
+    int removed = built < 0 ? 0 : take_away();
+    (void)fault_end();
+    assert_true((built == 0 && used == 0 && removed == 0) || fault_happened());
+    if (before) /* else what could not be removed is taken away by the next attempt */
+        nothing_is_left();
+    the_next_attempt_works();
+    nothing_is_left();
+}
+
+/* ---- the world ------------------------------------------------------------------------- */
+
+static void on_uplink(void *arg, const char *engine, const char *state)
+{
+    (void)arg;
+    (void)engine;
+    (void)state;
+}
+
+static void on_tap_gone(void *arg, const struct netd_interface *interface)
+{
+    (void)arg;
+    (void)interface;
+}
+
+/* What dnsmasq has to say a thousand times is not for the log of a test. */
+static void start_spawner(void)
+{
+    AUTO_FD null = open("/dev/null", O_WRONLY | O_CLOEXEC), err = dup(STDERR_FILENO);
+
+    assert_true(null >= 0 && err >= 0 && dup2(null, STDERR_FILENO) >= 0);
+    assert_int_equal(spawner_start(world.anchor.pid, world.path, &world.tools.spawner), 0);
+    assert_true(dup2(err, STDERR_FILENO) >= 0);
+}
+
+/* Returns false where such a world cannot be made. */
+static bool make_namespaces(void)
+{
+    (void)snprintf(world.path, sizeof world.path, "/tmp/vmnet-fault.XXXXXX");
+    assert_non_null(mkdtemp(world.path));
+    world.dirfd = open(world.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(world.dirfd >= 0);
+    if (access("/dev/net/tun", R_OK | W_OK) < 0 || anchor_start(&world.anchor, &world.leash) < 0)
+        return false;
+    start_spawner();
+    int host_routes = uplink_open_host_routes();
+    assert_true(host_routes >= 0);
+    assert_int_equal(anchor_enter(world.anchor.pid), 0);
+    assert_true(sd_event_new(&world.tools.event) >= 0);
+    assert_int_equal(link_open(&world.tools.links), 0);
+    world.tools.nft = nft_new();
+    assert_non_null(world.tools.nft);
+    assert_int_equal(uplink_new(world.tools.event, world.tools.links, world.tools.nft,
+                                world.tools.spawner, host_routes, on_uplink, NULL,
+                                &world.tools.uplink),
+                     0);
+    return true;
+}
+
+static int make_world(void **unused)
+{
+    const struct network_events events = { .tap_gone = on_tap_gone };
+    struct netd_why why = { "" };
+
+    (void)unused;
+    assert_int_equal(bridge_prepare_namespace(world.tools.links, &why), 0);
+    assert_int_equal(journal_new(world.dirfd, &world.tools.journal), 0);
+    assert_int_equal(journal_commit(world.tools.journal), 0);
+    world.tools.state_dirfd = world.dirfd;
+    world.tools.state_path = world.path;
+    assert_int_equal(networks_new(&world.tools, &events, &world.all, &why), 0);
+    world.links = count_links();
+    world.processes = count_children(getpid());
+    world.rules = list_rules();
+    return 0;
+}
+
+static int end_world(void **unused)
+{
+    struct netd_why why = { "" };
+
+    (void)unused;
+    if (world.all)
+        (void)networks_remove_all(world.all, &why);
+    networks_free(world.all);
+    uplink_free(world.tools.uplink);
+    nft_free(world.tools.nft);
+    link_close(world.tools.links);
+    spawner_free(world.tools.spawner);
+    journal_free(world.tools.journal, true);
+    sd_event_unref(world.tools.event);
+    anchor_end(&world.anchor);
+    fd_closep(&world.leash);
+    fd_closep(&world.dirfd);
+    free(world.rules);
+    return rmdir(world.path);
+}
+
+static void a_network_and_its_tap(void **unused)
+{
+    (void)unused;
+    fault_each(story, 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        fault_test(a_network_and_its_tap),
+    };
+    if (!make_namespaces()) {
+        (void)end_world(NULL);
+        return 77; /* meson: skipped */
+    }
+    return cmocka_run_group_tests_name("faults in netd", tests, make_world, end_world);
+}
