@@ -182,6 +182,8 @@ static void on_event(void *arg, const struct netd_msg *msg)
         (void)str_copy(line->welcome.uplink_state, sizeof line->welcome.uplink_state,
                        msg->body.uplink.state);
     }
+    if (msg->header.op == NETD_ANCHOR)
+        line->welcome.anchor_pid = msg->body.anchor.pid;
     if (line->listed)
         line->events.event(line->events.arg, msg);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* adopt.c - what a dead netd left in this namespace.
  *
- * Networks that were built and have a TAP in use live on, with the dnsmasq that runs;
- * all else is swept. Filter and router tables are made afresh, so that their rules are
+ * Networks that were built live on, with the dnsmasq that runs; all else is swept. One
+ * without a TAP may be held by a client all the same: the broker knows, and has what nobody
+ * needs removed. Filter and router tables are made afresh, so that their rules are
  * ours, whatever the dead one's were; in one transaction with all that they must know of
  * the adopted, so that there is no moment without, even if we are killed just here.
  */
@@ -66,15 +67,6 @@ static void sweep_network(struct networks *all, const struct journal_state *stat
     (void)network_remove_directory(all, index);
 }
 
-/* Does any TAP of its live on? Then its networks are worth keeping. */
-static bool any_tap_lives(const struct networks *all, const struct journal_state *state)
-{
-    for (size_t i = 0; i < state->n_taps; i++)
-        if (link_index(all->tools.links, state->taps[i].interface.tap) > 0)
-            return true;
-    return false;
-}
-
 static bool adopt_or_destroy(struct networks *all, const struct journal_state *state,
                              uint32_t index)
 {
@@ -93,7 +85,6 @@ static bool adopt_or_destroy(struct networks *all, const struct journal_state *s
 
 int networks_adopt(struct networks *all, const struct journal_state *state, struct netd_why *why)
 {
-    bool keep = any_tap_lives(all, state);
     int r;
 
     /* Both are quickly made again, and their sockets were the dead netd's. */
@@ -103,7 +94,7 @@ int networks_adopt(struct networks *all, const struct journal_state *state, stru
     for (uint32_t i = 0; i < NETWORKS_MAX; i++) {
         const struct journal_network *old = &state->networks[i];
 
-        if (!keep || !old->known || !old->built || !adopt_or_destroy(all, state, i))
+        if (!old->known || !old->built || !adopt_or_destroy(all, state, i))
             sweep_network(all, state, i);
     }
     r = nft_let_go(all->tools.nft);

@@ -9,6 +9,7 @@
 #include "background.h"
 #include "bridge.h"
 #include "fd.h"
+#include "keep.h"
 #include "life.h"
 #include "log.h"
 #include "ops.h"
@@ -26,9 +27,11 @@ struct netd {
     struct options options;
     struct place place;
     int listening, host_routes, leash;
+    pid_t inside; /* by whom we enter */
     struct journal_state *old;
-    struct process anchor;
+    struct process anchor; /* pid 0: dead, but somebody else is inside */
     struct spawner *spawner;
+    struct keep *keep;
     sd_event *event;
     struct link_ctx *links;
     struct nft *nft;
@@ -42,15 +45,30 @@ struct netd {
 
 /* ---- in the host's namespace ---------------------------------------------------------- */
 
+/* A process in the namespaces of a dead netd, by which we enter: its anchor, or if that is
+ * dead as well, a dnsmasq. 0: none; if they exist all the same, nobody can enter them. */
+static pid_t somebody_inside(const struct journal_state *old)
+{
+    if (process_alive(&old->anchor))
+        return old->anchor.pid;
+    for (uint32_t i = 0; i < NETWORKS_MAX; i++)
+        if (process_alive(&old->networks[i].dnsmasq))
+            return old->networks[i].dnsmasq.pid;
+    return 0;
+}
+
 static int take_anchor(struct netd *nd, struct netd_why *why)
 {
     int r;
 
-    if (process_alive(&nd->old->anchor)) {
-        nd->anchor = nd->old->anchor;
+    nd->inside = somebody_inside(nd->old);
+    if (nd->inside != 0) {
+        if (nd->inside == nd->old->anchor.pid)
+            nd->anchor = nd->old->anchor;
         return 0;
     }
     r = anchor_start(&nd->anchor, &nd->leash);
+    nd->inside = nd->anchor.pid;
     if (r == -EPERM || r == -EACCES || r == -ENOSPC || r == -EUSERS)
         return why_failed(why, r, "user namespaces are forbidden here (vmnet-brokerctl doctor)");
     return r < 0 ? why_failed(why, r, "cannot make the namespaces") : 0;
@@ -72,7 +90,7 @@ static int start_outside(struct netd *nd, struct netd_why *why)
     r = take_anchor(nd, why);
     if (r < 0)
         return r;
-    r = spawner_start(nd->anchor.pid, nd->place.dir_path, &nd->spawner);
+    r = spawner_start(nd->inside, nd->place.dir_path, &nd->spawner);
     return r < 0 ? why_failed(why, r, "cannot start the spawner") : 0;
 }
 
@@ -119,12 +137,37 @@ static int open_tools(struct netd *nd)
     return r;
 }
 
+static void on_anchor(void *arg, const struct process *anchor)
+{
+    struct netd *nd = arg;
+
+    nd->anchor = *anchor;
+    if (nd->server) /* else nobody has been told of another one */
+        ops_anchor(&nd->ops, anchor->pid);
+}
+
+static void on_crippled(void *arg)
+{
+    struct netd *nd = arg;
+
+    log_warning("the spawner has ended; so do we, and the next netd adopts what there is");
+    (void)sd_event_exit(nd->event, LIFE_ADOPT);
+}
+
 /* The new journal takes the old one's place when it knows all that was adopted. */
 static int begin_journal(struct netd *nd)
 {
+    struct keep_setup setup = { .event = nd->event,
+                                .spawner = nd->spawner,
+                                .anchor = on_anchor,
+                                .crippled = on_crippled,
+                                .arg = nd };
     int r = journal_new(nd->place.dirfd, &nd->journal);
 
-    return r < 0 ? r : journal_anchor(nd->journal, &nd->anchor);
+    setup.journal = nd->journal;
+    if (r == 0 && nd->anchor.pid != 0)
+        r = journal_anchor(nd->journal, &nd->anchor);
+    return r < 0 ? r : keep_new(&setup, &nd->anchor, &nd->keep);
 }
 
 static int take_over_networks(struct netd *nd, struct netd_why *why)
@@ -178,11 +221,11 @@ static int start_inside(struct netd *nd, struct netd_why *why)
 {
     int r;
 
-    r = anchor_enter(nd->anchor.pid);
+    r = anchor_enter(nd->inside);
     if (r == 0)
         r = sandbox_enter();
     if (r < 0)
-        return why_failed(why, r, "cannot enter the namespaces of process %d", (int)nd->anchor.pid);
+        return why_failed(why, r, "cannot enter the namespaces of process %d", (int)nd->inside);
     r = open_tools(nd);
     if (r < 0)
         return why_failed(why, r, "cannot open what networks are made with");
@@ -208,6 +251,7 @@ static void end(struct netd *nd)
     uplink_free(nd->uplink);
     nft_free(nd->nft);
     link_close(nd->links);
+    keep_free(nd->keep);
     spawner_free(nd->spawner);
     journal_free(nd->journal, true);
     anchor_end(&nd->anchor);

@@ -267,3 +267,11 @@ void ops_uplink(struct ops_context *ctx, const char *engine, const char *state)
     (void)str_copy(body.state, sizeof body.state, state);
     send_event(ctx, NETD_UPLINK, &body, sizeof body);
 }
+
+void ops_anchor(struct ops_context *ctx, pid_t anchor)
+{
+    const struct netd_anchor body = { .pid = anchor };
+
+    ctx->anchor = anchor;
+    send_event(ctx, NETD_ANCHOR, &body, sizeof body);
+}

@@ -22,3 +22,4 @@ int ops_serve(struct ops_context *ctx, struct session *session, const struct net
 /* Events for the broker, if there is one. */
 void ops_tap_gone(struct ops_context *ctx, const struct netd_interface *interface);
 void ops_uplink(struct ops_context *ctx, const char *engine, const char *state);
+void ops_anchor(struct ops_context *ctx, pid_t anchor);

@@ -95,6 +95,11 @@ static const struct field uplink_fields[] = {
     FIELD(TEXT, netd_uplink, state),
 };
 
+static const struct field anchor_fields[] = {
+    FIELD(RANGE, netd_anchor, pid, 1, INT32_MAX),
+    FIELD(RANGE, netd_anchor, zero, 0, 0),
+};
+
 /* NUL-ended, zero behind the NUL, and every byte within [low, '~']. */
 static bool is_text(const char *text, size_t size, char low)
 {
@@ -205,7 +210,8 @@ enum body {
     B_NAME,
     B_WHY,
     B_LOST,
-    B_UPLINK
+    B_UPLINK,
+    B_ANCHOR
 };
 
 static const struct {
@@ -229,6 +235,7 @@ static const struct {
     [B_WHY] = BODY(netd_why, why_fields, NULL),
     [B_LOST] = BODY(netd_lost, lost_fields, NULL),
     [B_UPLINK] = BODY(netd_uplink, uplink_fields, NULL),
+    [B_ANCHOR] = BODY(netd_anchor, anchor_fields, NULL),
 };
 
 /* reply: the last one. more: the bodies of those before it, told apart by size. */
@@ -248,6 +255,7 @@ static const struct op {
     { NETD_TAP_GONE, true, B_NONE, B_INTERFACE, { B_NONE } },
     { NETD_NETWORK_LOST, true, B_NONE, B_LOST, { B_NONE } },
     { NETD_UPLINK, true, B_NONE, B_UPLINK, { B_NONE } },
+    { NETD_ANCHOR, true, B_NONE, B_ANCHOR, { B_NONE } },
 };
 
 static const struct op *op_find(uint16_t number)

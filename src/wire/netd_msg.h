@@ -50,6 +50,7 @@ enum netd_op {
     NETD_TAP_GONE = 100, /* netd_interface: its last descriptor was closed      */
     NETD_NETWORK_LOST,   /* netd_lost                                           */
     NETD_UPLINK,         /* netd_uplink: the state of the way out changed       */
+    NETD_ANCHOR,         /* netd_anchor: another process holds the namespaces   */
 };
 
 struct netd_header {
@@ -135,6 +136,11 @@ struct netd_uplink {
     char state[NETD_WHY_SIZE]; /* "checking", "ok", "failed: why" */
 };
 
+struct netd_anchor {
+    int32_t pid;
+    uint32_t zero;
+};
+
 struct netd_msg {
     struct netd_header header;
     union {
@@ -147,6 +153,7 @@ struct netd_msg {
         struct netd_why why;
         struct netd_lost lost;
         struct netd_uplink uplink;
+        struct netd_anchor anchor;
     } body;
 };
 
