@@ -111,8 +111,6 @@ static int simplify(int err)
     switch (err) {
     case -ENOMEM:
         return -ENOMEM;
-    case -ENOBUFS:
-        return -E2BIG;
     case -EMSGSIZE:
     case -EPROTO:
     case -EBADMSG:
@@ -131,6 +129,8 @@ int connection_send(struct connection *c, const char *method, json_t *parameters
     if (!call || (more && json_object_set_new(call, "more", json_true()) < 0))
         return -ENOMEM;
     int r = varlink_queue(c->stream, call, NULL);
+    if (r == -ENOBUFS)
+        return -E2BIG;
     if (r == 0)
         r = varlink_flush(c->stream);
     return r < 0 ? simplify(r) : 0;

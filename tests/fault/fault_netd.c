@@ -122,6 +122,8 @@ static unsigned count_files(void)
     unsigned n = 0;
 
     assert_non_null(dir);
+    if (!dir)
+        return 0;
     for (struct dirent *entry; (entry = readdir(dir));)
         n += entry->d_name[0] != '.' && strncmp(entry->d_name, "journal", 7) != 0;
     (void)closedir(dir);

@@ -118,7 +118,7 @@ static const char *ask(int fd, const char *request)
     ssize_t n = -1;
 
     fault_pause();
-    n = send(fd, request, strlen(request) + 1, MSG_NOSIGNAL);
+    (void)send(fd, request, strlen(request) + 1, MSG_NOSIGNAL);
     fault_resume();
     /* A pause of accepting is 0.1 s; whoever waits for 2 s waits for ever. */
     for (int i = 0; i < 1000 && (len == 0 || reply[len - 1] != '\0'); i++) {
