@@ -289,9 +289,9 @@ static int set_isolated(struct link_ctx *ctx, int index)
     return request(ctx, msg, bad);
 }
 
-/* master 0: none. */
+/* master 0: none. mac NULL: as it is. */
 static int configure_port(struct link_ctx *ctx, const struct ifinfomsg *info, int master,
-                          unsigned mtu, uint32_t group)
+                          unsigned mtu, uint32_t group, const struct mac *mac)
 {
     struct nl_msg *msg = link_message(RTM_NEWLINK, 0, info, "");
     bool bad = false;
@@ -300,6 +300,8 @@ static int configure_port(struct link_ctx *ctx, const struct ifinfomsg *info, in
         return -ENOMEM;
     bad |= nla_put_u32(msg, IFLA_MTU, mtu) < 0;
     bad |= nla_put_u32(msg, IFLA_GROUP, group) < 0;
+    if (mac)
+        bad |= nla_put(msg, IFLA_ADDRESS, sizeof mac->b, mac->b) < 0;
     if (master)
         bad |= nla_put_u32(msg, IFLA_MASTER, (uint32_t)master) < 0;
     return request(ctx, msg, bad);
@@ -314,17 +316,18 @@ int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bo
 
     if (index < 0 || bridge < 0)
         return index < 0 ? index : bridge;
-    r = configure_port(ctx, &as_it_is, bridge, mtu, group);
+    r = configure_port(ctx, &as_it_is, bridge, mtu, group, NULL);
     return r < 0 || !isolated ? r : set_isolated(ctx, index);
 }
 
-int link_plug(struct link_ctx *ctx, int index, int bridge, unsigned mtu, uint32_t group)
+int link_plug(struct link_ctx *ctx, int index, int bridge, unsigned mtu, uint32_t group,
+              struct mac mac)
 {
     const struct ifinfomsg up = {
         .ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP
     };
 
-    return configure_port(ctx, &up, bridge, mtu, group);
+    return configure_port(ctx, &up, bridge, mtu, group, &mac);
 }
 
 int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames)
@@ -340,6 +343,13 @@ int link_delete(struct link_ctx *ctx, const char *name)
     const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
 
     return request(ctx, link_message(RTM_DELLINK, 0, &none, name), false);
+}
+
+int link_delete_index(struct link_ctx *ctx, int index)
+{
+    const struct ifinfomsg this = { .ifi_family = AF_UNSPEC, .ifi_index = index };
+
+    return request(ctx, link_message(RTM_DELLINK, 0, &this, ""), false);
 }
 
 int link_delete_group(struct link_ctx *ctx, uint32_t group)

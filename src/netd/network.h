@@ -13,6 +13,7 @@
  */
 #pragma once
 #include "dnsmasq.h"
+#include "guard.h"
 #include "networks.h"
 #include "supervise.h"
 
@@ -44,6 +45,7 @@ struct networks {
     bool relay_wanted;
     int monitor;
     sd_event_source *monitor_source, *update;
+    struct guard *guard;
 };
 
 #define FOREACH_NETWORK(net, all)                                                                  \

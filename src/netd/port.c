@@ -6,6 +6,7 @@
 
 #include "fd.h"
 #include "filter.h"
+#include "guard.h"
 
 static int connect_port(const struct network *net, struct port *port, struct netd_why *why)
 {
@@ -20,7 +21,7 @@ static int connect_port(const struct network *net, struct port *port, struct net
     if (r < 0)
         return why_failed(why, r, "cannot filter %s", itf->tap);
     r = link_plug(tools->links, port->ifindex, net->bridge_index, net->def.mtu,
-                  group_of(net->index));
+                  group_of(net->index), guard_mac);
     if (r == 0)
         return 0;
     (void)filter_remove_port(tools->nft, net->index, &net->def, itf);

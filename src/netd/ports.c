@@ -70,6 +70,8 @@ static int check_port(const struct network *net, const struct netd_interface *it
     if (memcmp(gateway.b, itf->mac, sizeof gateway.b) == 0)
         return why_refused(why, -EEXIST, "network '%s': the MAC address is the gateway's",
                            net->def.name);
+    if (memcmp(guard_mac.b, itf->mac, sizeof guard_mac.b) == 0)
+        return why_refused(why, -EEXIST, "the MAC address is that of the TAPs themselves");
     if (itf->name[0] && vm_name_reserved(itf->name))
         return why_refused(why, -EEXIST, "the name '%s' is reserved", itf->name);
     if (net->n_ports >= PORTS_MAX)
@@ -253,6 +255,7 @@ void port_adopt(struct network *net, const struct netd_interface *itf)
     if (r < 0)
         (void)log_failure(r, "network '%s': cannot adopt %s well", net->def.name, itf->tap);
     port_link(net, port);
+    guard_look(net->all->guard, index);
 }
 
 /* ---- going ------------------------------------------------------------------------ */
@@ -303,6 +306,36 @@ static void look_at_ports(struct networks *all)
     }
 }
 
+/* The VM loses its network, and nobody else does. That it has gone we hear as of any other. */
+static void on_wrong(void *arg, int ifindex, const char *what)
+{
+    struct networks *all = arg;
+
+    FOREACH_NETWORK(net, all)
+    for (const struct port *p = net->ports; p; p = p->next)
+        if (p->ifindex == ifindex) {
+            int r = link_delete_index(all->tools.links, ifindex);
+
+            if (r == 0)
+                log_warning("network '%s': %s (interface '%s' of user %u) %s: removed",
+                            net->def.name, p->interface.tap, p->interface.id, p->interface.uid,
+                            what);
+            else if (r != -ENODEV) /* which it had been told before */
+                (void)log_failure(r, "network '%s': cannot remove %s, which %s", net->def.name,
+                                  p->interface.tap, what);
+            return;
+        }
+}
+
+static void on_missed(void *arg)
+{
+    const struct networks *all = arg;
+
+    FOREACH_NETWORK(net, all)
+    for (const struct port *p = net->ports; p; p = p->next)
+        guard_look(all->guard, p->ifindex);
+}
+
 static int on_monitor(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
     struct networks *all = arg;
@@ -318,6 +351,7 @@ static int on_monitor(sd_event_source *source, int fd, uint32_t events, void *ar
 
 int ports_watch(struct networks *all)
 {
+    const struct guard_events watch = { on_wrong, on_missed, all };
     sd_event *event = all->tools.event;
     int r;
 
@@ -328,12 +362,16 @@ int ports_watch(struct networks *all)
         r = sd_event_add_time(event, &all->update, CLOCK_MONOTONIC, 0, 1, on_update, all);
     if (r >= 0)
         r = sd_event_source_set_enabled(all->update, SD_EVENT_OFF);
+    if (r >= 0)
+        r = guard_new(event, &watch, &all->guard);
     /* Before requests, or a broker that always has one keeps new VMs from their leases. */
     return r < 0 ? r : sd_event_source_set_priority(all->update, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 void ports_unwatch(struct networks *all)
 {
+    guard_free(all->guard);
+    all->guard = NULL;
     all->update = sd_event_source_disable_unref(all->update);
     all->monitor_source = sd_event_source_disable_unref(all->monitor_source);
     fd_closep(&all->monitor);

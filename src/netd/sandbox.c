@@ -24,7 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
-/* link.c, host_default.c, ports.c, nft.c: netlink. libnl and libmnl send and receive in
+/* link.c, guard.c, host_default.c, ports.c, nft.c: netlink. libnl and libmnl send and receive in
  * either way, libnftables waits by select(). uplink_tap.c and link.c ask about links by
  * ioctl(). */
 static const struct call_rule netlink_calls[] = { CALL_IF("socket", 0, WHOLE, AF_NETLINK),
@@ -51,7 +51,7 @@ static const struct call_rule netlink_calls[] = { CALL_IF("socket", 0, WHOLE, AF
 /* tap.c */
 static const struct call_rule tap_calls[] = { CALL_IF("ioctl", 1, WHOLE, TUNSETIFF),
                                               CALL_IF("ioctl", 1, WHOLE, TUNSETPERSIST),
-                                              CALLS_END };
+                                              CALL_IF("ioctl", 1, WHOLE, TUNSETOWNER), CALLS_END };
 
 /* server.c: bind() again when the directory has vanished, and who is there. connect() is
  * answered, not deadly: the C library's name services try it. */

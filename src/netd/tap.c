@@ -34,11 +34,22 @@ static int open_queue(const char *name, short flags)
     return fd_take(&fd);
 }
 
+/* A TAP without an owner is anybody's who has a descriptor of any TAP of this namespace that
+ * is attached to none, such as that of a TAP which we have removed. */
+static int finish(int fd, bool shared, bool persistent)
+{
+    if (shared && ioctl(fd, TUNSETOWNER, (unsigned long)geteuid()) < 0)
+        return -errno;
+    if (persistent && ioctl(fd, TUNSETPERSIST, 1) < 0)
+        return -errno;
+    return 0;
+}
+
 int tap_create(const char *name, unsigned queues, bool vnet_hdr, bool persistent, int *ret_fds)
 {
     short flags = IFF_TAP | IFF_NO_PI;
     unsigned made;
-    int fd = -1;
+    int fd = 0;
 
     if (vnet_hdr)
         flags |= IFF_VNET_HDR;
@@ -50,13 +61,9 @@ int tap_create(const char *name, unsigned queues, bool vnet_hdr, bool persistent
             break;
         ret_fds[made] = fd;
     }
-    if (made == queues && persistent && ioctl(ret_fds[0], TUNSETPERSIST, 1) < 0) {
-        fd = -errno;
-        made = queues;
-    } else if (made == queues) {
-        return 0;
-    }
-    while (made > 0)
+    if (made == queues)
+        fd = finish(ret_fds[0], queues > 1 || persistent, persistent);
+    while (fd < 0 && made > 0)
         fd_closep(&ret_fds[--made]);
-    return fd;
+    return fd < 0 ? fd : 0;
 }

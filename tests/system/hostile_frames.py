@@ -8,8 +8,10 @@ import struct
 import sys
 import time
 
-from hostile import MARK, check, drain, gone, hears, open_end, serial, smoke, tell, udp4
-from netd_smoke import PREFIX, eui64, ip4_packet, ip6_packet, ipaddress, mac_bytes
+sys.dont_write_bytecode = True
+from hostile import (MARK, check, drain, gone, hears, open_end, serial, smoke, tell,  # noqa: E402
+                     udp4)
+from netd_smoke import PREFIX, eui64, ip4_packet, ip6_packet, ipaddress, mac_bytes  # noqa: E402
 
 STRANGER = "52:54:00:ab:cd:ef"
 ALL = "ff02::1"
