@@ -455,7 +455,8 @@ void registry_found(struct registry *reg, const struct net_def *def, struct net_
     if (!net) {
         log_error("network '%s': found, but cannot adopt it: it is there twice, or memory is short",
                   def->name);
-        reg->backend->ops->drop(reg->backend->self, handle);
+        if (reg->backend) /* else the backend is just being made: it is never told again */
+            reg->backend->ops->drop(reg->backend->self, handle);
         return;
     }
     net->handle = handle;

@@ -2,8 +2,9 @@
 /* backend_inventory.c - a netd lists what it has, and we compare.
  *
  * It happens whenever the line comes up: at our start, when networks of an earlier broker
- * are found; and after netd's death, when what the next one does not have is lost. First
- * everything is taken over, then the core is told, since it may call back.
+ * are found, be it by a netd that we have to start first; and after netd's death, when what the
+ * next one does not have is lost. First everything is taken over, then the core is told, since it
+ * may call back.
  */
 #include "backend_record.h"
 
@@ -111,6 +112,15 @@ static void drop_unlisted_interfaces(struct record *record, const struct netd_in
     }
 }
 
+/* Does netd have something that the core does not know of? At our start it is all there
+ * was. Later - we had to start a netd, which found what a dead one left - what nobody uses
+ * is not worth a word: it will be removed. */
+static bool is_news(const struct record *record)
+{
+    return record->present && !record->held && !record->built.done && !record->removed.done &&
+           (record->b->adopting || record->live > 0);
+}
+
 /* Tells the core of one network; false when there is none left to tell of. */
 static bool tell_one(struct backend_netd *b)
 {
@@ -126,7 +136,7 @@ static bool tell_one(struct backend_netd *b)
     record->check = false;
     if (record->present && !record->seen) {
         record_lost(record, &lost);
-    } else if (record->present && b->adopting) {
+    } else if (is_news(record)) {
         record->held = true;
         b->events.found(b->events.arg, &record->def, &record->handle, record->live);
     } else {

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define RUNNING_NETD_USEC UINT64_C(2000000)  /* what a hung netd may cost at our start */
 #define REQUEST_USEC      UINT64_C(30000000) /* a client's patience; a build takes 10 ms */
@@ -159,7 +160,7 @@ static void on_up(void *arg)
 static bool on_wanted(void *arg)
 {
     const struct backend_netd *b = arg;
-    return !TAILQ_EMPTY(&b->records) || !TAILQ_EMPTY(&b->startings);
+    return b->leftovers || !TAILQ_EMPTY(&b->records) || !TAILQ_EMPTY(&b->startings);
 }
 
 /* Those whose question was under way have heard. The rest was waiting to be asked. */
@@ -208,8 +209,10 @@ static void on_event(void *arg, const struct netd_msg *msg)
 
 static void on_inventory(void *arg, const struct netd_inventory *inventory)
 {
-    take_uplink(arg);
-    inventory_take(arg, inventory);
+    struct backend_netd *b = arg;
+    take_uplink(b);
+    b->leftovers = false;
+    inventory_take(b, inventory);
 }
 
 /* ---- life -------------------------------------------------------------------------- */
@@ -297,6 +300,9 @@ int backend_netd_new(const struct backend_netd_config *config, sd_event *event,
     b->adopting = true;
     netd_line_greet_running(b->line, RUNNING_NETD_USEC);
     b->adopting = false;
+    b->leftovers = !config->system && faccessat(config->state_dirfd, "netd/journal", F_OK, 0) == 0;
+    if (b->leftovers)
+        netd_line_want(b->line);
     *ret = (struct backend){ &netd_ops, b };
     return 0;
 }

@@ -24,7 +24,8 @@ struct backend_netd_config {
  *
  * Reads memory.json (a damaged one costs a log line, never the start), connects to a
  * netd that already runs - two seconds at most - and reports what that has through
- * events->found before it returns. Starts no netd: the first build() does.
+ * events->found before it returns. Starts a netd only where a dead one left its journal, to
+ * adopt or sweep what there is; then found() comes later. Else the first build() does.
  *
  * Returns 0 with *ret filled in (ended through ret->ops->free(), which asks a netd
  * without live interfaces to leave), or -ENOMEM. */

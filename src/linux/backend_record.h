@@ -45,7 +45,8 @@ struct backend_netd {
     TAILQ_HEAD(, inspection) inspections;
     char uplink[NETD_WHY_SIZE]; /* handles of shared networks point here */
     char problem[NETD_WHY_SIZE + 32];
-    bool adopting; /* until backend_netd_new() returns */
+    bool adopting;  /* until backend_netd_new() returns */
+    bool leftovers; /* a dead netd has left something, to be adopted or swept by the next */
 };
 
 /* One network. The handle is part of it, so that what the core holds stays up to date. */

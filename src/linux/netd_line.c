@@ -11,8 +11,9 @@
 #include <string.h>
 
 #define GREETING_TIMEOUT_USEC    UINT64_C(10000000)
-#define SILENCE_USEC             UINT64_C(1000000)  /* ten times what the slowest request takes */
-#define STEADY_USEC              UINT64_C(10000000) /* up this long: earlier failures are past */
+#define SILENCE_USEC             UINT64_C(1000000) /* ten times what the slowest request takes */
+#define STEADY_USEC              UINT64_C(2000000) /* up this long: earlier failures are past */
+#define SERVED_FAILURES          3u                /* one that served at all is no hopeless case */
 #define PAUSE_FIRST_USEC         UINT64_C(100000)
 #define PAUSE_MAX_USEC           UINT64_C(30000000)
 /* More than this netd cannot have: limits of the broker that made it (core/policy.h). */
@@ -249,6 +250,8 @@ static void line_down(struct netd_line *line, const struct failure *failure)
     struct failure kept = *failure; /* it may live in what is freed below */
     if (line->state == LINE_UP && monotonic_usec() - line->up_since > STEADY_USEC)
         line->failures = 0;
+    else if (line->state == LINE_UP && line->failures > SERVED_FAILURES)
+        line->failures = SERVED_FAILURES;
     if (!line->leaving)
         log_warning("vmnet-netd is not available: %s", kept.why);
     stop_timer(line);

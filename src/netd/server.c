@@ -4,10 +4,15 @@
  * Access is the file system's: the socket is 0600 in a directory of ours. The
  * partner's credentials are looked at all the same, since root can connect anywhere,
  * and a root that means this netd is a mistake.
+ *
+ * A logout may remove the runtime directory under us, while VMs go on and the session of
+ * the broker, too. The next broker must find us: so we look every now and then, and bind
+ * anew. Nothing tells of it reliably, since the directory's own file system goes with it.
  */
 #include "server.h"
 
 #include "fd.h"
+#include "file.h"
 #include "log.h"
 #include "mem.h"
 #include "str.h"
@@ -17,9 +22,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 
 #define SESSIONS_MAX 8u    /* one broker, and those that have not said hello */
 #define QUEUE_MAX    8192u /* packets: an inventory of many networks, twice */
+/* Less than a second netd waits for the one that has the lock (place.c). */
+#define CHECK_USEC   2000000u
 
 struct packet {
     struct packet *next;
@@ -46,7 +54,7 @@ struct server {
     sd_event *event;
     int fd;
     const char *path;
-    sd_event_source *source;
+    sd_event_source *source, *check;
     struct server_events events;
     struct session *sessions, *broker;
     unsigned n_sessions;
@@ -349,6 +357,57 @@ int server_listen(const char *path)
     return fd_take(&fd);
 }
 
+static int listen_again(struct server *server)
+{
+    char directory[sizeof((struct sockaddr_un *)NULL)->sun_path];
+    sd_event_source *source = NULL;
+    AUTO_FD fd = -1, made = -1;
+    int r;
+
+    (void)str_format(directory, sizeof directory, "%.*s",
+                     (int)(strrchr(server->path, '/') - server->path), server->path);
+    made = dir_open_private(directory);
+    if (made < 0)
+        return made;
+    r = fd = server_listen(server->path);
+    if (r >= 0)
+        r = sd_event_add_io(server->event, &source, fd, EPOLLIN, on_connection, server);
+    if (r < 0)
+        return r;
+    sd_event_source_disable_unref(server->source);
+    fd_closep(&server->fd);
+    server->source = source;
+    server->fd = fd_take(&fd);
+    return 0;
+}
+
+static int on_check(sd_event_source *source, uint64_t usec, void *arg)
+{
+    struct server *server = arg;
+    struct stat st;
+    int r;
+
+    (void)usec;
+    (void)sd_event_source_set_time_relative(source, CHECK_USEC);
+    if (lstat(server->path, &st) == 0 || errno != ENOENT)
+        return 0;
+    r = listen_again(server);
+    if (r < 0)
+        log_debug("%s has vanished and cannot be made anew: %s", server->path, strerror(-r));
+    else
+        log_info("%s had vanished, and was made anew", server->path);
+    return 0;
+}
+
+/* From now on, again and again. */
+static int watch_path(struct server *server)
+{
+    int r = sd_event_add_time_relative(server->event, &server->check, CLOCK_MONOTONIC, CHECK_USEC,
+                                       CHECK_USEC / 4, on_check, server);
+
+    return r < 0 ? r : sd_event_source_set_enabled(server->check, SD_EVENT_ON);
+}
+
 int server_new(sd_event *event, int fd, const char *path, const struct server_events *events,
                struct server **ret)
 {
@@ -361,7 +420,11 @@ int server_new(sd_event *event, int fd, const char *path, const struct server_ev
     server->path = path;
     server->events = *events;
     r = sd_event_add_io(event, &server->source, fd, EPOLLIN, on_connection, server);
+    if (r >= 0 && path)
+        r = watch_path(server);
     if (r < 0) {
+        sd_event_source_disable_unref(server->source);
+        sd_event_source_disable_unref(server->check);
         free(server);
         return r;
     }
@@ -377,6 +440,7 @@ void server_free(struct server *server)
     while (server->sessions)
         session_free(server->sessions);
     server->source = sd_event_source_disable_unref(server->source);
+    server->check = sd_event_source_disable_unref(server->check);
     if (server->path)
         (void)unlink(server->path);
     fd_closep(&server->fd);

@@ -13,8 +13,8 @@
 #define SECOND        1000000u
 #define PAUSE_FIRST   (SECOND / 10)
 #define PAUSE_MAX     (30 * SECOND)
-#define LIVED_WELL    (10 * SECOND) /* after this long an end is not a failure to start */
-#define STOP_PATIENCE 500           /* ms */
+#define LIVED_WELL    (2 * SECOND) /* after this long an end is not a failure to start */
+#define STOP_PATIENCE 500          /* ms */
 
 static uint64_t now_usec(void)
 {

@@ -178,6 +178,15 @@ def kill(pid, sig=signal.SIGKILL):
         pass
 
 
+def kill_all(pids_):
+    """All at once; they are dead when this returns."""
+    for pid in pids_:
+        kill(pid)
+    end = time.monotonic() + 1
+    while any(alive(pid) for pid in pids_) and time.monotonic() < end:
+        time.sleep(0.001)
+
+
 def wait_until(what, condition, seconds):
     end = time.monotonic() + seconds
     while not condition():
@@ -280,8 +289,7 @@ class World:
         beta.set("peer", alpha.get("ip"))
         self.keep_holders()
         wait_until("holders hold", self.holding, 5)
-        for pid in clients:
-            kill(pid)
+        kill_all(clients)
         self.settle(time.monotonic_ns(), "the beginning", 10)
         self.forget_gaps()
         return self
@@ -337,9 +345,7 @@ class World:
         self.third_pid = fork(client_main, "third", self.third, self.third_client)
 
     def end_third(self):
-        for pid in (self.third_pid, self.third.get("pid")):
-            if alive(pid):
-                kill(pid)
+        kill_all([p for p in (self.third_pid, self.third.get("pid")) if alive(p)])
         self.reap()
 
     # ---- deaths ----
@@ -443,8 +449,7 @@ def one_death(world, kinds, tally):
         return 0
     names = sorted(kind for kind, _ in chosen)
     since = time.monotonic_ns()
-    for _, pid in chosen:
-        kill(pid)
+    kill_all([pid for _, pid in chosen])
     world.reap()
     what = " and ".join(f"{k} ({p})" for k, p in chosen) + " killed"
     tally.add(names, world.settle(since, what))
@@ -565,8 +570,7 @@ def story_runtime(options):
         since = time.monotonic_ns()
         if options.pause:
             time.sleep(world.rng.random() * options.pause)
-        for kind in kinds:
-            kill(world.victims(kind)[0])
+        kill_all([world.victims(kind)[0] for kind in kinds])
         tally.add(kinds or ("nothing",), world.settle(since, what, limit=WITHIN + options.pause))
         world.keep_holders()
         world.check_layer2(what)
