@@ -11,9 +11,11 @@ import ctypes
 import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 import netd_smoke as smoke  # noqa: E402
@@ -67,6 +69,18 @@ class Ruleset:
             for chain, mark, text in undo:
                 self.replace(table, chain, self.find(table, chain, mark)[0][0], text)
             self.nft("flush", "set", "bridge", "vmnet", "sources6")  # what was let through
+
+
+    @contextlib.contextmanager
+    def also(self, table, chain, rule):
+        """With one more rule, the first of its chain."""
+        mark = f"also-{next(serial)}"
+        self.nft("insert", "rule", *table, chain, rule, "comment", f'"{mark}"')
+        try:
+            yield
+        finally:
+            self.nft("delete", "rule", *table, chain, "handle",
+                     self.find(table, chain, mark)[0][0])
 
 
 def gone(chain, words):
@@ -133,6 +147,19 @@ def hears(sender, receiver, send, match=lambda frame: MARK in frame):
     raise AssertionError(f"{receiver.tap} does not hear {sender.tap} at all")
 
 
+def heard_by(sock, send, seconds=0.15):
+    """Does a frame with the mark pass this socket of tap_on_link()?"""
+    for _ in frames_of(sock):
+        pass
+    send()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if any(MARK in frame for frame in frames_of(sock)):
+            return True
+        time.sleep(0.005)
+    return False
+
+
 def drain(*guests):
     for guest in guests:
         for _ in guest.frames(0.02):
@@ -169,12 +196,33 @@ def frames_of(sock):
             return
 
 
-def tell(story, uid=4000):
-    """story(scene), in a world of its own. For the main program of a test."""
+def reconfigured(scene, index, edit):
+    """dnsmasq's file of the network with this index as edit() has it, and dnsmasq started again
+    with it. Returns what was in the file."""
+    place = f"{scene.netd.dir}/state/netd/{index}"
+    with open(place + "/dnsmasq.conf") as f:
+        before = f.read()
+    with open(place + "/dnsmasq.conf", "w") as f:
+        f.write(edit(before))
+    old = smoke.child_of(scene.netd, index)
+    os.kill(old, signal.SIGKILL)
+    for _ in range(100):
+        time.sleep(0.05)
+        with contextlib.suppress(OSError, ValueError):
+            if smoke.child_of(scene.netd, index) != old:
+                return before
+    raise AssertionError("dnsmasq does not come back")
+
+
+def tell(story, uid=4000, prepare=None):
+    """story(scene), in a world of its own. For the main program of a test. prepare(place): the
+    world's first deed."""
     if os.geteuid() != 0:
         print("needs root (namespaces and a private /dev/net/tun)", file=sys.stderr)
         return 77
     place = smoke.private_namespaces()
+    if prepare:
+        prepare(place)
     program = place + "/vmnet-netd"
     shutil.copy(sys.argv[1], program)
     os.chmod(program, 0o755)

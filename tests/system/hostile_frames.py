@@ -9,8 +9,8 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
-from hostile import (MARK, check, drain, gone, hears, open_end, serial, smoke, tell,  # noqa: E402
-                     udp4)
+from hostile import (MARK, check, drain, gone, hears, open_end, reconfigured, serial,  # noqa: E402
+                     smoke, tell, udp4)
 from netd_smoke import PREFIX, eui64, ip4_packet, ip6_packet, ipaddress, mac_bytes  # noqa: E402
 
 STRANGER = "52:54:00:ab:cd:ef"
@@ -277,15 +277,6 @@ def dhcp_in_anothers_name(scene, web, db, prey):
 def names_of_ones_own_choice(scene, first, second, db):
     """What a guest calls itself. The rule is an option of dnsmasq's: it is taken from the file
     that netd wrote, and dnsmasq started again."""
-    def restart(edit):
-        path = f"{scene.netd.dir}/state/netd/0/dnsmasq.conf"
-        with open(path) as f:
-            before = f.read()
-        with open(path, "w") as f:
-            f.write(edit(before))
-        smoke.dnsmasq_dies(scene.netd, db)
-        return before
-
     def call_itself(guest, name):
         """As an option that asks for a name, and as one that puts it into DNS."""
         option = bytes([12, len(name)]) + name
@@ -303,9 +294,9 @@ def names_of_ones_own_choice(scene, first, second, db):
                 found.append(name)
         return found
 
-    original = restart(lambda text: text.replace("dhcp-ignore-names\n", ""))
+    original = reconfigured(scene, 0, lambda text: text.replace("dhcp-ignore-names\n", ""))
     check(taken(first, "host") == ["host"], "works without the rule: a guest that calls itself host")
-    restart(lambda text: original)
+    reconfigured(scene, 0, lambda text: original)
     got = taken(second, "host", "gateway", "wpad", "localhost", "db", "other")
     check(not got, "a guest is called nothing but what the broker says", str(got))
     check(db.ask("db") == (0, [db.ip]), "... and its neighbour keeps its name")
