@@ -12,11 +12,13 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/filter.h>
 #include <linux/if_addr.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
@@ -136,6 +138,11 @@ static int request(struct link_ctx *ctx, struct nl_msg *msg, bool bad)
     }
     ctx->error = 0;
     return outcome(ctx, nl_send_sync(ctx->sock, msg)); /* frees the message */
+}
+
+int link_request(struct link_ctx *ctx, struct nl_msg *msg, bool bad)
+{
+    return request(ctx, msg, bad);
 }
 
 /* A message about the link `name`; "" for none in particular. */
@@ -336,6 +343,36 @@ int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames)
     struct nl_msg *msg = link_message(RTM_NEWLINK, 0, &none, name);
 
     return request(ctx, msg, msg && nla_put_u32(msg, IFLA_TXQLEN, frames) < 0);
+}
+
+int link_add_ifb(struct link_ctx *ctx, const char *name, unsigned frames)
+{
+    const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
+    struct nl_msg *msg = link_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &none, name);
+    struct nlattr *info;
+    bool bad;
+
+    if (!msg)
+        return -ENOMEM;
+    bad = nla_put_u32(msg, IFLA_TXQLEN, frames) < 0;
+    info = nla_nest_start(msg, IFLA_LINKINFO);
+    bad |= !info || nla_put_string(msg, IFLA_INFO_KIND, "ifb") < 0;
+    if (info)
+        nla_nest_end(msg, info);
+    return request(ctx, msg, bad);
+}
+
+int link_refuse_checksums(struct link_ctx *ctx, const char *name)
+{
+    struct ethtool_value off = { .cmd = ETHTOOL_STXCSUM, .data = 0 };
+    struct ifreq req = { .ifr_data = (char *)&off };
+    int r = str_copy(req.ifr_name, sizeof req.ifr_name, name);
+
+    if (r == 0)
+        r = open_socket(ctx);
+    if (r < 0)
+        return r;
+    return ioctl(nl_socket_get_fd(ctx->sock), SIOCETHTOOL, &req) < 0 ? -errno : 0;
 }
 
 int link_delete(struct link_ctx *ctx, const char *name)

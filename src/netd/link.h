@@ -15,6 +15,11 @@ struct link_ctx; /* one rtnetlink socket */
 int link_open(struct link_ctx **ret);
 void link_close(struct link_ctx *ctx);
 
+/* Sends any message to rtnetlink and waits for the kernel's word on it. Takes it over. bad:
+ * one of the attributes did not fit, and the message is void. */
+struct nl_msg;
+int link_request(struct link_ctx *ctx, struct nl_msg *msg, bool bad);
+
 /* The link's number, always above 0. if_nametoindex() makes a socket for each question,
  * which takes 15 times as long, and cannot tell "none" from "no descriptor left". */
 int link_index(struct link_ctx *ctx, const char *name);
@@ -37,6 +42,10 @@ int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bo
 int link_plug(struct link_ctx *ctx, int index, int bridge, unsigned mtu, uint32_t group,
               struct mac mac);
 int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames);
+/* A device that gives back what it is given, up to `frames` of them at a time. Left down. */
+int link_add_ifb(struct link_ctx *ctx, const char *name, unsigned frames);
+/* What leaves by it must have its checksum. */
+int link_refuse_checksums(struct link_ctx *ctx, const char *name);
 int link_delete(struct link_ctx *ctx, const char *name);
 int link_delete_index(struct link_ctx *ctx, int index); /* a name may be another's by now */
 /* One RTM_DELLINK for all links of a group: 50 TAPs in 33 ms instead of 842. */

@@ -33,6 +33,7 @@ struct network {
     bool routed;  /* the router knows it */
     bool serves;  /* the building is over */
     bool changed; /* its ports have, and dnsmasq does not know yet */
+    bool detour;  /* checksums are written early */
     network_built built;
     void *built_arg;
 };

@@ -100,7 +100,7 @@ class Scene:
         self.broker, self.guests = smoke.Broker(netd), []
 
     def guest(self, network, number, name, **options):
-        third = {"one": 64, "two": 65, "priv": 66, "lab": 67}[network]
+        third = {"one": 64, "two": 65, "priv": 66, "lab": 67, "mixed": 68}[network]
         guest = self.broker.open_tap(network, name or f"id{number}", f"192.168.{third}.{number}",
                                      f"52:54:00:00:{third:02x}:{number:02x}", name, **options)
         smoke.learn_bridge(self.netd, guest)

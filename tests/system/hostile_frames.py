@@ -189,6 +189,79 @@ def fragments(web, db):
     ]
 
 
+# ---- checksums that somebody else is to write ----------------------------------------------
+
+
+def completed_to(frame, start, place, wanted):
+    """The frame with a header that asks for its checksum from `start` at `place`, and an end
+    that makes it the wanted two bytes."""
+    frame += bytes(len(frame) % 2) + b"\0\0"
+    sum_, want = ~smoke.checksum(frame[start:]) & 0xFFFF, ~struct.unpack("!H", wanted)[0] & 0xFFFF
+    end = struct.pack("!H", (want - sum_) % 0xFFFF)
+    return struct.pack("=BBHHHH", 1, 0, 0, 0, start, place - start) + frame[:-2] + end
+
+
+def late_checksums(scene):
+    """`old` takes no checksums to write, so that the kernel writes them: as late as it can."""
+    scene.broker.build("mixed", "192.168.68.0/24", "fd00:68::")
+    new, old = scene.guest("mixed", 2, "new"), scene.guest("mixed", 3, "old", offload=0)
+    ethernet = mac_bytes("ff:ff:ff:ff:ff:ff") + mac_bytes(new.mac)
+    reply = ethernet + b"\x08\x06" + arp(2, new.mac, new.ip, old.ip)
+    datagram = ethernet + b"\x08\x00" + udp4(new.ip, "192.168.68.255", 9, 9, MARK)
+    segment = ethernet + b"\x86\xdd" + ip6_packet(new.link_local, ALL, 6, b"\x86" + bytes(19) + MARK,
+                                                        16)
+    echo = ethernet + b"\x86\xdd" + icmp6(new.link_local, 128, bytes(12) + MARK)
+    gateway, server = packed("192.168.68.1")[2:], struct.pack("!H", 68)
+    forgeries = [
+        ("an ARP reply that becomes the gateway's", reply, 20, 30, gateway),
+        ("... a neighbour's", reply, 28, 30, packed("192.168.68.77")[2:]),
+        ("a datagram that becomes the gateway's", datagram, 24, 28, gateway),
+        ("... a DHCP server's", datagram, 34, 36, server),
+        ("an echo that becomes a router advertisement", echo, 54, 54, b"\x86\x00"),
+        ("a TCP segment that becomes one", segment, 20, 20, b"\x3a\xff"),
+    ]
+
+    def harm(forgery):
+        _, frame, start, place, wanted = forgery
+        forged = completed_to(frame, start, place, wanted)
+        return hears(new, old, lambda: os.write(new.fds[0], forged),
+                     lambda got: got[place:place + 2] == wanted and MARK in got)
+
+    scene.netd.inside("tc", "filter", "del", "block", "3")
+    for forgery in forgeries:
+        check(harm(forgery), f"works without the detour: {forgery[0]}")
+    scene.leave(old)
+    old = scene.guest("mixed", 3, "old", offload=0)
+    for forgery in forgeries:
+        before = scene.dropped(new)
+        check(not harm(forgery), f"fails: {forgery[0]}")
+        check(scene.dropped(new) > before, "... and is counted")
+    later = scene.guest("mixed", 4, "later")
+    reply = reply.replace(mac_bytes(new.mac), mac_bytes(later.mac)).replace(
+        packed(new.ip), packed(later.ip))
+    new, first = later, ("", reply, 20, 30, gateway)
+    check(not harm(first), "fails: the same from one who came later")
+    honest_ones(scene, new, old)
+
+
+def honest_ones(scene, new, old):
+    """By the detour: a checksum that belongs where it is written, and a frame to be cut up."""
+    whole = udp4(new.ip, old.ip, 9, 9, MARK)
+    frame = mac_bytes(old.mac) + mac_bytes(new.mac) + b"\x08\x00" + whole
+    got = []
+    header = struct.pack("=BBHHHH", 1, 0, 0, 0, 34, 6)
+    hears(new, old, lambda: os.write(new.fds[0], header + frame),
+          lambda f: MARK in f and got.append(f[40:42]))
+    check(len(got) == 1 and got[0] != b"\0\0", "passes: a checksum where it belongs", str(got))
+    data = MARK * 5000
+    head = struct.pack("!HHIIBBHHH", 9, 9, 1, 1, 0x50, 0x10, 1000, 0, 0)
+    frame = frame[:14] + ip4_packet(new.ip, old.ip, 6, head + data)
+    vnet, got = struct.pack("=BBHHHH", 1, 1, 54, 1460, 34, 16), []
+    hears(new, old, lambda: os.write(new.fds[0], vnet + frame),
+          lambda f: f[23] == 6 and got.append(f[54:]))
+    check(b"".join(got) == data, "passes: a frame of 40 kB, cut up", f"{len(got)} pieces")
+
+
 def neighbours_are_safe(scene, web, db):
     for attacks in (forged_senders, tags, rogues, fragments):
         for what, rules, frames in attacks(web, db):
@@ -464,6 +537,7 @@ def story(scene):
     giant(web, peer)
     nested(lab, lab2)
     neighbours_are_safe(scene, web, db)
+    late_checksums(scene)
     every_ether_type(scene, web, db)
     dhcp_in_anothers_name(scene, web, db, prey)
     names_of_ones_own_choice(scene, *nameless, db)
