@@ -4,7 +4,8 @@
  * The order matters: the lock before anything is touched, so that there is one broker;
  * the socket before the backend, so that clients queue instead of failing; the
  * backend before the transport, so that the networks which a netd already has are known
- * before the first client is heard. The way down is the way up backwards.
+ * before the first client is heard; and the sandbox last, when all is open and netd's
+ * starter is a process of its own. The way down is the way up backwards.
  */
 #include "backend_netd.h"
 #include "background.h"
@@ -16,6 +17,7 @@
 #include "loop_sdevent.h"
 #include "mem.h"
 #include "options.h"
+#include "sandbox.h"
 #include "start.h"
 #include "str.h"
 #include "transport_varlink.h"
@@ -209,10 +211,18 @@ static int watch_socket(struct daemon *d, struct failure *failure)
     return 0;
 }
 
+static int enter_sandbox(struct daemon *d, struct failure *failure)
+{
+    (void)d;
+    int r = broker_sandbox_enter();
+    return r < 0 ? failure_set(failure, r, "cannot confine itself: %s", strerror(-r)) : 0;
+}
+
 static int set_up(struct daemon *d, struct failure *failure)
 {
     static int (*const steps[])(struct daemon *, struct failure *) = {
-        take_lock, open_sockets, make_loop, make_broker, make_backend, make_transport, watch_socket,
+        take_lock,    open_sockets,   make_loop,    make_broker,
+        make_backend, make_transport, watch_socket, enter_sandbox,
     };
     for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
         int r = steps[i](d, failure);

@@ -239,6 +239,7 @@ static void netd_free(void *self)
         record_free(record);
     memory_clear(&b->memory);
     (void)sd_event_source_disable_unref(b->soon);
+    netd_starter_free(b->start.starter);
     free(b->start.program);
     free(b);
     closer_stop();
@@ -268,7 +269,9 @@ static int open_parts(struct backend_netd *b, const struct backend_netd_config *
         if (!b->start.program)
             return -ENOMEM;
     }
-    int r = sd_event_add_defer(b->event, &b->soon, on_soon, b);
+    int r = config->system ? 0 : netd_starter_new(&b->start, &b->start.starter);
+    if (r >= 0)
+        r = sd_event_add_defer(b->event, &b->soon, on_soon, b);
     if (r >= 0)
         r = sd_event_source_set_enabled(b->soon, SD_EVENT_OFF);
     if (r >= 0)

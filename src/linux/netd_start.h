@@ -2,10 +2,11 @@
 /* netd_start.h - finds the helper, or starts it, without making the loop wait.
  *
  * `vmnet-netd --user --background` returns when netd answers on its socket, or says on
- * standard error why it cannot. We watch that process by a pidfd, and connect when it
- * has ended well. In a system instance netd is systemd's to start, by connecting.
+ * standard error why it cannot. The starter (netd_starter.h) runs and watches it, and we
+ * connect when it has ended well. In a system instance netd is systemd's to start, by connecting.
  */
 #pragma once
+#include "netd_starter.h"
 #include "paths.h"
 #include "status.h"
 
@@ -16,11 +17,15 @@
  * -ENOENT or -ECONNREFUSED: none runs; -EPERM: the socket is another user's. */
 int netd_connect(const struct paths *paths);
 
+/* Measured 30 to 60 ms here; this long only where something is badly wrong. */
+#define NETD_START_TIMEOUT_MSEC 10000
+
 struct netd_start_config {
     struct paths paths;
     bool system;
     /* NULL: $VMNET_BROKER_NETD, else beside our own program, else LIBEXECDIR. */
     char *program;
+    struct netd_starter *starter; /* NULL in a system instance */
 };
 
 struct netd_start; /* one attempt */

@@ -292,6 +292,8 @@ class Driver:
                 self.lines.append(line.strip())
                 if line.startswith("engine "):
                     self.engine = int(line.split()[1])
+                    if self.engine and self.state == "ok":
+                        self.state = ""  # that was said of the last one
                 if line.startswith("state "):
                     _, self.engine_name, self.state = line.strip().split(" ", 2)
                     self.states.append(self.state)

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "../../src/brokerd/sandbox.h" /* netd has one of the same name */
 #include "anchor.h"
 #include "mem.h"
 #include "relay.h"
@@ -17,6 +18,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,6 +38,11 @@
 static int be_netd(void)
 {
     return sandbox_confine_calls();
+}
+
+static int be_broker(void)
+{
+    return broker_sandbox_calls();
 }
 
 static int be_relay(void)
@@ -70,6 +78,23 @@ static int start_a_process(void)
     if (pid == 0)
         _exit(0);
     return pid > 0 ? 0 : -1;
+}
+
+static void *run_thread(void *arg)
+{
+    return arg;
+}
+
+static int start_a_thread(void)
+{
+    pthread_t thread;
+
+    return pthread_create(&thread, NULL, run_thread, NULL) == 0 ? pthread_join(thread, NULL) : -1;
+}
+
+static int look_up_a_user(void)
+{
+    return getpwuid(0) ? 0 : -1;
 }
 
 static int read_a_file(void)
@@ -196,6 +221,22 @@ static const struct story {
     int end;
     bool strict; /* a sanitizer does it itself, and may */
 } stories[] = {
+    { "broker", be_broker, "reads a file", read_a_file, LIVES },
+    { "broker", be_broker, "writes a file", write_a_file, LIVES },
+    { "broker", be_broker, "talks to the kernel", talk_to_the_kernel, LIVES },
+    { "broker", be_broker, "starts a thread", start_a_thread, LIVES },
+    { "broker", be_broker, "looks up a user", look_up_a_user, LIVES },
+    { "broker", be_broker, "tries a call of the future", call_the_future, LIVES },
+    { "broker", be_broker, "starts a program", start_a_program, DIES },
+    { "broker", be_broker, "starts a process", start_a_process, DIES, .strict = true },
+    { "broker", be_broker, "traces", trace, DIES, .strict = true },
+    { "broker", be_broker, "asks the internet", ask_the_internet, DIES },
+    { "broker", be_broker, "listens to all packets", listen_to_all_packets, DIES },
+    { "broker", be_broker, "enters a namespace", enter_a_namespace, DIES },
+    { "broker", be_broker, "makes a namespace", make_a_namespace, DIES },
+    { "broker", be_broker, "mounts", mount_something, DIES },
+    { "broker", be_broker, "kills by number", kill_somebody, DIES },
+
     { "netd", be_netd, "reads a file", read_a_file, LIVES },
     { "netd", be_netd, "writes a file", write_a_file, LIVES },
     { "netd", be_netd, "talks to the kernel", talk_to_the_kernel, LIVES },

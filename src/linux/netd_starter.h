@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* netd_starter.h - starts vmnet-netd, from outside the broker's confinement.
+ *
+ * What a process starts inherits its seccomp filter, and netd needs much that a broker
+ * must not have. So a broker that may have to start one forks this process before it
+ * confines itself. It is told "now" and nothing else; which program that is, and with
+ * which arguments, it has known since the fork. It ends with the broker, and what it has
+ * started does not.
+ */
+#pragma once
+#include "status.h"
+
+#include <stdint.h>
+
+struct netd_starter;
+struct netd_start_config;
+
+/* Forks. config: what it says now is what counts. 0 or a negative errno. */
+int netd_starter_new(const struct netd_start_config *config, struct netd_starter **ret);
+void netd_starter_free(struct netd_starter *starter); /* NULL is fine */
+
+/* Starts one more. Returns a number for this attempt, or a negative errno. */
+int netd_starter_ask(struct netd_starter *starter);
+/* Readable: there is an answer, or the starter has gone. */
+int netd_starter_fd(const struct netd_starter *starter);
+/* Which attempt has come to an end, and how; failure->err 0: netd serves. -EAGAIN: none
+ * has. -EPIPE: none ever will. */
+int netd_starter_answer(struct netd_starter *starter, struct failure *failure);
