@@ -711,6 +711,18 @@ def the_end(netd, b, guests):
     check(left == ["netd.lock"], "... no file but the lock", str(left))
 
 
+def await_death(pid):
+    """A signal is not the end yet: until then the process still shows the way in."""
+    for _ in range(200):
+        try:
+            with open(f"/proc/{pid}/stat") as stat:
+                if stat.read().rsplit(")", 1)[1].split()[0] in "ZX":
+                    return
+        except OSError:
+            return
+        time.sleep(0.01)
+
+
 def dies_unused(netd):
     netd.start()
     b = Broker(netd)
@@ -739,6 +751,8 @@ def dies_unused(netd):
     b.close()
     os.kill(old, signal.SIGTERM)
     os.kill(dnsmasq, signal.SIGKILL)
+    await_death(old)
+    await_death(dnsmasq)
     netd.start()
     b = Broker(netd)
     check(netd.anchor != old and b.networks == [], "with nobody inside everything begins afresh")
