@@ -5,8 +5,20 @@
 #include "str.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+static int copy_groups(struct peer *peer, const struct peer_cred *cred)
+{
+    if (cred->n_groups == 0)
+        return 0;
+    peer->groups = malloc(cred->n_groups * sizeof *peer->groups);
+    if (!peer->groups)
+        return -ENOMEM;
+    memcpy(peer->groups, cred->groups, cred->n_groups * sizeof *peer->groups);
+    return 0;
+}
 
 struct peer *peer_new(struct broker *broker, const struct peer_cred *cred, unsigned number)
 {
@@ -15,6 +27,11 @@ struct peer *peer_new(struct broker *broker, const struct peer_cred *cred, unsig
         return NULL;
     peer->broker = broker;
     peer->cred = *cred;
+    if (copy_groups(peer, cred) < 0) {
+        free(peer);
+        return NULL;
+    }
+    peer->cred.groups = peer->groups;
     TAILQ_INIT(&peer->holds);
     (void)str_format(peer->tag, sizeof peer->tag, "[peer %u pid %ld uid %u]", number,
                      (long)cred->pid, (unsigned)cred->uid);
@@ -26,6 +43,7 @@ void peer_free(struct peer *peer)
     assert(TAILQ_EMPTY(&peer->holds));
     if (peer->errand)
         peer->errand->peer = NULL;
+    free(peer->groups);
     free(peer);
 }
 

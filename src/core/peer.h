@@ -45,7 +45,8 @@ struct peer {
     TAILQ_ENTRY(peer) link;
     struct broker *broker;
     struct peer_cred cred;
-    char tag[64]; /* how its log lines begin: "[peer 12 pid 345 uid 1000]" */
+    gid_t *groups; /* cred's, owned */
+    char tag[64];  /* how its log lines begin: "[peer 12 pid 345 uid 1000]" */
     struct hold_list holds;
     struct call *call;     /* the one request that awaits its answer, or NULL */
     struct errand *errand; /* that this request is waiting for, or NULL */

@@ -59,6 +59,25 @@ static void pause_accepting(struct listeners *all, int err)
 
 /* ---- accepting ---- */
 
+/* The groups of the process that connected, as they were then. 0 or a negative errno. */
+static int peer_groups(int fd, gid_t **ret, unsigned *n)
+{
+    gid_t *groups = NULL;
+    socklen_t len = 0;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) < 0 && errno != ERANGE)
+        return -errno;
+    if (len > 0 && !(groups = malloc(len)))
+        return -ENOMEM;
+    if (len > 0 && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0) {
+        free(groups);
+        return -errno;
+    }
+    *ret = groups;
+    *n = (unsigned)(len / sizeof *groups);
+    return 0;
+}
+
 /* 0; -EAGAIN: nobody waits; another negative errno: we cannot accept now. */
 static int accept_one(struct listener *listener)
 {
@@ -70,7 +89,13 @@ static int accept_one(struct listener *listener)
     socklen_t len = sizeof ucred;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ucred, &len) < 0)
         return 0;
-    struct peer_cred cred = { .uid = ucred.uid, .gid = ucred.gid, .pid = ucred.pid };
+    AUTO_FREE gid_t *groups = NULL;
+    unsigned n_groups = 0;
+    if (peer_groups(fd, &groups, &n_groups) < 0)
+        return 0;
+    struct peer_cred cred = {
+        .uid = ucred.uid, .gid = ucred.gid, .pid = ucred.pid, .groups = groups, .n_groups = n_groups
+    };
     listener->all->accepted(listener->all->arg, fd_take(&fd), &cred);
     return 0;
 }

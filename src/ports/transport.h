@@ -20,6 +20,8 @@
 #include "backend.h"
 #include "status.h"
 
+#include <sys/types.h>
+
 struct call;
 struct broker_report; /* report.h: what List and Status show */
 
@@ -40,5 +42,7 @@ struct transport_ops {
 struct peer_cred {
     uid_t uid;
     gid_t gid;
-    pid_t pid; /* as of connecting: for logs and status, never for decisions */
+    pid_t pid;           /* as of connecting: for logs and status, never for decisions */
+    const gid_t *groups; /* the supplementary ones, borrowed; NULL: none */
+    unsigned n_groups;
 };
