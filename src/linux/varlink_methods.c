@@ -9,6 +9,7 @@
  * 's*' and 'o*' leave out what is NULL, which is how an optional member is absent.
  */
 #include "varlink_methods.h"
+#include "accounts.h"
 #include "fd.h"
 #include "file.h"
 #include "mem.h"
@@ -16,7 +17,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <string.h>
 
 #define LINK_HEADER 14u /* Ethernet: two addresses and a type */
@@ -264,10 +264,8 @@ json_t *list_reply(const struct broker_report *report)
 
 static json_t *user_json(uid_t uid)
 {
-    const struct passwd *user = getpwuid(uid);
-    char number[16] = "?";
-    (void)str_format(number, sizeof number, "%u", (unsigned)uid);
-    return text_json(user ? user->pw_name : number);
+    char name[ACCOUNT_NAME_SIZE];
+    return text_json(account_user_name(uid, name));
 }
 
 /* The process may have gone; that is no reason not to name its connection. */
