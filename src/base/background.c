@@ -8,6 +8,7 @@
  */
 #include "background.h"
 #include "fd.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,16 +40,6 @@ __attribute__((noreturn)) static void await(int from)
         _exit(EXIT_SUCCESS);
     fprintf(stderr, "%s\n", len > 0 ? text : "the daemon ended before it was ready; see its log");
     _exit(EXIT_FAILURE);
-}
-
-static void default_signals(void)
-{
-    struct sigaction action = { .sa_handler = SIG_DFL };
-    for (int sig = 1; sig < NSIG; sig++)
-        (void)sigaction(sig, &action, NULL); /* some cannot be changed; they are default */
-    sigset_t none;
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static int standard_streams(int log_fd)
@@ -85,7 +76,7 @@ static void close_others(int a, int b, int c)
 
 static int become_daemon(int log_fd, int keep, int ready)
 {
-    default_signals();
+    signals_default();
     (void)umask(077);
     if (chdir("/") < 0)
         return -errno;

@@ -7,6 +7,8 @@
 #include "log.h"
 #include "mem.h"
 #include "netd_start.h"
+#include "program.h"
+#include "signals.h"
 #include "str.h"
 
 #include <errno.h>
@@ -14,7 +16,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +26,6 @@
 #include <sys/wait.h>
 
 #define PROGRAM "vmnet-netd"
-
-extern char **environ;
 
 struct netd_starter {
     int sock;
@@ -50,79 +49,15 @@ struct workshop {
 
 /* ---- which program ----------------------------------------------------------------- */
 
-static int beside_ourselves(char *path, size_t size)
-{
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n < 0)
-        return -errno;
-    self[n] = '\0';
-    char *slash = strrchr(self, '/');
-    if (!slash)
-        return -ENOENT;
-    *slash = '\0';
-    return str_format(path, size, "%s/" PROGRAM, self);
-}
-
 /* What the user named is used as it is, so that a mistake is reported, not bypassed. */
 static int find_program(const struct netd_start_config *config, char *path, size_t size)
 {
     const char *named = config->program ? config->program : secure_getenv("VMNET_BROKER_NETD");
     if (named && named[0] != '\0')
         return str_copy(path, size, named);
-    if (beside_ourselves(path, size) == 0 && access(path, X_OK) == 0)
+    if (program_beside_us(PROGRAM, path, size) == 0 && access(path, X_OK) == 0)
         return 0;
     return str_copy(path, size, LIBEXECDIR "/" PROGRAM);
-}
-
-/* ---- spawning ---------------------------------------------------------------------- */
-
-/* Standard input and output lead nowhere, standard error into the memfd; everything else
- * of ours is close-on-exec. No pipe: it could fill up, and somebody would have to read. */
-static int set_up_files(posix_spawn_file_actions_t *files, int words)
-{
-    int r = posix_spawn_file_actions_addopen(files, 0, "/dev/null", O_RDWR, 0);
-    if (r == 0)
-        r = posix_spawn_file_actions_adddup2(files, 0, 1);
-    if (r == 0)
-        r = posix_spawn_file_actions_adddup2(files, words, 2);
-    return -r;
-}
-
-static int set_up_signals(posix_spawnattr_t *attr)
-{
-    sigset_t none, all;
-    (void)sigemptyset(&none);
-    (void)sigfillset(&all);
-    int r = posix_spawnattr_setsigmask(attr, &none);
-    if (r == 0)
-        r = posix_spawnattr_setsigdefault(attr, &all);
-    if (r == 0)
-        r = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    return -r;
-}
-
-static int spawn(const struct paths *paths, const char *program, int words, pid_t *ret)
-{
-    const char *const argv[] = { program,      "--user",        "--background", "--state-dir",
-                                 paths->state, "--runtime-dir", paths->runtime, NULL };
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attr;
-
-    int r = -posix_spawn_file_actions_init(&files);
-    if (r < 0)
-        return r;
-    r = -posix_spawnattr_init(&attr);
-    if (r == 0) {
-        r = set_up_files(&files, words);
-        if (r == 0)
-            r = set_up_signals(&attr);
-        if (r == 0)
-            r = -posix_spawn(ret, program, &files, &attr, (char *const *)(uintptr_t)argv, environ);
-        (void)posix_spawnattr_destroy(&attr);
-    }
-    (void)posix_spawn_file_actions_destroy(&files);
-    return r;
 }
 
 /* ---- what became of it ------------------------------------------------------------- */
@@ -183,8 +118,17 @@ static void await(const char *program, pid_t pid, int words, struct failure *fai
 
 /* ---- the starter process ----------------------------------------------------------- */
 
+/* Its words go into a memfd: a pipe could fill up, and somebody would have to read. */
 static void start(const struct netd_start_config *config, struct failure *failure)
 {
+    const char *const argv[] = { PROGRAM,
+                                 "--user",
+                                 "--background",
+                                 "--state-dir",
+                                 config->paths.state,
+                                 "--runtime-dir",
+                                 config->paths.runtime,
+                                 NULL };
     char program[PATH_MAX] = PROGRAM;
     AUTO_FD words = -1;
     pid_t pid = 0;
@@ -192,22 +136,12 @@ static void start(const struct netd_start_config *config, struct failure *failur
     int r = find_program(config, program, sizeof program);
     if (r == 0) {
         words = memfd_create("netd-words", MFD_CLOEXEC);
-        r = words < 0 ? -errno : spawn(&config->paths, program, words, &pid);
+        r = words < 0 ? -errno : program_spawn(program, argv, words, &pid);
     }
     if (r < 0)
         (void)failure_set(failure, -ENETDOWN, "cannot start %s: %s", program, strerror(-r));
     else
         await(program, pid, words, failure);
-}
-
-static void default_signals(void)
-{
-    sigset_t none;
-
-    for (int sig = 1; sig < NSIG; sig++)
-        (void)signal(sig, SIG_DFL);
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static _Noreturn void starter_main(const struct workshop *shop)
@@ -216,7 +150,7 @@ static _Noreturn void starter_main(const struct workshop *shop)
 
     (void)prctl(PR_SET_NAME, "vmnet-starter");
     (void)setsid(); /* a terminal's ^C is for others */
-    default_signals();
+    signals_default();
     int r = confine_not(calls_never);
     if (r < 0) {
         log_failure(r, "the starter cannot confine itself");

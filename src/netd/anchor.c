@@ -5,6 +5,7 @@
 #include "confine.h"
 #include "fd.h"
 #include "mem.h"
+#include "signals.h"
 #include "str.h"
 
 #include <fcntl.h>
@@ -101,17 +102,6 @@ static void keep_only(int fd)
     (void)close_range(4, ~0U, 0);
 }
 
-/* A signal ends it, whatever netd blocks or ignores. */
-static void default_signals(void)
-{
-    sigset_t none;
-
-    for (int sig = 1; sig < NSIG; sig++)
-        (void)signal(sig, SIG_DFL);
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* The word to stay, and then nothing. */
 const struct call_rule anchor_calls[] = { CALL("close"),
                                           CALL("exit"),
@@ -158,7 +148,7 @@ static _Noreturn void anchor_main(int leash)
     int32_t err = 0;
     char word;
 
-    default_signals();
+    signals_default(); /* one of them ends it, whatever netd blocks or ignores */
     if (setsid() < 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
         err = errno;
     else

@@ -12,6 +12,7 @@
 
 #include "addr.h"
 #include "mem.h"
+#include "program.h"
 #include "str.h"
 
 #include <errno.h>
@@ -60,23 +61,11 @@ const struct engine *engine_of(enum child_kind kind)
     return NULL;
 }
 
-/* Fixed places, never $PATH: the environment must not choose what is executed. */
-static int find_program(const char *name, char *ret, size_t size)
-{
-    static const char *const dirs[] = { "/usr/bin", "/usr/local/bin", "/bin",
-                                        "/run/current-system/sw/bin" };
-
-    for (size_t i = 0; i < N_ELEMENTS(dirs); i++)
-        if (str_format(ret, size, "%s/%s", dirs[i], name) == 0 && access(ret, X_OK) == 0)
-            return 0;
-    return -ENOENT;
-}
-
 static bool installed(const struct engine *engine)
 {
     char path[64];
 
-    return find_program(engine->name, path, sizeof path) == 0;
+    return program_of_system(engine->name, path, sizeof path) == 0;
 }
 
 /* net.core.wmem_max as a socket feels it: asks for more and looks what it got. The
@@ -197,7 +186,7 @@ int engine_argv(enum child_kind kind, pid_t anchor, uid_t uid, struct engine_arg
     memset(ret, 0, sizeof *ret);
     if (!engine)
         return -EINVAL;
-    int r = find_program(engine->name, ret->path, sizeof ret->path);
+    int r = program_of_system(engine->name, ret->path, sizeof ret->path);
     if (r < 0)
         return r;
     (void)str_format(ret->userns, sizeof ret->userns, "/proc/%d/ns/user", (int)anchor);

@@ -75,7 +75,7 @@ static const struct call_rule file_calls[] = {
     CALL("unlinkat"),  CALLS_END
 };
 
-/* spawner.c, supervise.c, anchor.c: children, by their pidfds; uplink_attempt.c: a pipe for
+/* spawner.c, packet.c, supervise.c, anchor.c: children, by their pidfds; uplink_attempt.c: a pipe for
  * one. */
 static const struct call_rule child_calls[] = {
     CALL("pipe2"), CALL("pidfd_open"), CALL("pidfd_send_signal"),

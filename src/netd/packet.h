@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* packet.h - one packet with descriptors, over a socket pair of our own.
+ *
+ * For questions that wait for their answer. Were one of the two lost, the next question would
+ * get this one's answer: so a moment without memory is waited out.
+ */
+#pragma once
+#include <stddef.h>
+
+#define PACKET_FDS 2 /* at most */
+
+/* 0 or a negative errno. */
+int packet_send(int sock, void *data, size_t len, const int *fds, size_t n_fds);
+/* A whole packet or an error; -EPIPE when the other end has gone. fds has room for
+ * PACKET_FDS, of which *ret_n came, close-on-exec and the caller's, also with -EPROTO. */
+int packet_receive(int sock, void *data, size_t len, int *fds, size_t *ret_n);

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* workshop.c - the spawner process: a loop behind a socket pair. */
+#include "workshop.h"
+
+#include "anchor.h"
+#include "confine.h"
+#include "fd.h"
+#include "log.h"
+#include "packet.h"
+#include "signals.h"
+#include "spawner.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+/* Forks a child, which waits for netd's word. */
+static int start_child(struct workshop *shop, const struct order *order, const int *fds,
+                       struct answer *ret, int ret_fds[static RESULTS])
+{
+    AUTO_FD leash = -1, pidfd = -1;
+    struct process child = { 0 };
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    leash = ends[0];
+    child.pid = fork();
+    if (child.pid == 0) {
+        (void)close(leash);
+        child_main(shop, order, fds, ends[1]);
+    }
+    (void)close(ends[1]);
+    if (child.pid < 0)
+        return -EAGAIN;
+    pidfd = pidfd_open(child.pid, 0); /* even a corpse waits for us to reap it */
+    if (pidfd < 0)
+        return -errno;
+    if (process_born(child.pid, &child.born) < 0)
+        return -ESRCH;
+    if (order->kind == CHILD_ANCHOR)
+        shop->anchor = child.pid;
+    ret->pid = child.pid;
+    ret->born = child.born;
+    ret_fds[RESULT_PIDFD] = fd_take(&pidfd);
+    ret_fds[RESULT_LEASH] = fd_take(&leash);
+    return 0;
+}
+
+static int serve_one(struct workshop *shop)
+{
+    struct answer answer = { 0 };
+    struct order order;
+    int fds[PACKET_FDS], results[RESULTS] = { -1, -1 };
+    size_t n = 0;
+    int r;
+
+    r = packet_receive(shop->sock, &order, sizeof order, fds, &n);
+    if (r == 0 && order.kind < CHILD_KINDS && order.n_fds == n)
+        answer.err = start_child(shop, &order, fds, &answer, results);
+    else
+        answer.err = -EPROTO;
+    for (size_t i = 0; i < n; i++)
+        (void)close(fds[i]);
+    if (r < 0)
+        return r;
+    r = packet_send(shop->sock, &answer, sizeof answer, results, answer.err == 0 ? RESULTS : 0);
+    for (size_t i = 0; i < RESULTS; i++)
+        fd_closep(&results[i]);
+    return r;
+}
+
+_Noreturn void workshop_main(struct workshop *shop)
+{
+    struct signalfd_siginfo ignored;
+    struct pollfd on[2];
+    sigset_t child;
+
+    (void)prctl(PR_SET_NAME, "vmnet-spawner");
+    (void)setsid(); /* a terminal's ^C is for others */
+    (void)!chdir("/");
+    signals_default();
+    /* What we start makes calls that we do not know, and inherits this: so it can only be
+     * what nobody here ever needs. It keeps root's capabilities, without which root's pasta
+     * could not enter the namespace. */
+    int r = confine_not(calls_never);
+    if (r < 0) {
+        log_failure(r, "the spawner cannot confine itself");
+        _exit(1);
+    }
+    (void)sigemptyset(&child);
+    (void)sigaddset(&child, SIGCHLD);
+    (void)sigprocmask(SIG_BLOCK, &child, NULL);
+    on[0] = (struct pollfd){ .fd = shop->sock, .events = POLLIN };
+    on[1] =
+        (struct pollfd){ .fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN };
+    while (poll(on, 2, -1) > 0 || errno == EINTR) {
+        if (on[1].revents && read(on[1].fd, &ignored, sizeof ignored) > 0)
+            while (waitpid(-1, NULL, WNOHANG) > 0)
+                ;
+        if (on[0].revents && serve_one(shop) < 0)
+            break;
+    }
+    _exit(0);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* workshop.h - what the rooms behind spawner.h know of each other:
+ *
+ *   spawner.c    netd's side: forks the spawner, orders children, holds their pidfds
+ *   workshop.c   the spawner process: takes orders, forks
+ *   child.c      a child: becomes the program that it should
+ *
+ * One fixed struct in, one out, with a pidfd and a leash. The spawner lives in the host's
+ * namespaces with the rights of whoever started netd, and ends when netd's end of the socket
+ * closes. Its children go on: the next netd adopts them.
+ *
+ * A child is on a leash until netd has written it down: it waits for a word on a socket of
+ * which netd has the other end, and ends with that. On the same socket it says why it could
+ * not become what it should.
+ */
+#pragma once
+#include <stdint.h>
+#include <sys/types.h>
+
+struct order {
+    uint32_t kind; /* enum child_kind */
+    uint32_t network;
+    uint32_t n_fds;
+};
+
+struct answer {
+    int32_t err;
+    int32_t pid;
+    uint64_t born;
+};
+
+/* The answer's descriptors. */
+enum { RESULT_PIDFD, RESULT_LEASH, RESULTS };
+
+/* What the spawner process knows. */
+struct workshop {
+    int sock;
+    pid_t anchor;      /* engines find the namespaces by /proc/PID/ns ... */
+    int userns, netns; /* ... and our own forks by these, whoever lives */
+    const char *state_path;
+};
+
+/* The rest of the spawner's life. */
+_Noreturn void workshop_main(struct workshop *shop);
+/* The rest of a child's, or its life until exec(). fds: what was passed for it. */
+_Noreturn void child_main(const struct workshop *shop, const struct order *order, const int *fds,
+                          int leash);
