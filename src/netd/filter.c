@@ -34,7 +34,7 @@
 #include "bridge.h"
 #include "log.h"
 #include "mem.h"
-#include "network.h"
+#include "names.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

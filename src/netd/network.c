@@ -130,7 +130,6 @@ int network_destroy(struct network *net, struct netd_why *why)
     r = journal_network_gone(all->tools.journal, index);
     note(r, &first, why, net, "journal entry");
     network_free(net);
-    networks_share(all);
     return first;
 }
 
@@ -151,9 +150,7 @@ static int on_dnsmasq_started(void *arg, const struct child *child)
 static void on_dnsmasq_ready(void *arg, int err)
 {
     struct network *net = arg;
-    struct netd_why why = { 0 }, ignored = { 0 };
-    network_built built = net->built;
-    void *built_arg = net->built_arg;
+    struct netd_why why = { 0 };
 
     if (err == 0) {
         err = journal_built(net->all->tools.journal, net->index);
@@ -164,9 +161,7 @@ static void on_dnsmasq_ready(void *arg, int err)
                          net->def.name);
     }
     net->serves = err == 0;
-    if (err < 0)
-        (void)network_destroy(net, &ignored);
-    built(built_arg, err, &why);
+    net->made(net, err, &why);
 }
 
 int network_new_dnsmasq(struct network *net)
@@ -222,9 +217,5 @@ int network_make(struct network *net, struct netd_why *why)
         r = dnsmasq_start(net->dnsmasq, NULL);
     if (r < 0)
         return why_failed(why, r, "network '%s': cannot start dnsmasq", net->def.name);
-    r = network_add_rules(net, why);
-    if (r < 0)
-        return r;
-    networks_share(all);
-    return 0;
+    return network_add_rules(net, why);
 }

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* network.h - one network, and what the rooms behind networks.h know of each other:
  *
+ *   networks.c   which there are, and what they share; calls the others
+ *   adopt.c      what a dead netd left; likewise
  *   network.c    builds and removes one
- *   networks.c   which there are, and what they share
  *   ports.c      the TAPs on them: opened for a VM, noticed when they have gone
  *   port.c       the device of one
- *   adopt.c      what a dead netd left
- *
- * Names are the index's: network 3 is bridge vb3 with TAPs vt3.0, vt3.1, ..., all in
- * interface group 4 (0 is everybody's), chain n3 and directory netd/3. Nothing that a
- * client chose becomes part of a link, rule or path.
  */
 #pragma once
 #include "dnsmasq.h"
 #include "guard.h"
+#include "names.h"
 #include "networks.h"
 #include "supervise.h"
 
@@ -34,7 +31,9 @@ struct network {
     bool serves;  /* the building is over */
     bool changed; /* its ports have, and dnsmasq does not know yet */
     bool detour;  /* checksums are written early */
-    network_built built;
+    /* After network_make(), once: 0 when it serves, or why it never will. */
+    void (*made)(struct network *net, int err, const struct netd_why *why);
+    network_built built; /* who waits for that */
     void *built_arg;
 };
 
@@ -53,11 +52,6 @@ struct networks {
     for (uint32_t i_ = 0; i_ < NETWORKS_MAX; i_++)                                                 \
         for (struct network *net = (all)->at[i_]; net; net = NULL)
 
-static inline uint32_t group_of(uint32_t index)
-{
-    return index + 1;
-}
-
 /* ---- network.c -------------------------------------------------------------------- */
 
 /* Only the struct, in its place; it does not serve. */
@@ -65,7 +59,7 @@ int network_new(struct networks *all, const struct netd_network *def, uint32_t i
                 struct network **ret);
 /* The struct and its ports' go, what they stand for stays. */
 void network_free(struct network *net);
-/* 0: its built() follows. Otherwise there are words, and network_destroy() is due. */
+/* 0: its made() follows. Otherwise there are words, and network_destroy() is due. */
 int network_make(struct network *net, struct netd_why *why);
 /* Every step is tried, a thing already gone counts as done, and the first failure is
  * what the caller hears. The struct goes too. */
@@ -79,7 +73,6 @@ int network_remove_directory(const struct networks *all, uint32_t index);
 
 /* ---- networks.c ------------------------------------------------------------------- */
 
-struct network *network_find(const struct networks *all, const char *name); /* NULL: none */
 /* Starts what any of them needs of relay and uplink, and stops what none does. */
 void networks_share(struct networks *all);
 
@@ -94,6 +87,9 @@ int port_create(const struct network *net, struct port *port, int *ret_fds, stru
 /* Begins to hear of TAPs that go. */
 int ports_watch(struct networks *all);
 void ports_unwatch(struct networks *all);
+/* As networks_open_tap(). */
+int ports_open(struct network *net, const struct netd_interface *request,
+               struct netd_interface *ret, int *ret_fds, struct netd_why *why);
 struct port *port_find(const struct network *net, const char *tap); /* NULL: none */
 /* Which of them stand for a DHCP lease of another MAC; dnsmasq is there by now. */
 void ports_find_heirs(struct network *net);

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-struct network *network_find(const struct networks *all, const char *name)
+static struct network *network_find(const struct networks *all, const char *name)
 {
     FOREACH_NETWORK(net, all)
     if (strcmp(net->def.name, name) == 0)
@@ -116,6 +116,21 @@ static int free_index(const struct networks *all, uint32_t *ret)
     return -EDQUOT;
 }
 
+/* The end of a build, one way or the other. */
+static void on_made(struct network *net, int err, const struct netd_why *why)
+{
+    struct networks *all = net->all;
+    struct netd_why ignored = { 0 };
+    network_built built = net->built;
+    void *arg = net->built_arg;
+
+    if (err < 0) {
+        (void)network_destroy(net, &ignored);
+        networks_share(all);
+    }
+    built(arg, err, why);
+}
+
 int networks_build(struct networks *all, const struct netd_network *def, network_built built,
                    void *arg, struct netd_why *why)
 {
@@ -137,17 +152,20 @@ int networks_build(struct networks *all, const struct netd_network *def, network
         network_free(net);
         return why_failed(why, r, "network '%s': cannot write the journal", def->name);
     }
+    net->made = on_made;
     net->built = built;
     net->built_arg = arg;
     r = network_make(net, why);
     if (r < 0)
         (void)network_destroy(net, &ignored); /* undo; the first error is the story */
+    networks_share(all);
     return r;
 }
 
 int networks_remove(struct networks *all, const char *name, struct netd_why *why)
 {
     struct network *net = network_find(all, name);
+    int r;
 
     if (!net)
         return why_refused(why, -ENOENT, "network '%s' does not exist", name);
@@ -156,7 +174,9 @@ int networks_remove(struct networks *all, const char *name, struct netd_why *why
     if (net->ports)
         return why_refused(why, -EBUSY, "network '%s': TAP %s is in use", name,
                            net->ports->interface.tap);
-    return network_destroy(net, why);
+    r = network_destroy(net, why);
+    networks_share(all);
+    return r;
 }
 
 int networks_remove_all(struct networks *all, struct netd_why *why)
@@ -174,7 +194,18 @@ int networks_remove_all(struct networks *all, struct netd_why *why)
         if (first == 0)
             first = r;
     }
+    networks_share(all);
     return first;
+}
+
+int networks_open_tap(struct networks *all, const struct netd_interface *request,
+                      struct netd_interface *ret, int *ret_fds, struct netd_why *why)
+{
+    struct network *net = network_find(all, request->network);
+
+    if (!net || !net->serves)
+        return why_refused(why, -ENOENT, "network '%s' does not exist", request->network);
+    return ports_open(net, request, ret, ret_fds, why);
 }
 
 /* ---- all of them --------------------------------------------------------------------- */

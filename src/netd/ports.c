@@ -257,15 +257,12 @@ static int port_open(struct network *net, struct port *port, int *ret_fds, struc
     return 0;
 }
 
-int networks_open_tap(struct networks *all, const struct netd_interface *request,
-                      struct netd_interface *ret, int *ret_fds, struct netd_why *why)
+int ports_open(struct network *net, const struct netd_interface *request,
+               struct netd_interface *ret, int *ret_fds, struct netd_why *why)
 {
-    struct network *net = network_find(all, request->network);
     struct port *port;
     int r;
 
-    if (!net || !net->serves)
-        return why_refused(why, -ENOENT, "network '%s' does not exist", request->network);
     r = check_port(net, request, why);
     if (r < 0)
         return r;

@@ -75,8 +75,8 @@ static const struct call_rule file_calls[] = {
     CALL("unlinkat"),  CALLS_END
 };
 
-/* spawner.c, packet.c, supervise.c, anchor.c: children, by their pidfds; uplink_attempt.c: a pipe for
- * one. */
+/* spawner.c, packet.c, supervise.c, anchor.c: children, by their pidfds; uplink_attempt.c: a pipe
+ * for one. */
 static const struct call_rule child_calls[] = {
     CALL("pipe2"), CALL("pidfd_open"), CALL("pidfd_send_signal"),
     CALL("wait4"), CALL("waitid"),     CALLS_END

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* journal_json.c - see journal_part.h. */
+#include "journal_part.h"
+
+#include "fd.h"
+#include "str.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *const journal_child_names[JOURNAL_CHILDREN] = {
+    [JOURNAL_DNSMASQ] = "dnsmasq", [JOURNAL_ENGINE] = "engine", [JOURNAL_RELAY] = "relay"
+};
+
+int journal_boot_id(char boot[static BOOT_SIZE])
+{
+    AUTO_FD fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t got;
+
+    if (fd < 0)
+        return -errno;
+    got = read(fd, boot, BOOT_SIZE - 1);
+    if (got <= 0)
+        return -EIO;
+    boot[got] = '\0';
+    boot[strcspn(boot, "\n")] = '\0';
+    return 0;
+}
+
+enum kind { TEXT, NUMBER, BYTE, BYTES };
+
+struct member {
+    const char *key;
+    enum kind kind;
+    size_t offset, size;
+};
+
+#define MEMBER(kind, type, name)                                                                   \
+    {                                                                                              \
+#name, kind, offsetof(struct type, name), sizeof(((struct type *)0)->name)                 \
+    }
+
+static const struct member network_members[] = {
+    MEMBER(TEXT, netd_network, name),
+    MEMBER(TEXT, netd_network, id),
+    MEMBER(NUMBER, netd_network, mode),
+    MEMBER(NUMBER, netd_network, anti_spoofing),
+    MEMBER(NUMBER, netd_network, flags),
+    MEMBER(NUMBER, netd_network, mtu),
+    MEMBER(NUMBER, netd_network, ipv4_base),
+    MEMBER(NUMBER, netd_network, ipv4_prefix),
+    MEMBER(BYTES, netd_network, ipv6),
+    MEMBER(NUMBER, netd_network, ipv6_len),
+    MEMBER(NUMBER, netd_network, idle_timeout_sec),
+};
+
+static const struct member interface_members[] = {
+    MEMBER(TEXT, netd_interface, network),  MEMBER(TEXT, netd_interface, id),
+    MEMBER(TEXT, netd_interface, name),     MEMBER(TEXT, netd_interface, tap),
+    MEMBER(NUMBER, netd_interface, uid),    MEMBER(NUMBER, netd_interface, ipv4),
+    MEMBER(BYTES, netd_interface, mac),     MEMBER(BYTE, netd_interface, offload),
+    MEMBER(BYTE, netd_interface, isolated), MEMBER(NUMBER, netd_interface, queues),
+};
+
+static json_t *bytes_to_json(const uint8_t *bytes, size_t n)
+{
+    char hex[2 * 16 + 1] = "";
+
+    for (size_t i = 0; i < n; i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    return json_string(hex);
+}
+
+static int json_to_bytes(const json_t *value, uint8_t *bytes, size_t n)
+{
+    const char *hex = json_string_value(value);
+
+    if (!hex || strlen(hex) != 2 * n)
+        return -EBADMSG;
+    for (size_t i = 0; i < n; i++)
+        if (sscanf(hex + 2 * i, "%2hhx", &bytes[i]) != 1)
+            return -EBADMSG;
+    return 0;
+}
+
+static json_t *member_to_json(const struct member *m, const char *at)
+{
+    uint32_t number;
+
+    switch (m->kind) {
+    case TEXT:
+        return json_string(at);
+    case NUMBER:
+        memcpy(&number, at, sizeof number);
+        return json_integer(number);
+    case BYTE:
+        return json_integer(*at);
+    case BYTES:
+        return bytes_to_json((const uint8_t *)at, m->size);
+    }
+    return NULL;
+}
+
+static int json_to_member(const struct member *m, const json_t *value, char *at)
+{
+    json_int_t number = json_integer_value(value);
+    uint32_t narrow = (uint32_t)number;
+
+    switch (m->kind) {
+    case TEXT:
+        return json_is_string(value) ? str_copy(at, m->size, json_string_value(value)) : -EBADMSG;
+    case NUMBER:
+        memcpy(at, &narrow, sizeof narrow);
+        return json_is_integer(value) && number >= 0 && number <= UINT32_MAX ? 0 : -EBADMSG;
+    case BYTE:
+        *at = (char)number;
+        return json_is_integer(value) && (number == 0 || number == 1) ? 0 : -EBADMSG;
+    case BYTES:
+        return json_to_bytes(value, (uint8_t *)at, m->size);
+    }
+    return -EBADMSG;
+}
+
+static int members_put(json_t *line, const struct member *members, size_t n, const void *from)
+{
+    for (size_t i = 0; i < n; i++)
+        if (json_object_set_new(
+                line, members[i].key,
+                member_to_json(&members[i], (const char *)from + members[i].offset)) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+static int members_get(const json_t *line, const struct member *members, size_t n, void *to)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = json_to_member(&members[i], json_object_get(line, members[i].key),
+                           (char *)to + members[i].offset);
+    return r;
+}
+
+int journal_put_network(json_t *line, const struct netd_network *network)
+{
+    return members_put(line, network_members, N_ELEMENTS(network_members), network);
+}
+
+int journal_put_interface(json_t *line, const struct netd_interface *interface)
+{
+    return members_put(line, interface_members, N_ELEMENTS(interface_members), interface);
+}
+
+int journal_get_network(const json_t *line, struct netd_network *ret)
+{
+    struct netd_msg msg = {
+        .header = { .magic = NETD_MAGIC, .version = NETD_VERSION, .op = NETD_BUILD, .id = 1 }
+    };
+
+    if (members_get(line, network_members, N_ELEMENTS(network_members), &msg.body.network) < 0 ||
+        netd_msg_check(&msg, sizeof msg.header + sizeof msg.body.network, NETD_TO_HELPER) < 0)
+        return -EBADMSG;
+    *ret = msg.body.network;
+    return 0;
+}
+
+int journal_get_interface(const json_t *line, struct netd_interface *ret)
+{
+    struct netd_msg msg = {
+        .header = { .magic = NETD_MAGIC, .version = NETD_VERSION, .op = NETD_OPEN_TAP, .id = 1 }
+    };
+
+    if (members_get(line, interface_members, N_ELEMENTS(interface_members), &msg.body.interface) <
+            0 ||
+        netd_msg_check(&msg, sizeof msg.header + sizeof msg.body.interface, NETD_TO_BROKER) < 0)
+        return -EBADMSG;
+    *ret = msg.body.interface;
+    return 0;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* journal_read.c - what a dead netd's journal says in the end. */
+#include "journal_part.h"
+
+#include "file.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define FILE_MAX (64u << 20)
+
+static int process_get(const json_t *line, struct process *ret)
+{
+    json_int_t pid = json_integer_value(json_object_get(line, "pid"));
+    json_int_t born = json_integer_value(json_object_get(line, "born"));
+
+    if (pid <= 1 || pid > INT32_MAX || born < 0)
+        return -EBADMSG;
+    *ret = (struct process){ .pid = (pid_t)pid, .born = (uint64_t)born };
+    return 0;
+}
+
+static struct journal_network *network_of(const json_t *line, struct journal_state *state)
+{
+    const json_t *index = json_object_get(line, "index");
+    json_int_t i = json_integer_value(index);
+
+    return json_is_integer(index) && i >= 0 && i < NETWORKS_MAX ? &state->networks[i] : NULL;
+}
+
+static int read_anchor(const json_t *line, struct journal_state *state)
+{
+    const char *said = json_string_value(json_object_get(line, "boot"));
+    char boot[BOOT_SIZE];
+
+    if (!said || journal_boot_id(boot) < 0 || strcmp(said, boot) != 0)
+        return -ESTALE;
+    return process_get(line, &state->anchor);
+}
+
+/* What is said of an index says nothing of the network that had it before, even where a
+ * disk was too full to take down that its TAPs had gone. */
+static void forget_taps(struct journal_state *state, const struct journal_network *net)
+{
+    uint32_t index = (uint32_t)(net - state->networks);
+
+    for (size_t i = state->n_taps; i-- > 0;)
+        if (state->taps[i].index == index)
+            state->taps[i] = state->taps[--state->n_taps];
+}
+
+static int read_network(const json_t *line, struct journal_state *state)
+{
+    struct journal_network *net = network_of(line, state);
+    struct journal_network fresh = { .known = true };
+
+    if (!net || journal_get_network(line, &fresh.network) < 0)
+        return -EBADMSG;
+    forget_taps(state, net);
+    *net = fresh;
+    return 0;
+}
+
+static int read_built(const json_t *line, struct journal_state *state)
+{
+    struct journal_network *net = network_of(line, state);
+
+    if (!net)
+        return -EBADMSG;
+    net->built = strcmp(json_string_value(json_object_get(line, "fact")), "built") == 0;
+    return 0;
+}
+
+static int read_network_gone(const json_t *line, struct journal_state *state)
+{
+    struct journal_network *net = network_of(line, state);
+
+    if (!net)
+        return -EBADMSG;
+    forget_taps(state, net);
+    *net = (struct journal_network){ .known = false };
+    return 0;
+}
+
+static int read_tap(const json_t *line, struct journal_state *state)
+{
+    const struct journal_network *net = network_of(line, state);
+    struct journal_tap tap = { 0 }, *more;
+
+    if (!net || !net->known || journal_get_interface(line, &tap.interface) < 0)
+        return -EBADMSG;
+    tap.index = (uint32_t)(net - state->networks);
+    more = reallocarray(state->taps, state->n_taps + 1, sizeof *more);
+    if (!more)
+        return -ENOMEM;
+    state->taps = more;
+    state->taps[state->n_taps++] = tap;
+    return 0;
+}
+
+static int read_tap_gone(const json_t *line, struct journal_state *state)
+{
+    const char *name = json_string_value(json_object_get(line, "tap"));
+
+    for (size_t i = 0; name && i < state->n_taps; i++)
+        if (strcmp(state->taps[i].interface.tap, name) == 0) {
+            state->taps[i] = state->taps[--state->n_taps];
+            return 0;
+        }
+    return -EBADMSG;
+}
+
+static int read_child(const json_t *line, struct journal_state *state)
+{
+    const char *kind = json_string_value(json_object_get(line, "kind"));
+    struct journal_network *net = network_of(line, state);
+
+    if (!kind || !net)
+        return -EBADMSG;
+    if (strcmp(kind, journal_child_names[JOURNAL_DNSMASQ]) == 0)
+        return process_get(line, &net->dnsmasq);
+    if (strcmp(kind, journal_child_names[JOURNAL_ENGINE]) == 0)
+        return process_get(line, &state->engine);
+    if (strcmp(kind, journal_child_names[JOURNAL_RELAY]) == 0)
+        return process_get(line, &state->relay);
+    return -EBADMSG;
+}
+
+static int read_line(const char *text, size_t len, struct journal_state *state)
+{
+    static const struct {
+        const char *fact;
+        int (*read)(const json_t *line, struct journal_state *state);
+    } facts[] = {
+        { "anchor", read_anchor }, { "network", read_network },
+        { "built", read_built },   { "unbuilt", read_built },
+        { "tap", read_tap },       { "tap-gone", read_tap_gone },
+        { "child", read_child },   { "network-gone", read_network_gone },
+    };
+    AUTO(json_decref) json_t *line = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    const char *fact = json_string_value(json_object_get(line, "fact"));
+
+    for (size_t i = 0; fact && i < N_ELEMENTS(facts); i++)
+        if (strcmp(fact, facts[i].fact) == 0)
+            return facts[i].read(line, state);
+    return -EBADMSG;
+}
+
+int journal_read(int dirfd, struct journal_state **ret)
+{
+    struct journal_state *state = calloc(1, sizeof *state);
+    AUTO_FREE char *text = NULL;
+    size_t len = 0;
+    int r = 0;
+
+    if (!state)
+        return -ENOMEM;
+    r = file_read(dirfd, JOURNAL_NAME, FILE_MAX, &text, &len);
+    if (r < 0 && r != -ENOENT) {
+        journal_state_free(state);
+        return r;
+    }
+    for (char *line = text, *end; line && (end = memchr(line, '\n', len)); line = end + 1) {
+        if (read_line(line, (size_t)(end - line), state) == -ESTALE)
+            break; /* the first line, of an earlier boot: nothing of it can exist */
+        len -= (size_t)(end - line) + 1;
+    }
+    *ret = state;
+    return 0;
+}
+
+void journal_state_free(struct journal_state *state)
+{
+    if (!state)
+        return;
+    free(state->taps);
+    free(state);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* names.h - how the things of a network are named: by its index, and by nothing that a client
+ * chose.
+ *
+ * Network 3 is bridge vb3 with TAPs vt3.0, vt3.1, ..., all in interface group 4 (0 is
+ * everybody's), chain n3 and directory netd/3.
+ */
+#pragma once
+#include <stdint.h>
+
+static inline uint32_t group_of(uint32_t index)
+{
+    return index + 1;
+}
