@@ -133,11 +133,24 @@ static int make_loop(struct daemon *d, struct failure *failure)
     return 0;
 }
 
+/* A descriptor a client: as many as we may have. We use no select(). */
+static unsigned long open_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return 1024; /* the customary soft limit */
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    return files.rlim_cur;
+}
+
 static int make_broker(struct daemon *d, struct failure *failure)
 {
     struct broker_config config = { .idle_timeout_sec = d->options.idle_timeout_sec,
                                     .exit_when_idle = d->options.on_demand,
-                                    .owner = getuid() };
+                                    .owner = getuid(),
+                                    .limits = policy_limits_for(open_files()) };
     d->broker = broker_new(&config, &d->loop, &transport_varlink_ops);
     return d->broker ? 0 : failure_set(failure, -ENOMEM, "not enough memory");
 }
@@ -271,13 +284,8 @@ static int give_up(struct daemon *d, int err, const char *why)
 
 static void prepare_process(const struct options *options)
 {
-    struct rlimit files;
     log_init("vmnet-broker", options->log_level);
     (void)signal(SIGPIPE, SIG_IGN);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max; /* a descriptor a client; we use no select() */
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
     if (options->config_dir)
         log_warning("--config-dir: this version has the built-in networks only");
 }

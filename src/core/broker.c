@@ -17,6 +17,7 @@
 #include "words.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,20 @@ static unsigned or_default(unsigned value, unsigned fallback)
     return value > 0 ? value : fallback;
 }
 
+static struct policy_limits limits_or_defaults(const struct policy_limits *wish)
+{
+    const struct policy_limits usual = policy_limits_for(ULONG_MAX);
+
+    return (struct policy_limits){
+        .connections = or_default(wish->connections, usual.connections),
+        .networks = or_default(wish->networks, usual.networks),
+        .interfaces = or_default(wish->interfaces, usual.interfaces),
+        .queues = or_default(wish->queues, usual.queues),
+        .waiting = or_default(wish->waiting, usual.waiting),
+        .all_connections = or_default(wish->all_connections, usual.all_connections),
+    };
+}
+
 struct broker *broker_new(const struct broker_config *config, const struct loop *loop,
                           const struct transport_ops *transport)
 {
@@ -39,15 +54,12 @@ struct broker *broker_new(const struct broker_config *config, const struct loop 
     if (!broker)
         return NULL;
     broker->config = *config;
-    broker->policy = (struct policy){
-        .owner = config->owner,
-        .max_peers = or_default(config->max_peers, POLICY_MAX_PEERS),
-        .max_networks = or_default(config->max_networks, POLICY_MAX_NETWORKS),
-        .max_interfaces = or_default(config->max_interfaces, POLICY_MAX_INTERFACES),
-    };
+    broker->policy =
+        (struct policy){ .owner = config->owner, .limits = limits_or_defaults(&config->limits) };
     broker->loop = loop;
     broker->transport = transport;
     TAILQ_INIT(&broker->peers);
+    TAILQ_INIT(&broker->users);
     TAILQ_INIT(&broker->errands);
     broker->started = broker_now(broker);
 
@@ -113,19 +125,12 @@ void broker_free(struct broker *broker)
 
 /* --- connections --- */
 
-static unsigned count_peers(const struct broker *broker, uid_t uid)
-{
-    const struct peer *peer;
-    unsigned n = 0;
-    TAILQ_FOREACH (peer, &broker->peers, link)
-        n += peer->cred.uid == uid;
-    return n;
-}
-
 struct peer *broker_peer_new(struct broker *broker, const struct peer_cred *cred,
                              struct failure *failure)
 {
-    if (policy_may_connect(&broker->policy, cred->uid, count_peers(broker, cred->uid), failure) < 0)
+    const struct user *user = user_find(&broker->users, cred->uid);
+    if (policy_may_connect(&broker->policy, cred->uid, user ? user->connections : 0,
+                           broker->n_peers, failure) < 0)
         return NULL;
 
     struct peer *peer = peer_new(broker, cred, ++broker->peers_so_far);
@@ -170,6 +175,17 @@ const struct peer_cred *broker_peer_cred(const struct peer *peer)
     return &peer->cred;
 }
 
+/* May the peer's request wait? Answers the call when not. */
+static bool may_wait(struct peer *peer, struct call *call)
+{
+    struct failure failure;
+
+    if (policy_may_wait(&peer->broker->policy, peer->cred.uid, peer->user->waiting, &failure) == 0)
+        return true;
+    refuse(peer, call, status_from_errno(failure.err), "%s", failure.why);
+    return false;
+}
+
 /* --- Acquire and Release --- */
 
 /* The form of a network's name. Answers the call when it is wrong. */
@@ -210,6 +226,9 @@ void broker_acquire(struct peer *peer, struct call *call, const char *name)
         refuse(peer, call, status_from_errno(r), "network '%s': %s", name, failure.why);
         return;
     }
+
+    if (!registry_is_ready(peer->broker->registry, name) && !may_wait(peer, call))
+        return;
 
     log_debug("%s asks for '%s'", peer->tag, name);
     peer_park(peer, call);
@@ -295,17 +314,23 @@ static int check_held(const struct peer *peer, const char *network, struct failu
 }
 
 /* The backend knows how many interfaces live; those being started it may not count yet. */
-static unsigned count_interfaces(const struct broker *broker, uid_t uid)
+static int may_start(const struct broker *broker, uid_t uid, unsigned queues,
+                     struct failure *failure)
 {
     const struct backend *backend = &broker->backend;
     const struct errand *errand;
-    unsigned n = 0;
+    unsigned n, live_queues = 0;
 
     if (!backend->ops->interfaces_of)
         return 0;
+    n = backend->ops->interfaces_of(backend->self, uid, &live_queues);
+    queues += live_queues;
     TAILQ_FOREACH (errand, &broker->errands, link)
-        n += errand->kind == ERRAND_START && errand->uid == uid;
-    return n + backend->ops->interfaces_of(backend->self, uid);
+        if (errand->kind == ERRAND_START && errand->uid == uid) {
+            n++;
+            queues += errand->queues;
+        }
+    return policy_may_start(&broker->policy, uid, n, queues, failure);
 }
 
 /* The client may be gone when its interface comes: nobody will ever use that TAP. */
@@ -343,6 +368,7 @@ static void start_interface(struct peer *peer, struct call *call,
         refuse_no_memory(peer, call);
         return;
     }
+    errand->queues = own.queues;
     int r = broker->backend.ops->start_interface(broker->backend.self, &own, on_started, errand);
     if (r < 0) {
         errand_free(errand);
@@ -368,13 +394,13 @@ void broker_start_interface(struct peer *peer, struct call *call,
     if (r == 0)
         r = check_held(peer, request->network, &failure);
     if (r == 0)
-        r = policy_may_start(&broker->policy, peer->cred.uid,
-                             count_interfaces(broker, peer->cred.uid), &failure);
+        r = may_start(broker, peer->cred.uid, request->queues, &failure);
     if (r < 0) {
         refuse(peer, call, status_from_errno(r), "%s", failure.why);
         return;
     }
-    start_interface(peer, call, request);
+    if (may_wait(peer, call))
+        start_interface(peer, call, request);
 }
 
 /* --- List and Status --- */
@@ -438,6 +464,8 @@ void broker_status(struct peer *peer, struct call *call, const char *name)
         answer_status(peer, call, name);
         return;
     }
+    if (!may_wait(peer, call))
+        return;
 
     struct errand *errand = errand_new(&broker->errands, peer, ERRAND_INSPECT, name);
     if (!errand) {

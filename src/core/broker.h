@@ -9,6 +9,7 @@
 #pragma once
 #include "backend.h"
 #include "loop.h"
+#include "policy.h"
 #include "transport.h"
 
 #include <stdbool.h>
@@ -21,8 +22,7 @@ struct broker_config {
     uint32_t idle_timeout_sec; /* of networks that do not say otherwise, and of the broker itself */
     bool exit_when_idle;       /* started on demand: leave after idle_timeout without users */
     uid_t owner;               /* sees everything in List and Status; root always does */
-    /* Limits per uid; 0 takes the default of policy.h. */
-    unsigned max_peers, max_networks, max_interfaces;
+    struct policy_limits limits; /* what is 0 takes the default of policy.h */
 };
 
 /* loop, transport: borrowed, must outlive the broker. Returns NULL without memory. */

@@ -15,6 +15,7 @@ struct broker {
     struct backend backend;
     struct registry *registry;
     struct peer_list peers;
+    struct user_list users; /* whose they are */
     unsigned n_peers, peers_so_far;
     struct errand_list errands;
     struct leaving leaving;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "peer.h"
 
-#include "registry.h"
+#include "broker_state.h"
 #include "str.h"
 
 #include <assert.h>
@@ -27,7 +27,8 @@ struct peer *peer_new(struct broker *broker, const struct peer_cred *cred, unsig
         return NULL;
     peer->broker = broker;
     peer->cred = *cred;
-    if (copy_groups(peer, cred) < 0) {
+    if (copy_groups(peer, cred) < 0 || !(peer->user = user_join(&broker->users, cred->uid))) {
+        free(peer->groups);
         free(peer);
         return NULL;
     }
@@ -43,6 +44,9 @@ void peer_free(struct peer *peer)
     assert(TAILQ_EMPTY(&peer->holds));
     if (peer->errand)
         peer->errand->peer = NULL;
+    if (peer->call)
+        (void)peer_take_call(peer);
+    user_leave(&peer->broker->users, peer->user);
     free(peer->groups);
     free(peer);
 }
@@ -51,6 +55,7 @@ void peer_park(struct peer *peer, struct call *call)
 {
     assert(!peer->call); /* a transport gives us one at a time */
     peer->call = call;
+    peer->user->waiting++;
 }
 
 struct call *peer_take_call(struct peer *peer)
@@ -58,6 +63,7 @@ struct call *peer_take_call(struct peer *peer)
     struct call *call = peer->call;
     assert(call);
     peer->call = NULL;
+    peer->user->waiting--;
     return call;
 }
 

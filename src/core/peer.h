@@ -9,6 +9,7 @@
 #pragma once
 #include "net_def.h"
 #include "transport.h"
+#include "user.h"
 
 #include <stdbool.h>
 #include <sys/queue.h>
@@ -37,6 +38,7 @@ struct errand {
     struct peer *peer; /* NULL: gone */
     enum errand_kind kind;
     uid_t uid;
+    unsigned queues;         /* of an interface */
     char network[NAME_SIZE]; /* which it is about; "": all */
 };
 TAILQ_HEAD(errand_list, errand);
@@ -44,6 +46,7 @@ TAILQ_HEAD(errand_list, errand);
 struct peer {
     TAILQ_ENTRY(peer) link;
     struct broker *broker;
+    struct user *user; /* whose connection it is */
     struct peer_cred cred;
     gid_t *groups; /* cred's, owned */
     char tag[64];  /* how its log lines begin: "[peer 12 pid 345 uid 1000]" */
@@ -54,7 +57,7 @@ struct peer {
 };
 TAILQ_HEAD(peer_list, peer);
 
-/* NULL without memory. */
+/* One connection more of its user's. NULL without memory. */
 struct peer *peer_new(struct broker *broker, const struct peer_cred *cred, unsigned number);
 /* The peer must hold nothing any more. Its call and errand are forgotten. */
 void peer_free(struct peer *peer);

@@ -2,6 +2,27 @@
 #include "policy.h"
 
 #include <errno.h>
+#include <limits.h>
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+struct policy_limits policy_limits_for(unsigned long files)
+{
+    unsigned all = files < UINT_MAX ? (unsigned)files : UINT_MAX;
+    unsigned spare = all > 2 * POLICY_OWN_FILES ? all - POLICY_OWN_FILES : all / 2;
+
+    return (struct policy_limits){
+        .connections = least(POLICY_CONNECTIONS, spare / 4),
+        .networks = POLICY_NETWORKS,
+        .interfaces = POLICY_INTERFACES,
+        .queues = least(POLICY_QUEUES, spare / 4),
+        .waiting = POLICY_WAITING,
+        .all_connections = spare - spare / 4,
+    };
+}
 
 static int within(unsigned has, unsigned max, uid_t uid, const char *what, const char *remedy,
                   struct failure *failure)
@@ -12,21 +33,47 @@ static int within(unsigned has, unsigned max, uid_t uid, const char *what, const
                        (unsigned)uid, has, what, remedy);
 }
 
-int policy_may_connect(const struct policy *policy, uid_t uid, unsigned has,
+int policy_may_connect(const struct policy *policy, uid_t uid, unsigned has, unsigned all,
                        struct failure *failure)
 {
-    return within(has, policy->max_peers, uid, "connections to the broker",
+    unsigned most = policy->limits.all_connections;
+
+    if (policy_sees_all(policy, uid))
+        most += POLICY_RESERVED;
+    if (all >= most)
+        return failure_set(failure, -EDQUOT,
+                           "%u programs are connected, the most that the broker has descriptors "
+                           "for: end some, or raise its limit of open files (RLIMIT_NOFILE)",
+                           all);
+    return within(has, policy->limits.connections, uid, "connections to the broker",
                   "end programs that use networks, or share a connection", failure);
 }
 
 int policy_may_hold(const struct policy *policy, uid_t uid, unsigned has, struct failure *failure)
 {
-    return within(has, policy->max_networks, uid, "networks in use", "release one first", failure);
+    return within(has, policy->limits.networks, uid, "networks in use", "release one first",
+                  failure);
 }
 
-int policy_may_start(const struct policy *policy, uid_t uid, unsigned has, struct failure *failure)
+int policy_may_start(const struct policy *policy, uid_t uid, unsigned has, unsigned queues,
+                     struct failure *failure)
 {
-    return within(has, policy->max_interfaces, uid, "interfaces in use", "end a VM first", failure);
+    unsigned interfaces = policy->limits.interfaces;
+
+    if (!policy_sees_all(policy, uid))
+        interfaces -= interfaces / 2;
+    if (queues > policy->limits.queues)
+        return failure_set(failure, -EDQUOT,
+                           "uid %u would have %u queues of interfaces, and one user may have %u: "
+                           "ask for fewer, or end a VM first",
+                           (unsigned)uid, queues, policy->limits.queues);
+    return within(has, interfaces, uid, "interfaces in use", "end a VM first", failure);
+}
+
+int policy_may_wait(const struct policy *policy, uid_t uid, unsigned has, struct failure *failure)
+{
+    return within(has, policy->limits.waiting, uid, "requests that wait for their answers",
+                  "try again when some are answered", failure);
 }
 
 bool policy_sees_all(const struct policy *policy, uid_t asker)

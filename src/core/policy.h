@@ -4,6 +4,10 @@
  * Pure rules: the caller brings the numbers, policy says yes or why not. Limits are
  * per uid, since that is whom the kernel vouches for: a user can open connections
  * at will, and only together do they measure what that user takes from the others.
+ *
+ * What is limited is what others would lack: descriptors of the broker, addresses and
+ * subnets, the helper's time. Whoever reaches a limit loses nothing that they have.
+ * vmnet-broker(8) has the same table.
  */
 #pragma once
 #include "status.h"
@@ -11,27 +15,51 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Connections: one a VM is usual (the library has one a process), and 512 leave half of
- * the customary 1024 descriptors of a process to other users, to netd and to the
- * descriptors in passing. */
-#define POLICY_MAX_PEERS      512u
+/* Connections: one a VM is usual, since the library has one a process. */
+#define POLICY_CONNECTIONS 512u
 /* Networks held or awaited: each costs a bridge and a dnsmasq, and one of the 192 subnets
  * that are handed out first; six users at their limit still fit into these. */
-#define POLICY_MAX_NETWORKS   32u
-/* Live interfaces: about what one /24 has addresses for. */
-#define POLICY_MAX_INTERFACES 256u
+#define POLICY_NETWORKS    32u
+/* Live interfaces: about what one /24 has addresses for, and half of that for whoever has
+ * to share the broker. */
+#define POLICY_INTERFACES  256u
+/* Queues of all of them: each is a descriptor, and until its client fetches it from the
+ * socket the kernel counts it as ours, up to our own limit of open files. */
+#define POLICY_QUEUES      1024u
+/* Requests that await their answer: as many as VMs that start at once. The helper needs
+ * half a millisecond for each, and others' requests queue behind them. */
+#define POLICY_WAITING     256u
+/* Descriptors that connections never take: the broker's own, and some in passing. */
+#define POLICY_OWN_FILES   128u
+/* Connections beyond the last one of everybody, for root and the owner to look what is
+ * wrong. */
+#define POLICY_RESERVED    16u
+
+struct policy_limits {
+    unsigned connections, networks, interfaces, queues, waiting; /* of one user */
+    unsigned all_connections;                                    /* of everybody together */
+};
+
+/* The defaults for a process that may have so many open files: with few of them no user
+ * gets more than a quarter. */
+struct policy_limits policy_limits_for(unsigned long files);
 
 struct policy {
     uid_t owner; /* sees and may do what root may */
-    unsigned max_peers, max_networks, max_interfaces;
+    struct policy_limits limits;
 };
 
-/* has: what the uid has already, without what it asks for now. Each returns 0, or a
- * negative errno with *failure saying who, what and the remedy. */
-int policy_may_connect(const struct policy *policy, uid_t uid, unsigned has,
+/* has: what the uid has already, without what it asks for now. Each returns 0, or
+ * -EDQUOT with *failure saying who, what and the remedy. */
+
+/* all: connections of everybody. */
+int policy_may_connect(const struct policy *policy, uid_t uid, unsigned has, unsigned all,
                        struct failure *failure);
 int policy_may_hold(const struct policy *policy, uid_t uid, unsigned has, struct failure *failure);
-int policy_may_start(const struct policy *policy, uid_t uid, unsigned has, struct failure *failure);
+/* queues: those of its interfaces, with the ones that are wanted now. */
+int policy_may_start(const struct policy *policy, uid_t uid, unsigned has, unsigned queues,
+                     struct failure *failure);
+int policy_may_wait(const struct policy *policy, uid_t uid, unsigned has, struct failure *failure);
 
 /* Ending the broker is for those it belongs to. */
 int policy_may_stop(const struct policy *policy, uid_t uid, struct failure *failure);

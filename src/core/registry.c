@@ -160,6 +160,12 @@ struct network *registry_find(const struct registry *reg, const char *name)
     return NULL;
 }
 
+bool registry_is_ready(const struct registry *reg, const char *name)
+{
+    const struct network *net = registry_find(reg, name);
+    return net && (net->state == NET_READY || net->state == NET_IDLE);
+}
+
 bool network_in_use(const struct network *net)
 {
     return net->clients > 0 || net->interfaces > 0;

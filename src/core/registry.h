@@ -59,6 +59,8 @@ void registry_free(struct registry *registry);
 const struct network_list *registry_networks(const struct registry *registry);
 struct network *registry_find(const struct registry *registry, const char *name);
 bool network_in_use(const struct network *network);
+/* An acquire of it is answered at once. */
+bool registry_is_ready(const struct registry *registry, const char *name);
 
 /* Ask for a network for a peer; exactly one of acquired() and refused() follows,
  * possibly before this returns, unless the peer goes first. Asking again for a

@@ -240,15 +240,18 @@ void interfaces_drop(void *self, struct iface_handle *handle)
     iface_handle_free(handle);
 }
 
-unsigned interfaces_of(void *self, uid_t uid)
+unsigned interfaces_of(void *self, uid_t uid, unsigned *queues)
 {
     const struct backend_netd *b = self;
     const struct record *record;
     const struct iface_entry *e;
     unsigned n = 0;
+    *queues = 0;
     TAILQ_FOREACH (record, &b->records, link)
-        TAILQ_FOREACH (e, &record->handle.interfaces, link)
+        TAILQ_FOREACH (e, &record->handle.interfaces, link) {
             n += e->spec.uid == uid;
+            *queues += e->spec.uid == uid ? e->spec.queues : 0;
+        }
     return n;
 }
 

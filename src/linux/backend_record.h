@@ -123,7 +123,7 @@ void networks_fail_all(struct backend_netd *b, const struct failure *failure);
 int interfaces_start(void *self, const struct iface_request *request, backend_started done,
                      void *arg);
 void interfaces_drop(void *self, struct iface_handle *handle);
-unsigned interfaces_of(void *self, uid_t uid);
+unsigned interfaces_of(void *self, uid_t uid, unsigned *queues);
 void interfaces_send(struct backend_netd *b); /* those that wait to be asked for */
 bool interfaces_waiting(const struct backend_netd *b);
 void interfaces_fail_unsent(struct backend_netd *b, const struct failure *failure);

@@ -76,9 +76,10 @@ struct backend_ops {
     /* The client went before its interface came: end it, descriptors and all, so that
      * the TAP goes too. NULL exactly where start_interface is. */
     void (*drop_interface)(void *self, struct iface_handle *handle);
-    /* How many interfaces of this uid are live, on all networks: what the limit per uid
-     * counts. Those still being started the core counts itself. NULL: no limit. */
-    unsigned (*interfaces_of)(void *self, uid_t uid);
+    /* How many interfaces of this uid are live, on all networks, and how many queues they
+     * have together: what the limits per uid count. Those still being started the core
+     * counts itself. NULL: no limit. */
+    unsigned (*interfaces_of)(void *self, uid_t uid, unsigned *queues);
 
     /* Bring traffic and drop counters up to date. done() follows within two
      * seconds whatever the helper does; after it the transport reads the

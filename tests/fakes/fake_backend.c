@@ -92,10 +92,12 @@ static int fake_inspect(void *self, backend_inspected done, void *arg)
     return r;
 }
 
-static unsigned fake_interfaces_of(void *self, uid_t uid)
+static unsigned fake_interfaces_of(void *self, uid_t uid, unsigned *queues)
 {
+    const struct fake_backend *fake = self;
     (void)uid;
-    return ((struct fake_backend *)self)->interfaces_of_uid;
+    *queues = fake->queues_of_uid;
+    return fake->interfaces_of_uid;
 }
 
 static void fake_describe(void *self, struct backend_view *ret)

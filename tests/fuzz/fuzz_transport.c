@@ -44,7 +44,7 @@ struct house {
 
 static void house_build(struct house *h)
 {
-    static const struct broker_config config = { .idle_timeout_sec = 120, .max_peers = 4 };
+    static const struct broker_config config = { .idle_timeout_sec = 120, .limits.connections = 4 };
     static const struct transport_about about = { "1", "user", "/state", "/state/log" };
     static const struct null_config nulls = { .fail = NULL };
     AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

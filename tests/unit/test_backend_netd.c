@@ -567,8 +567,11 @@ static void a_network_is_built_used_and_removed(void **unused)
     assert_string_equal(w.iface->spec.name, "web");
     assert_string_equal(w.iface->spec.tap, "vbt1");
     assert_int_equal(w.live, 1);
-    assert_int_equal(w.backend.ops->interfaces_of(w.backend.self, 1000), 1);
-    assert_int_equal(w.backend.ops->interfaces_of(w.backend.self, 1001), 0);
+    unsigned queues = 99;
+    assert_int_equal(w.backend.ops->interfaces_of(w.backend.self, 1000, &queues), 1);
+    assert_int_equal(queues, 3);
+    assert_int_equal(w.backend.ops->interfaces_of(w.backend.self, 1001, &queues), 0);
+    assert_int_equal(queues, 0);
     for (unsigned i = 0; i < 3; i++)
         assert_true(fcntl(w.iface->fds[i], F_GETFD) & FD_CLOEXEC);
 

@@ -854,8 +854,8 @@ static void a_malformed_network_name_is_refused_before_it_is_looked_up(void **un
 
 static void one_user_has_only_so_many_connections_and_others_do_not_notice(void **unused)
 {
-    struct house *h = house_build(
-        &(struct broker_config){ .idle_timeout_sec = 120, .owner = OWNER, .max_peers = 2 });
+    struct house *h = house_build(&(struct broker_config){
+        .idle_timeout_sec = 120, .owner = OWNER, .limits.connections = 2 });
     struct failure failure;
     struct peer_cred third = { .uid = ALICE, .gid = ALICE, .pid = 9 };
     (void)unused;
@@ -873,7 +873,7 @@ static void one_user_has_only_so_many_connections_and_others_do_not_notice(void 
 static void one_user_has_only_so_many_networks_over_all_connections(void **unused)
 {
     struct house *h = house_build(
-        &(struct broker_config){ .idle_timeout_sec = 120, .owner = OWNER, .max_networks = 1 });
+        &(struct broker_config){ .idle_timeout_sec = 120, .owner = OWNER, .limits.networks = 1 });
     (void)unused;
     struct peer *alice = come(h, ALICE), *too = come(h, ALICE), *bob = come(h, BOB);
     acquire(h, alice, "shared"); /* awaiting counts like holding */
@@ -893,7 +893,7 @@ static void one_user_has_only_so_many_networks_over_all_connections(void **unuse
 static void one_user_has_only_so_many_interfaces_those_being_started_included(void **unused)
 {
     struct house *h = house_build(
-        &(struct broker_config){ .idle_timeout_sec = 120, .owner = OWNER, .max_interfaces = 3 });
+        &(struct broker_config){ .idle_timeout_sec = 120, .owner = OWNER, .limits.interfaces = 6 });
     (void)unused;
     struct peer *alice = come_and_hold(h, ALICE, "shared");
     struct peer *too = come_and_hold(h, ALICE, "shared");
@@ -902,6 +902,60 @@ static void one_user_has_only_so_many_interfaces_those_being_started_included(vo
     assert_refused(start(h, too, &on_shared), STATUS_NOT_ALLOWED, "uid 1000 has 3 interfaces");
     finish(h, FAKE_START, "shared");
     assert_waits(start(h, too, &on_shared));
+    house_end(h);
+}
+
+static void one_user_has_only_so_many_queues_those_being_started_included(void **unused)
+{
+    static const struct iface_request wide = { .network = "shared", .queues = 8 };
+    struct house *h = house_build(
+        &(struct broker_config){ .idle_timeout_sec = 120, .owner = OWNER, .limits.queues = 16 });
+    (void)unused;
+    struct peer *alice = come_and_hold(h, ALICE, "shared");
+    struct peer *too = come_and_hold(h, ALICE, "shared");
+    h->backend.queues_of_uid = 4;
+    assert_waits(start(h, alice, &wide));
+    assert_refused(start(h, too, &wide), STATUS_NOT_ALLOWED, "uid 1000 would have 20 queues");
+    assert_waits(start(h, too, &on_shared));
+    house_end(h);
+}
+
+static void one_user_lets_only_so_many_requests_wait_and_what_needs_no_waiting_is_answered(void **u)
+{
+    struct house *h = house_build(
+        &(struct broker_config){ .idle_timeout_sec = 120, .owner = OWNER, .limits.waiting = 2 });
+    (void)u;
+    struct peer *alice = come_and_hold(h, ALICE, "host"), *one = come(h, ALICE);
+    struct peer *two = come(h, ALICE), *three = come(h, ALICE), *bob = come(h, BOB);
+    acquire(h, one, "shared");
+    acquire(h, two, "shared");
+    assert_refused(acquire(h, three, "shared"), STATUS_NOT_ALLOWED, "uid 1000 has 2 requests");
+    assert_refused(start(h, alice, &(struct iface_request){ .network = "host", .queues = 1 }),
+                   STATUS_NOT_ALLOWED, "uid 1000 has 2 requests");
+    assert_refused(status(h, alice, NULL), STATUS_NOT_ALLOWED, "uid 1000 has 2 requests");
+    assert_got_network(acquire(h, three, "host"));
+    assert_waits(acquire(h, bob, "shared"));
+    broker_peer_gone(one); /* with what it waits for */
+    assert_waits(acquire(h, three, "shared"));
+    finish(h, FAKE_BUILD, "shared");
+    assert_waits(status(h, alice, NULL));
+    house_end(h);
+}
+
+static void the_last_connections_of_all_are_for_root_and_the_owner(void **unused)
+{
+    struct house *h = house_build(&(struct broker_config){
+        .idle_timeout_sec = 120, .owner = OWNER, .limits.all_connections = 2 });
+    struct failure failure;
+    struct peer_cred third = { .uid = BOB + 1, .gid = BOB, .pid = 9 };
+    (void)unused;
+    come(h, ALICE);
+    come(h, BOB);
+    assert_null(broker_peer_new(h->broker, &third, &failure));
+    assert_int_equal(failure.err, -EDQUOT);
+    assert_non_null(strstr(failure.why, "2 programs are connected"));
+    come(h, 0);
+    come(h, OWNER);
     house_end(h);
 }
 
@@ -1443,6 +1497,10 @@ int main(void)
         cmocka_unit_test(one_user_has_only_so_many_connections_and_others_do_not_notice),
         cmocka_unit_test(one_user_has_only_so_many_networks_over_all_connections),
         cmocka_unit_test(one_user_has_only_so_many_interfaces_those_being_started_included),
+        cmocka_unit_test(one_user_has_only_so_many_queues_those_being_started_included),
+        cmocka_unit_test(
+            one_user_lets_only_so_many_requests_wait_and_what_needs_no_waiting_is_answered),
+        cmocka_unit_test(the_last_connections_of_all_are_for_root_and_the_owner),
         cmocka_unit_test(everybody_sees_counts_and_only_ones_own_processes),
         cmocka_unit_test(status_of_one_network_names_it_or_says_that_it_is_not_there),
         cmocka_unit_test(status_is_answered_whatever_the_helper_does),

@@ -2,6 +2,7 @@
 #include "policy.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,34 +11,100 @@
 
 #include <cmocka.h>
 
-static const struct policy policy = {
-    .owner = 990, .max_peers = 3, .max_networks = 2, .max_interfaces = 4
-};
+#define N(a) (sizeof(a) / sizeof *(a))
 
-typedef int (*limit)(const struct policy *, uid_t, unsigned, struct failure *);
+static const struct policy policy = { .owner = 990,
+                                      .limits = { .connections = 3,
+                                                  .networks = 2,
+                                                  .interfaces = 8,
+                                                  .queues = 20,
+                                                  .waiting = 5,
+                                                  .all_connections = 100 } };
 
-static void a_limit_lets_in_up_to_it_and_then_says_who_and_how_many(void **unused)
+static int may_connect(uid_t uid, unsigned has, struct failure *failure)
+{
+    return policy_may_connect(&policy, uid, has, has, failure);
+}
+
+static int may_hold(uid_t uid, unsigned has, struct failure *failure)
+{
+    return policy_may_hold(&policy, uid, has, failure);
+}
+
+static int may_start(uid_t uid, unsigned has, struct failure *failure)
+{
+    return policy_may_start(&policy, uid, has, 1, failure);
+}
+
+static int may_have_queues(uid_t uid, unsigned has, struct failure *failure)
+{
+    return policy_may_start(&policy, uid, 0, has + 1, failure);
+}
+
+static int may_wait(uid_t uid, unsigned has, struct failure *failure)
+{
+    return policy_may_wait(&policy, uid, has, failure);
+}
+
+static int may_be_one_of_all(uid_t uid, unsigned has, struct failure *failure)
+{
+    return policy_may_connect(&policy, uid, 0, has, failure);
+}
+
+static void a_limit_lets_in_up_to_it_and_then_says_who_how_many_and_the_remedy(void **unused)
 {
     static const struct {
-        limit may;
+        int (*may)(uid_t, unsigned, struct failure *);
+        uid_t uid;
         unsigned max;
-        const char *words;
+        const char *words, *remedy;
     } cases[] = {
-        { policy_may_connect, 3, "uid 1000 has 3 connections" },
-        { policy_may_hold, 2, "uid 1000 has 2 networks" },
-        { policy_may_start, 4, "uid 1000 has 4 interfaces" },
+        { may_connect, 1000, 3, "uid 1000 has 3 connections", "end programs" },
+        { may_hold, 1000, 2, "uid 1000 has 2 networks", "release one" },
+        { may_start, 1000, 4, "uid 1000 has 4 interfaces", "end a VM" },
+        { may_start, 0, 8, "uid 0 has 8 interfaces", "end a VM" },
+        { may_start, 990, 8, "uid 990 has 8 interfaces", "end a VM" },
+        { may_have_queues, 1000, 20, "uid 1000 would have 21 queues", "ask for fewer" },
+        { may_wait, 1000, 5, "uid 1000 has 5 requests", "try again" },
+        { may_be_one_of_all, 1000, 100, "100 programs", "RLIMIT_NOFILE" },
+        { may_be_one_of_all, 0, 100 + POLICY_RESERVED, "116 programs", "RLIMIT_NOFILE" },
+        { may_be_one_of_all, 990, 100 + POLICY_RESERVED, "116 programs", "RLIMIT_NOFILE" },
     };
     (void)unused;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < N(cases); i++) {
         struct failure failure = { 0 };
-        assert_int_equal(cases[i].may(&policy, 1000, 0, &failure), 0);
-        assert_int_equal(cases[i].may(&policy, 1000, cases[i].max - 1, &failure), 0);
-        assert_int_equal(cases[i].may(&policy, 1000, cases[i].max, &failure), -EDQUOT);
+        assert_int_equal(cases[i].may(cases[i].uid, 0, &failure), 0);
+        assert_int_equal(cases[i].may(cases[i].uid, cases[i].max - 1, &failure), 0);
+        assert_int_equal(cases[i].may(cases[i].uid, cases[i].max, &failure), -EDQUOT);
         assert_int_equal(failure.err, -EDQUOT);
         assert_int_equal(status_from_errno(failure.err), STATUS_NOT_ALLOWED);
-        if (!strstr(failure.why, cases[i].words))
-            fail_msg("'%s' lacks '%s'", failure.why, cases[i].words);
+        if (!strstr(failure.why, cases[i].words) || !strstr(failure.why, cases[i].remedy))
+            fail_msg("'%s' lacks '%s' or '%s'", failure.why, cases[i].words, cases[i].remedy);
     }
+}
+
+/* Whatever the broker may have: everybody's connections leave it something, and no user
+ * alone takes what the others need. */
+static void no_user_can_have_all_descriptors(void **unused)
+{
+    static const unsigned long files[] = { 0,    1,    50,     255,     256,      257,
+                                           1024, 4096, 524288, 1048576, ULONG_MAX };
+    (void)unused;
+    for (size_t i = 0; i < N(files); i++) {
+        struct policy_limits limits = policy_limits_for(files[i]);
+        if (files[i] > 0 && limits.all_connections >= files[i])
+            fail_msg("%lu files: %u connections", files[i], limits.all_connections);
+        if (limits.connections > POLICY_CONNECTIONS || limits.queues > POLICY_QUEUES)
+            fail_msg("%lu files: more than the defaults", files[i]);
+        if (limits.connections > files[i] / 4 || limits.queues > files[i] / 4)
+            fail_msg("%lu files: more than a quarter", files[i]);
+        if (limits.connections > limits.all_connections / 2)
+            fail_msg("%lu files: one user has %u of %u connections", files[i], limits.connections,
+                     limits.all_connections);
+    }
+    assert_int_equal(policy_limits_for(1024).connections, 224);
+    assert_int_equal(policy_limits_for(4096).connections, POLICY_CONNECTIONS);
+    assert_int_equal(policy_limits_for(ULONG_MAX).queues, POLICY_QUEUES);
 }
 
 static void one_sees_oneself_and_owner_and_root_see_all(void **unused)
@@ -67,7 +134,8 @@ static void only_owner_and_root_stop_the_broker(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_limit_lets_in_up_to_it_and_then_says_who_and_how_many),
+        cmocka_unit_test(a_limit_lets_in_up_to_it_and_then_says_who_how_many_and_the_remedy),
+        cmocka_unit_test(no_user_can_have_all_descriptors),
         cmocka_unit_test(one_sees_oneself_and_owner_and_root_see_all),
         cmocka_unit_test(only_owner_and_root_stop_the_broker),
     };
