@@ -215,28 +215,38 @@ static void measure_requests(size_t reply_len)
     requests(reply_len);
 }
 
-static void measure_networks(void)
+static void measure_offer(void)
 {
     struct bare_net *net = bare_net_start();
     first_offer(net);
+    bare_net_stop(net);
+}
+
+static void measure_interface(void)
+{
+    struct bare_net *net = bare_net_start();
     start_interface(net);
     bare_net_stop(net);
-    others_during_removal();
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
-        give_up("usage: bench-control requests|networks BROKER-SOCKET (bench/run calls it)");
-    broker_path = argv[2];
+    const char *part = argc == 3 ? argv[1] : "";
+    broker_path = argc == 3 ? argv[2] : "";
     (void)snprintf(bare_path, sizeof bare_path, "%.90s.bare", broker_path);
 
     int holder = client_connect(broker_path);
     size_t reply_len = client_must(holder, ACQUIRE("host"), reply, sizeof reply, NULL) + 1;
-    if (strcmp(argv[1], "requests") == 0)
+    if (strcmp(part, "requests") == 0)
         measure_requests(reply_len);
+    else if (strcmp(part, "offer") == 0)
+        measure_offer();
+    else if (strcmp(part, "interface") == 0)
+        measure_interface();
+    else if (strcmp(part, "removal") == 0)
+        others_during_removal();
     else
-        measure_networks();
+        give_up("usage: bench-control requests|offer|interface|removal BROKER-SOCKET");
     close(holder);
     (void)unlink(bare_path);
     return 0;
