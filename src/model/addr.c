@@ -107,6 +107,25 @@ const char *prefix6_format(const struct prefix6 *p, char text[static PREFIX6_TEX
     return text;
 }
 
+int address_parse(const char *text, struct address *ret)
+{
+    struct address a = { .version = 4 };
+    if (addr4_parse(text, &a.v4) < 0) {
+        a.version = 6;
+        if (addr6_parse(text, a.v6) < 0)
+            return -EINVAL;
+    }
+    *ret = a;
+    return 0;
+}
+
+const char *address_format(const struct address *a, char text[static ADDR6_TEXT])
+{
+    if (a->version == 4)
+        return addr4_format(a->v4, text);
+    return addr6_format(a->v6, text);
+}
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -169,6 +188,24 @@ void prefix6_gateway(const struct prefix6 *p, uint8_t ret[static 16])
 {
     memcpy(ret, p->addr, 16);
     ret[15] |= 1;
+}
+
+bool prefix6_contains(const struct prefix6 *p, const uint8_t addr[static 16])
+{
+    unsigned whole = p->len / 8, rest = p->len % 8;
+    if (memcmp(p->addr, addr, whole) != 0)
+        return false;
+    return rest == 0 || ((p->addr[whole] ^ addr[whole]) & (0xff00 >> rest) & 0xff) == 0;
+}
+
+bool prefix6_overlaps(const struct prefix6 *a, const struct prefix6 *b)
+{
+    return a->len <= b->len ? prefix6_contains(a, b->addr) : prefix6_contains(b, a->addr);
+}
+
+bool address_equal(const struct address *a, const struct address *b)
+{
+    return a->version == b->version && a->v4 == b->v4 && memcmp(a->v6, b->v6, sizeof a->v6) == 0;
 }
 
 bool mac_equal(struct mac a, struct mac b)

@@ -20,6 +20,13 @@ struct prefix6 {
     unsigned len;     /* 0: none */
 };
 
+/* Of either family. */
+struct address {
+    unsigned version; /* 4 or 6; 0: none */
+    uint32_t v4;      /* host order; 0 in one of version 6 */
+    uint8_t v6[16];   /* network order; zero in one of version 4 */
+};
+
 struct mac {
     uint8_t b[6];
 };
@@ -38,6 +45,8 @@ int addr6_parse(const char *text, uint8_t ret[static 16]);
 const char *addr6_format(const uint8_t addr[static 16], char text[static ADDR6_TEXT]);
 int prefix6_parse(const char *text, struct prefix6 *ret);
 const char *prefix6_format(const struct prefix6 *p, char text[static PREFIX6_TEXT]);
+int address_parse(const char *text, struct address *ret); /* no port, zone or brackets */
+const char *address_format(const struct address *a, char text[static ADDR6_TEXT]);
 int mac_parse(const char *text, struct mac *ret); /* "52:54:00:12:34:56", any case */
 const char *mac_format(struct mac m, char text[static MAC_TEXT]);
 
@@ -52,6 +61,10 @@ uint32_t subnet4_host(struct subnet4 s);
 
 /* prefix::1, the router's address. */
 void prefix6_gateway(const struct prefix6 *p, uint8_t ret[static 16]);
+bool prefix6_contains(const struct prefix6 *p, const uint8_t addr[static 16]);
+bool prefix6_overlaps(const struct prefix6 *a, const struct prefix6 *b);
+
+bool address_equal(const struct address *a, const struct address *b);
 
 bool mac_equal(struct mac a, struct mac b);
 /* Usable as a VM's address: unicast and not zero. */

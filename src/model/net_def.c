@@ -5,35 +5,13 @@
  */
 #include "net_def.h"
 
+#include "str.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
 #define N(a) (sizeof(a) / sizeof *(a))
-
-static const struct net_def built_in[] = {
-    { /* VMs, host and the internet */
-      .name = "shared",
-      .mode = NET_MODE_SHARED,
-      .anti_spoofing = SPOOF_STRICT,
-      .uplink = UPLINK_AUTO,
-      .mtu = MTU_DEFAULT,
-      .nat44 = true,
-      .nat66 = true,
-      .dhcp = true,
-      .dns_proxy = true,
-      .router_advertisement = true,
-      .idle_timeout_sec = UINT32_MAX },
-    { /* VMs and the host, nothing else: not even names from outside */
-      .name = "host",
-      .mode = NET_MODE_HOST,
-      .anti_spoofing = SPOOF_STRICT,
-      .uplink = UPLINK_AUTO,
-      .mtu = MTU_DEFAULT,
-      .dhcp = true,
-      .router_advertisement = true,
-      .idle_timeout_sec = UINT32_MAX },
-};
 
 static const char *const mode_names[] = {
     [NET_MODE_SHARED] = "shared",
@@ -82,15 +60,35 @@ int net_mode_parse(const char *text, enum net_mode *ret)
     return -EINVAL;
 }
 
+void net_def_default(const char *name, enum net_mode mode, struct net_def *ret)
+{
+    bool way_out = mode == NET_MODE_SHARED;
+
+    *ret = (struct net_def){
+        .mode = mode,
+        .anti_spoofing = SPOOF_STRICT,
+        .uplink = UPLINK_AUTO,
+        .mtu = MTU_DEFAULT,
+        .nat44 = way_out,
+        .nat66 = way_out,
+        .dhcp = true,
+        .dns_proxy = way_out, /* mode host: not even names from outside */
+        .router_advertisement = true,
+        .idle_timeout_sec = UINT32_MAX,
+    };
+    (void)str_copy(ret->name, sizeof ret->name, name);
+    (void)str_format(ret->domain, sizeof ret->domain, "%s." DNS_SUFFIX, ret->name);
+}
+
+/* The built-in networks are called as their modes. */
 int net_def_find(const char *name, struct net_def *ret)
 {
+    enum net_mode mode;
+
     if (!name_valid(name))
         return -EINVAL;
-    for (size_t i = 0; i < N(built_in); i++) {
-        if (strcmp(name, built_in[i].name) == 0) {
-            *ret = built_in[i];
-            return 0;
-        }
-    }
-    return -ENOENT;
+    if (net_mode_parse(name, &mode) < 0)
+        return -ENOENT;
+    net_def_default(name, mode, ret);
+    return 0;
 }

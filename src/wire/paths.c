@@ -34,14 +34,16 @@ static int runtime_dir(char *ret, size_t size)
     return str_format(socket, sizeof socket, "%s/" BROKER_SOCKET, ret);
 }
 
-static int state_dir(char *ret, size_t size)
+/* "$VARIABLE/name", or "$HOME/fallback/name". */
+static int home_dir(const char *variable, const char *fallback, const char *name, char *ret,
+                    size_t size)
 {
-    const char *xdg = absolute("XDG_STATE_HOME");
+    const char *xdg = absolute(variable);
     if (xdg)
-        return str_format(ret, size, "%s/vmnet-broker", xdg);
+        return str_format(ret, size, "%s/%s", xdg, name);
     const char *home = absolute("HOME");
     if (home)
-        return str_format(ret, size, "%s/.local/state/vmnet-broker", home);
+        return str_format(ret, size, "%s/%s/%s", home, fallback, name);
     ret[0] = '\0';
     return -ENOENT;
 }
@@ -49,7 +51,8 @@ static int state_dir(char *ret, size_t size)
 int paths_user(struct paths *ret)
 {
     int r = runtime_dir(ret->runtime, sizeof ret->runtime);
-    int state = state_dir(ret->state, sizeof ret->state);
+    int state =
+        home_dir("XDG_STATE_HOME", ".local/state", "vmnet-broker", ret->state, sizeof ret->state);
     return r < 0 ? r : state;
 }
 
@@ -57,6 +60,11 @@ void paths_system(struct paths *ret)
 {
     (void)str_copy(ret->runtime, sizeof ret->runtime, "/run/vmnet-broker");
     (void)str_copy(ret->state, sizeof ret->state, "/var/lib/vmnet-broker");
+}
+
+int paths_user_definitions(char *ret, unsigned long size)
+{
+    return home_dir("XDG_CONFIG_HOME", ".config", "vmnet-broker.d", ret, size);
 }
 
 const char *paths_socket_override(void)

@@ -29,6 +29,11 @@ struct paths {
 int paths_user(struct paths *ret);
 void paths_system(struct paths *ret);
 
+/* The user's own network definitions, which count before those of /etc/vmnet-broker.d:
+ * $XDG_CONFIG_HOME/vmnet-broker.d (else $HOME/.config/vmnet-broker.d). 0, -ENOENT or
+ * -ENAMETOOLONG; then ret is "". */
+int paths_user_definitions(char *ret, unsigned long size);
+
 /* $VMNET_BROKER_SOCKET, or NULL when it is unset or empty. Borrowed from the environment. */
 const char *paths_socket_override(void);
 

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* definition_parse.c - from a file's text to a definition, or to all that is wrong with it.
+ *
+ * jansson reads the text; json_walk.h tells where each value stands in it. Values are judged
+ * in the order of what depends on what, not of the text (the mode decides defaults, the
+ * subnet decides which addresses are possible), and complaints are sorted afterwards. After a
+ * mistake we go on, but do not judge what depends on the mistaken value: one slip of the
+ * finger should give one complaint.
+ */
+#include "definition_part.h"
+
+#include "json_walk.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+DEFINE_AUTO(json_t *, json_decref);
+DEFINE_AUTO(struct definition *, definition_unref);
+
+/* ---- the table of keys ---- */
+
+/* Those without read() are booleans at an offset, or read elsewhere (wanted 0). */
+static const struct rule {
+    json_type wanted;
+    const char *example;
+    size_t flag; /* JSON_TRUE: offset of the bool in struct net_def */
+    void (*read)(struct reader *r, const json_t *value, const char *at);
+} rules[DEFINITION_KEYS] = {
+#define FLAG(member) JSON_TRUE, "true", offsetof(struct net_def, member), NULL
+    [KEY_DESCRIPTION] = { JSON_STRING, "\"a test network\"", 0, read_description },
+    [KEY_MODE] = { JSON_STRING, "\"shared\"", 0, NULL },
+    [KEY_SUBNET] = { JSON_STRING, "\"192.168.42.1\"", 0, NULL },
+    [KEY_MASK] = { JSON_STRING, "\"255.255.255.0\"", 0, NULL },
+    [KEY_IPV6_PREFIX] = { JSON_STRING, "\"fd00:42::\"", 0, NULL },
+    [KEY_IPV6_PREFIX_LENGTH] = { JSON_INTEGER, "64", 0, NULL },
+    [KEY_EXTERNAL_INTERFACE] = { JSON_STRING, "\"eth0\"", 0, read_interface },
+    [KEY_NAT44] = { FLAG(nat44) },
+    [KEY_NAT66] = { FLAG(nat66) },
+    [KEY_DHCP] = { FLAG(dhcp) },
+    [KEY_DNS_PROXY] = { FLAG(dns_proxy) },
+    [KEY_DNS_SERVERS] = { JSON_ARRAY, "[ \"192.168.1.1\" ]", 0, read_dns_servers },
+    [KEY_DOMAIN] = { JSON_STRING, "\"lab.example\"", 0, read_domain },
+    [KEY_ROUTER_ADVERTISEMENT] = { FLAG(router_advertisement) },
+    [KEY_MTU] = { JSON_INTEGER, "1500", 0, read_mtu },
+    [KEY_DHCP_RESERVATIONS] = { JSON_ARRAY, "[ { \"mac\": ... } ]", 0, read_reservations },
+    [KEY_PORT_FORWARDING] = { JSON_ARRAY, "[ { \"protocol\": ... } ]", 0, read_forwards },
+    [KEY_ALLOW] = { JSON_OBJECT, "{ \"groups\": [ \"vmnet\" ] }", 0, read_allow },
+    [KEY_UPLINK] = { JSON_STRING, "\"auto\"", 0, read_uplink },
+    [KEY_ANTI_SPOOFING] = { JSON_STRING, "\"strict\"", 0, read_anti_spoofing },
+    [KEY_ISOLATION] = { FLAG(isolation) },
+    [KEY_IDLE_TIMEOUT] = { JSON_INTEGER, "120", 0, read_idle_timeout },
+    [KEY_PERSISTENT] = { FLAG(persistent) },
+#undef FLAG
+};
+
+/* ---- the whole ---- */
+
+/* Values of a wrong type are complained of and dropped; their places stay. */
+static void check_types(struct reader *r, struct members *m)
+{
+    for (unsigned key = 0; key < DEFINITION_KEYS; key++)
+        if (m->values[key] && !reader_type(r, definition_key_name(key), m->values[key], m->at[key],
+                                           rules[key].wanted, rules[key].example))
+            m->values[key] = NULL;
+}
+
+static void read_mode(struct reader *r, const struct members *m, const char *name)
+{
+    enum net_mode mode = NET_MODE_SHARED; /* to judge the rest by, when there is none */
+    const json_t *value = m->values[KEY_MODE];
+    const char *text = value ? json_string_value(value) : "";
+
+    if (!m->at[KEY_MODE]) {
+        complaints_add(r->out, (struct position){ 0 }, "\"mode\" is missing");
+        reader_remedy(r, "write \"mode\": \"shared\", or \"host\" for a network without a way out");
+    } else if (value && net_mode_parse(text, &mode) < 0) {
+        reader_wrong(r, m->at[KEY_MODE], "\"mode\" cannot be \"%s\"%s", EXCERPT(text),
+                     strcmp(text, "bridged") == 0
+                         ? ": a VM on the host's own LAN is not what this broker lends"
+                         : "");
+        reader_remedy(r, "write \"shared\" or \"host\"");
+    }
+    net_def_default(name, mode, &r->definition->net);
+}
+
+static void read_values(struct reader *r, const struct members *m)
+{
+    for (unsigned key = 0; key < DEFINITION_KEYS; key++) {
+        const struct rule *rule = &rules[key];
+        if (m->at[key]) {
+            r->definition->given |= 1u << key;
+            r->definition->key_at[key] = json_walk_position(r->text, m->at[key]);
+        }
+        if (m->values[key] && rule->wanted == JSON_TRUE)
+            *(bool *)((char *)&r->definition->net + rule->flag) = json_is_true(m->values[key]);
+        else if (m->values[key] && rule->read)
+            rule->read(r, m->values[key], m->at[key]);
+    }
+}
+
+static void read_root(struct reader *r, const json_t *root, const char *name)
+{
+    const char *names[DEFINITION_KEYS];
+    const struct vocabulary vocabulary = { names, DEFINITION_KEYS };
+    struct members m;
+
+    for (unsigned key = 0; key < DEFINITION_KEYS; key++)
+        names[key] = definition_key_name(key);
+    read_members(r, root, json_walk_root(r->text, r->end), &vocabulary, &m);
+    check_types(r, &m);
+    read_mode(r, &m, name);
+    read_subnet(r, &m);
+    read_prefix(r, &m);
+    read_values(r, &m);
+    check_contradictions(r, m.at);
+}
+
+/* jansson's words, and what usually helps. */
+static void complain_syntax(struct reader *r, const json_error_t *error)
+{
+    struct position at = { (unsigned)error->line, (unsigned)error->column };
+    complaints_add(r->out, at, "this is no JSON: %s", error->text);
+    reader_remedy(r, "look for a comma, quote or bracket too many or too few just before");
+}
+
+static json_t *load(struct reader *r)
+{
+    json_error_t error;
+    json_t *root = json_loadb(r->text, (size_t)(r->end - r->text), 0, &error);
+    if (!root && json_error_code(&error) == json_error_out_of_memory)
+        r->no_memory = true;
+    else if (!root)
+        complain_syntax(r, &error);
+    else if (!json_is_object(root)) {
+        reader_wrong(r, json_walk_root(r->text, r->end), "a definition must be an object");
+        reader_remedy(r, "write { \"mode\": \"shared\" }");
+    }
+    return root;
+}
+
+int definition_parse(const char *name, const char *file, const char *text, size_t len,
+                     struct definition **ret, struct complaints *out)
+{
+    AUTO(definition_unref) struct definition *definition = calloc(1, sizeof *definition);
+    struct reader r = { text, text + len, definition, out };
+    size_t before = out->n;
+
+    if (!definition)
+        return -ENOMEM;
+    definition->references = 1;
+    definition->file = strdup(file);
+    AUTO(json_decref) json_t *root = load(&r);
+    if (json_is_object(root))
+        read_root(&r, root, name);
+    if (r.no_memory || !definition->file)
+        return -ENOMEM;
+    complaints_sort(out);
+    if (out->n > before)
+        return -EBADMSG;
+    *ret = take_ptr(&definition);
+    return 0;
+}
