@@ -2,6 +2,7 @@
 #include "netd_start.h"
 
 #include "fd.h"
+#include "log.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -83,9 +84,20 @@ static void finish_connecting(struct netd_start *start)
 
 static void fail(struct netd_start *start, int err, const char *what)
 {
-    (void)failure_set(&start->failure, -ENETDOWN, "cannot start " PROGRAM ": %s%s%s", what,
-                      err < 0 ? ": " : "", err < 0 ? strerror(-err) : "");
+    (void)failure_set(&start->failure, -ENETDOWN, "cannot start " PROGRAM ": %s: %s", what,
+                      strerror(-err));
     finish(start, -1);
+}
+
+/* Somebody has killed it, and a confined broker can make no other. So it ends, as if it had
+ * been killed itself: the next client starts the next one, which finds all that lives. Who
+ * waits for this attempt loses its connection, which the library takes for a reason to ask
+ * the next one. */
+static void make_way(struct netd_start *start)
+{
+    log_error("the process that starts " PROGRAM " has gone; so do we, and the next broker "
+              "starts it");
+    (void)sd_event_exit(start->event, 1);
 }
 
 /* Also answers of attempts that were canceled come this way. */
@@ -97,7 +109,7 @@ static int on_answer(sd_event_source *source, int fd, uint32_t revents, void *ar
     (void)source, (void)fd, (void)revents;
     int attempt = netd_starter_answer(start->config->starter, &failure);
     if (attempt == -EPIPE) {
-        fail(start, 0, "the process that starts it has gone; start vmnet-broker again");
+        make_way(start);
     } else if (attempt == start->attempt) {
         start->failure = failure;
         if (failure.err < 0)
@@ -111,7 +123,7 @@ static int on_answer(sd_event_source *source, int fd, uint32_t revents, void *ar
 static int on_timeout(sd_event_source *source, uint64_t usec, void *arg)
 {
     (void)source, (void)usec;
-    fail(arg, -ETIMEDOUT, "the process that starts it does not answer");
+    fail(arg, -ETIMEDOUT, "the process that does it does not answer");
     return 0;
 }
 
@@ -120,15 +132,17 @@ static void start_program(struct netd_start *start)
     struct netd_starter *starter = start->config->starter;
     int r = start->attempt = netd_starter_ask(starter);
 
+    if (r == -EPIPE) {
+        make_way(start);
+        return;
+    }
     if (r >= 0)
         r = sd_event_add_io(start->event, &start->source, netd_starter_fd(starter), EPOLLIN,
                             on_answer, start);
     if (r >= 0)
         r = sd_event_add_time_relative(start->event, &start->timer, CLOCK_MONOTONIC, TIMEOUT_USEC,
                                        0, on_timeout, start);
-    if (r == -EPIPE)
-        fail(start, 0, "the process that starts it has gone; start vmnet-broker again");
-    else if (r < 0)
+    if (r < 0)
         fail(start, r, "no answer can be had");
 }
 

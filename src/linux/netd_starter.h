@@ -5,7 +5,8 @@
  * must not have. So a broker that may have to start one forks this process before it
  * confines itself. It is told "now" and nothing else; which program that is, and with
  * which arguments, it has known since the fork. It ends with the broker, and what it has
- * started does not.
+ * started does not. Should it die before the broker, the broker follows when it needs one:
+ * see netd_start.c.
  */
 #pragma once
 #include "status.h"
