@@ -98,6 +98,46 @@ void log_line(enum log_level level, const char *fmt, ...)
     errno = saved;
 }
 
+/* ---- users ---- */
+
+/* Users whose uids end alike share one, so that there are few for good. */
+static struct quota {
+    time_t since;
+    unsigned lines;
+} quotas[64];
+
+/* 1: write it. 0: write that the following ones are left out. -1: leave it out. */
+static int take_quota(uid_t uid)
+{
+    struct quota *quota = &quotas[uid % (sizeof quotas / sizeof *quotas)];
+    time_t now = time(NULL);
+
+    if (now < quota->since || now - quota->since >= 60)
+        *quota = (struct quota){ .since = now };
+    if (quota->lines > LOG_USER_LINES)
+        return -1;
+    return ++quota->lines <= LOG_USER_LINES;
+}
+
+void log_user(uid_t uid, enum log_level level, const char *fmt, ...)
+{
+    if (level > logger.level)
+        return;
+    int saved = errno, may = level == LOG_LEVEL_DEBUG ? 1 : take_quota(uid);
+    va_list ap;
+    va_start(ap, fmt);
+    if (may > 0)
+        write_line(level, fmt, ap, NULL);
+    va_end(ap);
+    if (may == 0 && uid == LOG_EVERYBODY)
+        log_warning("more than %u lines about networks in a minute: leaving out the next ones",
+                    LOG_USER_LINES);
+    else if (may == 0)
+        log_warning("[uid %u] more than %u lines in a minute: leaving out this user's next ones",
+                    (unsigned)uid, LOG_USER_LINES);
+    errno = saved;
+}
+
 int log_failure(int err, const char *fmt, ...)
 {
     va_list ap;

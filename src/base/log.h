@@ -9,6 +9,7 @@
 #pragma once
 #include <stdarg.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
@@ -26,6 +27,17 @@ __attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const 
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_info(...)    log_line(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...)   log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+/* Lines of one user that are written each minute: 150 VMs that come and go. */
+#define LOG_USER_LINES 600u
+
+/* For what a user can cause as often as they like: of such lines those beyond
+ * LOG_USER_LINES are left out, after one that says so, so that nobody fills the disk or
+ * drowns what is said of others. */
+__attribute__((format(printf, 3, 4))) void log_user(uid_t uid, enum log_level level,
+                                                    const char *fmt, ...);
+/* The uid of what belongs to no single user. */
+#define LOG_EVERYBODY ((uid_t)-1)
 
 /* Logs the text with ": <strerror>" behind it and returns err, so that a caller
  * can write `return log_failure(r, "network '%s': cannot ...", name)`. */

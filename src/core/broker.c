@@ -152,9 +152,9 @@ static void log_leaving(const struct peer *peer)
         log_debug("%s disconnected", peer->tag);
     TAILQ_FOREACH (hold, &peer->holds, of_peer) {
         unsigned left = hold->network->clients - 1;
-        log_info("%s disconnected, %s '%s' (%u client%s left)", peer->tag,
-                 hold->waiting ? "no longer awaits" : "released", hold->network->def.name, left,
-                 plural(left));
+        log_user(peer->cred.uid, LOG_LEVEL_INFO, "%s disconnected, %s '%s' (%u client%s left)",
+                 peer->tag, hold->waiting ? "no longer awaits" : "released",
+                 hold->network->def.name, left, plural(left));
     }
 }
 
@@ -239,8 +239,9 @@ void broker_acquire(struct peer *peer, struct call *call, const char *name)
 static void registry_acquired(void *arg, struct peer *peer, const struct network *net, bool again)
 {
     struct broker *broker = arg;
-    log_line(again ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "%s acquired '%s' (%u client%s)", peer->tag,
-             net->def.name, net->clients, plural(net->clients));
+    log_user(peer->cred.uid, again ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+             "%s acquired '%s' (%u client%s)", peer->tag, net->def.name, net->clients,
+             plural(net->clients));
     broker->transport->answer_network(peer_take_call(peer), net->handle);
 }
 
@@ -263,7 +264,7 @@ void broker_release(struct peer *peer, struct call *call, const char *name)
                "this connection does not hold network '%s': there is nothing to release", name);
         return;
     }
-    log_info("%s released '%s'", peer->tag, name);
+    log_user(peer->cred.uid, LOG_LEVEL_INFO, "%s released '%s'", peer->tag, name);
     broker->transport->answer_done(call);
 }
 
@@ -340,6 +341,7 @@ static void on_started(void *arg, const struct failure *failure, struct iface_ha
     struct broker *broker = errand->broker;
     struct peer *peer = errand->peer;
     char network[NAME_SIZE];
+    uid_t uid = errand->uid;
 
     memcpy(network, errand->network, sizeof network);
     errand_free(errand);
@@ -347,10 +349,12 @@ static void on_started(void *arg, const struct failure *failure, struct iface_ha
         refuse(peer, peer_take_call(peer), status_from_errno(failure->err),
                "cannot start an interface on network '%s': %s", network, failure->why);
     } else if (!failure && peer) {
-        log_info("%s started an interface on '%s'", peer->tag, network);
+        log_user(peer->cred.uid, LOG_LEVEL_INFO, "%s started an interface on '%s'", peer->tag,
+                 network);
         broker->transport->answer_interface(peer_take_call(peer), handle);
     } else if (!failure) {
-        log_info("network '%s': ending an interface whose client is gone", network);
+        log_user(uid, LOG_LEVEL_INFO, "network '%s': ending an interface whose client is gone",
+                 network);
         broker->backend.ops->drop_interface(broker->backend.self, handle);
     }
 }

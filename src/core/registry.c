@@ -179,11 +179,12 @@ static void built(void *arg, const struct failure *failure, struct net_handle *h
     struct registry *reg = net->registry;
 
     if (failure) {
-        log_error("network '%s': cannot create it: %s", net->def.name, failure->why);
+        log_user(LOG_EVERYBODY, LOG_LEVEL_ERROR, "network '%s': cannot create it: %s",
+                 net->def.name, failure->why);
         step(net, EV_CREATE_FAILED, failure);
     } else {
         net->handle = handle;
-        log_info("network '%s': created", net->def.name);
+        log_user(LOG_EVERYBODY, LOG_LEVEL_INFO, "network '%s': created", net->def.name);
         step(net, network_in_use(net) ? EV_CREATED : EV_CREATED_UNWANTED, NULL);
     }
     changed(reg);
@@ -197,7 +198,8 @@ static void act_create(struct network *net)
     int r = backend->ops->build(backend->self, &net->def, built, net);
     if (r < 0) {
         (void)failure_set(&failure, r, "%s", strerror(-r));
-        log_error("network '%s': cannot create it: %s", net->def.name, failure.why);
+        log_user(LOG_EVERYBODY, LOG_LEVEL_ERROR, "network '%s': cannot create it: %s",
+                 net->def.name, failure.why);
         step(net, EV_CREATE_FAILED, &failure);
     }
 }
@@ -210,7 +212,7 @@ static void settle_removal(struct network *net, const struct failure *failure)
         step(net, EV_REMOVE_FAILED, failure);
         return;
     }
-    log_info("network '%s': removed", net->def.name);
+    log_user(LOG_EVERYBODY, LOG_LEVEL_INFO, "network '%s': removed", net->def.name);
     drop_handle(net);
     net->interfaces = 0;
     net->lost = false;
@@ -294,7 +296,8 @@ static void start_timer(struct network *net, uint32_t sec)
 static void act_start_timer(struct network *net)
 {
     uint32_t sec = idle_timeout(net);
-    log_info("network '%s': nobody uses it, to be removed in %u s", net->def.name, (unsigned)sec);
+    log_user(LOG_EVERYBODY, LOG_LEVEL_INFO, "network '%s': nobody uses it, to be removed in %u s",
+             net->def.name, (unsigned)sec);
     start_timer(net, sec);
 }
 

@@ -15,7 +15,7 @@ void refuse(struct peer *peer, struct call *call, enum status status, const char
     va_start(ap, fmt);
     (void)vsnprintf(message, sizeof message, fmt, ap);
     va_end(ap);
-    log_info("%s refused: %s", peer->tag, message);
+    log_user(peer->cred.uid, LOG_LEVEL_INFO, "%s refused: %s", peer->tag, message);
     peer->broker->transport->answer_error(call, status, message);
 }
 

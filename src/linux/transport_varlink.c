@@ -47,8 +47,9 @@ struct connection {
     sd_event_source *io;
     sd_event_source *soon; /* proceed() in the next turn */
     struct peer *peer;     /* NULL: refused */
-    char tag[48];          /* "[peer pid 12 uid 1000]" */
-    bool refused;          /* by the core; counted */
+    uid_t uid;
+    char tag[48]; /* "[peer pid 12 uid 1000]" */
+    bool refused; /* by the core; counted */
     char why_refused[256];
     bool eof;    /* the client will say nothing more */
     bool done;   /* close it as soon as all is sent */
@@ -87,7 +88,7 @@ static void connection_free(struct connection *c)
 static void fault(struct connection *c, const char *what)
 {
     if (!c->broken)
-        log_warning("%s %s: connection closed", c->tag, what);
+        log_user(c->uid, LOG_LEVEL_WARNING, "%s %s: connection closed", c->tag, what);
     c->broken = true;
 }
 
@@ -257,7 +258,7 @@ const struct transport_ops transport_varlink_ops = {
 static void refuse(struct connection *c, json_t *error, const struct failure *why)
 {
     if (why->why[0] != '\0')
-        log_info("%s refused: %s", c->tag, why->why);
+        log_user(c->uid, LOG_LEVEL_INFO, "%s refused: %s", c->tag, why->why);
     reply_message(c, error, false);
 }
 
@@ -403,7 +404,7 @@ static int admit(struct connection *c, const struct peer_cred *cred)
     c->peer = transport->verbs->peer_new(transport->broker, cred, &failure);
     if (c->peer)
         return 0;
-    log_info("%s refused: %s", c->tag, failure.why);
+    log_user(c->uid, LOG_LEVEL_INFO, "%s refused: %s", c->tag, failure.why);
     if (transport->n_refused >= REFUSED_MAX)
         return failure.err;
     transport->n_refused++;
@@ -422,6 +423,7 @@ static int connection_new(struct transport *transport, int fd, const struct peer
         return -ENOMEM;
     c->transport = transport;
     TAILQ_INSERT_TAIL(&transport->connections, c, link);
+    c->uid = cred->uid;
     (void)str_format(c->tag, sizeof c->tag, "[peer pid %d uid %u]", (int)cred->pid,
                      (unsigned)cred->uid);
     c->stream = varlink_new(sock, &limits);

@@ -62,6 +62,7 @@ struct client {
     bool with_core, pumping;
     bool holds; /* was given a network; there is no giving back but to leave */
     int pid;
+    uid_t uid;
 };
 
 struct transport {
@@ -294,7 +295,7 @@ static void refuse(struct client *client, xpc_object_t request, xpc_object_t rep
                    enum status status, const char *why)
 {
     const char *name = get_string(request, "command");
-    log_info("[pid %d] refused: %s", client->pid, why);
+    log_user(client->uid, LOG_LEVEL_INFO, "[pid %d] refused: %s", client->pid, why);
     fill_error(reply, !name || !is_ours(name), status, why);
     send_reply(client, reply);
     xpc_release(reply);
@@ -325,7 +326,8 @@ static void handle_request(struct client *client, xpc_object_t request)
 
     xpc_object_t reply = xpc_dictionary_create_reply(request);
     if (!reply) {
-        log_info("[pid %d] sent a message that wants no reply: ignored", client->pid);
+        log_user(client->uid, LOG_LEVEL_INFO, "[pid %d] sent a message that wants no reply: ignored",
+                 client->pid);
         return;
     }
     if (!client->peer) {
@@ -383,6 +385,7 @@ static struct client *client_new(struct transport *transport, xpc_connection_t c
     client->transport = transport;
     client->connection = connection;
     client->pid = (int)cred.pid;
+    client->uid = cred.uid;
     TAILQ_INIT(&client->calls);
     client->peer = transport->verbs->peer_new(transport->broker, &cred, &failure);
     if (!client->peer) {
@@ -400,7 +403,7 @@ static void accept_client(struct transport *transport, xpc_connection_t connecti
     if (transport->n_refused < REFUSED_MAX)
         client = client_new(transport, connection);
     if (!client) {
-        log_warning("[pid %d] cannot be served: too many connections, or memory is short",
+        log_user(xpc_connection_get_euid(connection), LOG_LEVEL_WARNING, "[pid %d] cannot be served: too many connections, or memory is short",
                     (int)xpc_connection_get_pid(connection));
         xpc_connection_set_event_handler(connection, ^(xpc_object_t event) {
           (void)event;
