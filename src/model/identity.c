@@ -3,8 +3,8 @@
  *
  * identity_start() first asks everything that can be refused, then makes room, and
  * changes the table only when nothing can fail any more. Room is made by forgetting
- * what was used longest ago: an address before an identity, and never one of a live
- * interface.
+ * what was used longest ago by the user who has most: an address before an identity,
+ * and never one of a live interface.
  */
 #include "identity.h"
 
@@ -100,6 +100,49 @@ unsigned identity_count_live(const struct identity_table *table)
     return n;
 }
 
+/* ---- whom to forget ---------------------------------------------------------- */
+
+static bool is_any(const struct identity *i)
+{
+    (void)i;
+    return true;
+}
+
+static bool has_address(const struct identity *i)
+{
+    return i->ipv4 != 0;
+}
+
+static unsigned count_of_user(const struct identity_table *table, uid_t uid,
+                              bool (*counts)(const struct identity *))
+{
+    unsigned n = 0;
+    struct identity *i;
+    TAILQ_FOREACH (i, &table->list, link)
+        n += i->uid == uid && counts(i);
+    return n;
+}
+
+/* Of the user who has most of what counts, the one that is not live and was used longest
+ * ago; NULL: all are live. So no user can make others' machines lose their addresses by
+ * having ever more of its own. */
+static struct identity *oldest_of_the_greediest(const struct identity_table *table,
+                                                bool (*counts)(const struct identity *))
+{
+    struct identity *i, *oldest = NULL;
+    unsigned most = 0;
+    TAILQ_FOREACH (i, &table->list, link) {
+        if (i->live || !counts(i) || (oldest && i->uid == oldest->uid))
+            continue;
+        unsigned n = count_of_user(table, i->uid, counts);
+        if (n > most) {
+            oldest = i;
+            most = n;
+        }
+    }
+    return oldest;
+}
+
 /* ---- addresses --------------------------------------------------------------- */
 
 /* What VMs can have: from the second usable address (the first is the gateway's) to the
@@ -145,15 +188,12 @@ static uint32_t lowest_free(const struct identity_table *table, uint32_t first, 
 
 static uint32_t reclaim(struct identity_table *table)
 {
-    struct identity *i;
-    TAILQ_FOREACH (i, &table->list, link) {
-        if (!i->live && i->ipv4 != 0) {
-            uint32_t ipv4 = i->ipv4;
-            i->ipv4 = 0;
-            return ipv4;
-        }
-    }
-    return 0;
+    struct identity *i = oldest_of_the_greediest(table, has_address);
+    if (!i)
+        return 0;
+    uint32_t ipv4 = i->ipv4;
+    i->ipv4 = 0;
+    return ipv4;
 }
 
 static int find_address(struct identity_table *table, const struct identity *mine, uint32_t *ret,
@@ -245,24 +285,36 @@ static int check_wish(const struct identity_table *table, const struct identity_
     return r;
 }
 
-/* Room for one identity more: the least recently used one of this uid, or of all, goes. */
-static int make_room(struct identity_table *table, const uid_t *uid, unsigned limit,
-                     struct failure *failure)
+static struct identity *oldest_of_user(const struct identity_table *table, uid_t uid)
 {
-    struct identity *i, *oldest = NULL;
-    unsigned n = 0;
-    TAILQ_FOREACH (i, &table->list, link) {
-        if (uid && i->uid != *uid)
-            continue;
-        n++;
-        if (!oldest && !i->live)
-            oldest = i;
-    }
-    if (n < limit)
-        return 0;
+    struct identity *i;
+    TAILQ_FOREACH (i, &table->list, link)
+        if (i->uid == uid && !i->live)
+            return i;
+    return NULL;
+}
+
+static int forget_one(struct identity_table *table, struct identity *oldest, unsigned n,
+                      struct failure *failure)
+{
     if (!oldest)
         return failure_set(failure, -EDQUOT, "%u interfaces are running already", n);
     forget(table, oldest);
+    return 0;
+}
+
+/* Room for one identity more: this user's own, then everybody's. */
+static int make_room(struct identity_table *table, uid_t uid, struct failure *failure)
+{
+    unsigned n = count_of_user(table, uid, is_any), all = 0;
+    struct identity *i;
+
+    if (n >= IDENTITIES_PER_UID)
+        return forget_one(table, oldest_of_user(table, uid), n, failure);
+    TAILQ_FOREACH (i, &table->list, link)
+        all++;
+    if (all >= IDENTITIES_MAX)
+        return forget_one(table, oldest_of_the_greediest(table, is_any), all, failure);
     return 0;
 }
 
@@ -270,9 +322,7 @@ static int make_identity(struct identity_table *table, const struct identity_wis
                          const struct random_source *random, struct identity **ret,
                          struct failure *failure)
 {
-    int r = make_room(table, &wish->uid, IDENTITIES_PER_UID, failure);
-    if (r == 0)
-        r = make_room(table, NULL, IDENTITIES_MAX, failure);
+    int r = make_room(table, wish->uid, failure);
     if (r < 0)
         return r;
 

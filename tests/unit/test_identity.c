@@ -159,6 +159,23 @@ static void a_full_subnet_reclaims_the_least_recently_used(void **unused)
     identity_table_clear(&f.table);
 }
 
+static void one_users_crowd_reclaims_its_own_and_nobody_elses(void **unused)
+{
+    (void)unused;
+    struct fixture f;
+    set_up(&f, "192.168.64.0/28"); /* 12 addresses for VMs */
+    struct identity bobs = *must_start(&f, BOB, NULL, "bobs", NULL);
+    identity_end(&f.table, identity_by_id(&f.table, bobs.id)); /* used longest ago of all */
+    for (int i = 0; i < 50; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "a%d", i);
+        identity_end(&f.table, must_start(&f, ALICE, NULL, name, NULL));
+    }
+    assert_int_equal(must_start(&f, BOB, NULL, "bobs", NULL)->ipv4, bobs.ipv4);
+    must_start(&f, BOB + 1, NULL, "carols", NULL); /* and finds room */
+    identity_table_clear(&f.table);
+}
+
 static void another_user_is_refused_by_name(void **unused)
 {
     (void)unused;
@@ -325,6 +342,21 @@ static int model_check(const struct identity_wish *w, const struct record *r)
     return r->uid != w->uid ? -EPERM : r->live ? -EEXIST : 0;
 }
 
+static unsigned model_addresses_of(uid_t uid)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < MODEL_MAX; i++)
+        n += model.r[i].used && model.r[i].uid == uid && model.r[i].ipv4;
+    return n;
+}
+
+/* Whose user has more; or, of the same or where both have as many, who was used earlier. */
+static bool model_loses_first(const struct record *a, const struct record *b)
+{
+    unsigned n = model_addresses_of(a->uid), m = model_addresses_of(b->uid);
+    return n != m ? n > m : a->stamp < b->stamp;
+}
+
 static uint32_t model_address(struct record **ret_loser)
 {
     *ret_loser = NULL;
@@ -333,7 +365,7 @@ static uint32_t model_address(struct record **ret_loser)
             return a;
     for (size_t i = 0; i < MODEL_MAX; i++) {
         struct record *r = &model.r[i];
-        if (r->used && !r->live && r->ipv4 && (!*ret_loser || r->stamp < (*ret_loser)->stamp))
+        if (r->used && !r->live && r->ipv4 && (!*ret_loser || model_loses_first(r, *ret_loser)))
             *ret_loser = r;
     }
     return *ret_loser ? (*ret_loser)->ipv4 : 0;
@@ -475,6 +507,7 @@ int main(void)
         cmocka_unit_test(addresses_go_from_the_second_usable_to_the_last_but_one),
         cmocka_unit_test(ephemeral_addresses_return),
         cmocka_unit_test(a_full_subnet_reclaims_the_least_recently_used),
+        cmocka_unit_test(one_users_crowd_reclaims_its_own_and_nobody_elses),
         cmocka_unit_test(another_user_is_refused_by_name),
         cmocka_unit_test(what_is_live_is_refused),
         cmocka_unit_test(the_networks_own_names_are_reserved),
