@@ -15,10 +15,10 @@
 
 #include <signal.h>
 
-static int adopt_network(struct networks *all, const struct journal_state *state, uint32_t index,
+static int adopt_network(struct networks *all, struct journal_state *state, uint32_t index,
                          struct netd_why *why)
 {
-    const struct journal_network *old = &state->networks[index];
+    struct journal_network *old = &state->networks[index];
     struct network *net;
     int r;
 
@@ -29,6 +29,12 @@ static int adopt_network(struct networks *all, const struct journal_state *state
         r = network_open_directory(net);
     if (r < 0)
         return why_failed(why, r, "network '%s'", old->network.name);
+    reservations_set(&net->reserved, old->reservations, old->n_reservations);
+    old->reservations = NULL;
+    if (net->reserved.n > 0)
+        r = network_write_down_update(net);
+    if (r < 0)
+        return why_failed(why, r, "network '%s': cannot write the journal", net->def.name);
     net->bridge_index = r = link_index(all->tools.links, net->bridge);
     if (r < 0)
         return why_failed(why, r, "network '%s': %s", old->network.name, net->bridge);
@@ -67,8 +73,7 @@ static void sweep_network(struct networks *all, const struct journal_state *stat
     (void)network_remove_directory(all, index);
 }
 
-static bool adopt_or_destroy(struct networks *all, const struct journal_state *state,
-                             uint32_t index)
+static bool adopt_or_destroy(struct networks *all, struct journal_state *state, uint32_t index)
 {
     struct netd_why why = { 0 }, ignored = { 0 };
 
@@ -83,7 +88,7 @@ static bool adopt_or_destroy(struct networks *all, const struct journal_state *s
     return false;
 }
 
-int networks_adopt(struct networks *all, const struct journal_state *state, struct netd_why *why)
+int networks_adopt(struct networks *all, struct journal_state *state, struct netd_why *why)
 {
     int r;
 

@@ -16,6 +16,21 @@ struct mac bridge_mac(const struct netd_network *net)
                            (uint8_t)(base >> 8) } };
 }
 
+int vm_address_check(const struct netd_network *net, uint32_t ipv4, struct netd_why *why)
+{
+    const struct subnet4 subnet = { .base = net->ipv4_base, .prefix = net->ipv4_prefix };
+    char text[ADDR4_TEXT];
+
+    (void)addr4_format(ipv4, text);
+    if (!subnet4_contains(subnet, ipv4))
+        return why_refused(why, -EINVAL, "%s is not in the subnet of network '%s'", text,
+                           net->name);
+    if (ipv4 == subnet.base || ipv4 == (subnet.base | ~subnet4_mask(subnet)) ||
+        ipv4 == subnet4_gateway(subnet))
+        return why_refused(why, -EINVAL, "%s is not for a VM", text);
+    return 0;
+}
+
 struct knob {
     const char *before, *after; /* a link's name goes between */
     const char *value;

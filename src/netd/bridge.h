@@ -8,6 +8,10 @@
  * caches stay right, and never a VM's. */
 struct mac bridge_mac(const struct netd_network *net);
 
+/* May a VM have this address: in the subnet, and neither the gateway's nor the subnet's
+ * own? 0 or -EINVAL with words. */
+int vm_address_check(const struct netd_network *net, uint32_t ipv4, struct netd_why *why);
+
 /* The bridge with the gateway's addresses, up, all links of it in `group`. On error
  * nothing is left. */
 int bridge_build(struct link_ctx *links, const char *name, uint32_t group,

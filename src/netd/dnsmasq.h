@@ -4,12 +4,14 @@
  * One dnsmasq a network, with a configuration of our own in the network's directory:
  *
  *   dnsmasq.conf   written when the network is built
- *   hosts          MAC, address and name of each port: the only leases it gives out
+ *   hosts          MAC, address and name of each port and reservation: the only leases it
+ *                  gives out
  *   names          names of VMs and gateway
  *   leases, pid    dnsmasq's own
  */
 #pragma once
 #include "port.h"
+#include "reservations.h"
 #include "spawner.h"
 
 #include <systemd/sd-event.h>
@@ -21,6 +23,7 @@ struct dnsmasq_setup {
     struct spawner *spawner;
     uint32_t index;
     const struct netd_network *net; /* all borrowed */
+    const struct reservations *reserved;
     const char *bridge;
     int dirfd;        /* the network's directory ... */
     const char *path; /* ... and its name for dnsmasq */

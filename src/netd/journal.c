@@ -7,6 +7,7 @@
  *   {"fact":"network","index":0,"name":"shared","id":"…","mode":0,…}   to be built
  *   {"fact":"child","kind":"dnsmasq","index":0,"pid":815,"born":104301}
  *   {"fact":"built","index":0}
+ *   {"fact":"update","index":0,"idle_timeout_sec":120,"reservations":[{"mac":…},…]}
  *   {"fact":"tap","index":0,"tap":"vt0.0","id":"web","mac":"525400…",…}  to be made
  *   {"fact":"tap-gone","tap":"vt0.0"}
  *   {"fact":"unbuilt","index":0}                                    to be taken down
@@ -115,6 +116,25 @@ int journal_network(struct journal *journal, uint32_t index, const struct netd_n
 
     if (!line || journal_put_network(line, network) < 0)
         return -ENOMEM;
+    return append(journal, take_ptr(&line));
+}
+
+int journal_update(struct journal *journal, uint32_t index, uint32_t idle_timeout_sec,
+                   const struct netd_reservation *reservations, size_t n)
+{
+    AUTO(json_decref) json_t *line = line_of("update", index);
+    json_t *list = json_array();
+
+    if (json_object_set_new(line, "reservations", list) < 0 || /* first: takes the list over */
+        json_object_set_new(line, "idle_timeout_sec", json_integer(idle_timeout_sec)) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        json_t *one = json_object();
+
+        if (json_array_append_new(list, one) < 0 ||
+            journal_put_reservation(one, &reservations[i]) < 0)
+            return -ENOMEM;
+    }
     return append(journal, take_ptr(&line));
 }
 

@@ -25,6 +25,8 @@ struct journal_network {
     bool known; /* false: nothing with this index */
     bool built; /* false: netd died while it was being built or removed */
     struct netd_network network;
+    struct netd_reservation *reservations;
+    size_t n_reservations;
     struct process dnsmasq;
 };
 
@@ -52,6 +54,8 @@ void journal_free(struct journal *journal, bool remove);
 /* One fact each. 0 or a negative errno; then nothing was written. */
 int journal_anchor(struct journal *journal, const struct process *anchor);
 int journal_network(struct journal *journal, uint32_t index, const struct netd_network *network);
+int journal_update(struct journal *journal, uint32_t index, uint32_t idle_timeout_sec,
+                   const struct netd_reservation *reservations, size_t n);
 int journal_built(struct journal *journal, uint32_t index);
 /* Its removal begins: it is no longer fit to be adopted. */
 int journal_unbuilt(struct journal *journal, uint32_t index);

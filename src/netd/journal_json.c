@@ -53,6 +53,17 @@ static const struct member network_members[] = {
     MEMBER(BYTES, netd_network, ipv6),
     MEMBER(NUMBER, netd_network, ipv6_len),
     MEMBER(NUMBER, netd_network, idle_timeout_sec),
+    MEMBER(NUMBER, netd_network, uplink),
+    MEMBER(NUMBER, netd_network, n_dns_servers),
+    MEMBER(BYTES, netd_network, dns_servers),
+    MEMBER(TEXT, netd_network, external_interface),
+    MEMBER(TEXT, netd_network, domain),
+};
+
+static const struct member reservation_members[] = {
+    MEMBER(TEXT, netd_reservation, name),
+    MEMBER(NUMBER, netd_reservation, ipv4),
+    MEMBER(BYTES, netd_reservation, mac),
 };
 
 static const struct member interface_members[] = {
@@ -63,9 +74,11 @@ static const struct member interface_members[] = {
     MEMBER(BYTE, netd_interface, isolated), MEMBER(NUMBER, netd_interface, queues),
 };
 
+#define BYTES_MAX sizeof(((struct netd_network *)0)->dns_servers)
+
 static json_t *bytes_to_json(const uint8_t *bytes, size_t n)
 {
-    char hex[2 * 16 + 1] = "";
+    char hex[2 * BYTES_MAX + 1] = "";
 
     for (size_t i = 0; i < n; i++)
         (void)snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
@@ -132,13 +145,18 @@ static int members_put(json_t *line, const struct member *members, size_t n, con
     return 0;
 }
 
+/* A member that an older netd did not know stays zero: as if nobody had asked for it. What
+ * must not be zero fails in the check. */
 static int members_get(const json_t *line, const struct member *members, size_t n, void *to)
 {
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < n; i++)
-        r = json_to_member(&members[i], json_object_get(line, members[i].key),
-                           (char *)to + members[i].offset);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        const json_t *value = json_object_get(line, members[i].key);
+
+        if (value)
+            r = json_to_member(&members[i], value, (char *)to + members[i].offset);
+    }
     return r;
 }
 
@@ -150,6 +168,11 @@ int journal_put_network(json_t *line, const struct netd_network *network)
 int journal_put_interface(json_t *line, const struct netd_interface *interface)
 {
     return members_put(line, interface_members, N_ELEMENTS(interface_members), interface);
+}
+
+int journal_put_reservation(json_t *line, const struct netd_reservation *reservation)
+{
+    return members_put(line, reservation_members, N_ELEMENTS(reservation_members), reservation);
 }
 
 int journal_get_network(const json_t *line, struct netd_network *ret)
@@ -176,5 +199,20 @@ int journal_get_interface(const json_t *line, struct netd_interface *ret)
         netd_msg_check(&msg, sizeof msg.header + sizeof msg.body.interface, NETD_TO_BROKER) < 0)
         return -EBADMSG;
     *ret = msg.body.interface;
+    return 0;
+}
+
+int journal_get_reservation(const json_t *line, struct netd_reservation *ret)
+{
+    struct netd_msg msg = {
+        .header = { .magic = NETD_MAGIC, .version = NETD_VERSION, .op = NETD_UPDATE, .id = 1 },
+        .body.update = { .network = "any", .total = 1, .count = 1 }
+    };
+    struct netd_reservation *reservation = &msg.body.update.reservations[0];
+
+    if (members_get(line, reservation_members, N_ELEMENTS(reservation_members), reservation) < 0 ||
+        netd_msg_check(&msg, sizeof msg.header + sizeof msg.body.update, NETD_TO_HELPER) < 0)
+        return -EBADMSG;
+    *ret = *reservation;
     return 0;
 }

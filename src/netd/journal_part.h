@@ -26,6 +26,8 @@ extern const char *const journal_child_names[JOURNAL_CHILDREN];
 /* Into a line; -ENOMEM. */
 int journal_put_network(json_t *line, const struct netd_network *network);
 int journal_put_interface(json_t *line, const struct netd_interface *interface);
+int journal_put_reservation(json_t *line, const struct netd_reservation *reservation);
 /* Out of one, as strict as if it had just come over the socket; -EBADMSG. */
 int journal_get_network(const json_t *line, struct netd_network *ret);
 int journal_get_interface(const json_t *line, struct netd_interface *ret);
+int journal_get_reservation(const json_t *line, struct netd_reservation *ret);

@@ -49,6 +49,13 @@ static void forget_taps(struct journal_state *state, const struct journal_networ
             state->taps[i] = state->taps[--state->n_taps];
 }
 
+static void forget_reservations(struct journal_network *net)
+{
+    free(net->reservations);
+    net->reservations = NULL;
+    net->n_reservations = 0;
+}
+
 static int read_network(const json_t *line, struct journal_state *state)
 {
     struct journal_network *net = network_of(line, state);
@@ -57,7 +64,41 @@ static int read_network(const json_t *line, struct journal_state *state)
     if (!net || journal_get_network(line, &fresh.network) < 0)
         return -EBADMSG;
     forget_taps(state, net);
+    forget_reservations(net);
     *net = fresh;
+    return 0;
+}
+
+static int read_reservations(const json_t *list, struct netd_reservation *ret)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach (list, i, one)
+        if (journal_get_reservation(one, &ret[i]) < 0)
+            return -EBADMSG;
+    return 0;
+}
+
+static int read_update(const json_t *line, struct journal_state *state)
+{
+    struct journal_network *net = network_of(line, state);
+    const json_t *list = json_object_get(line, "reservations");
+    json_int_t idle = json_integer_value(json_object_get(line, "idle_timeout_sec"));
+    AUTO_FREE struct netd_reservation *reservations = NULL;
+    size_t n = json_array_size(list);
+
+    if (!net || !net->known || idle < 0 || idle > UINT32_MAX || n > NETD_RESERVATIONS_MAX)
+        return -EBADMSG;
+    reservations = calloc(n + 1, sizeof *reservations);
+    if (!reservations)
+        return -ENOMEM;
+    if (read_reservations(list, reservations) < 0)
+        return -EBADMSG;
+    forget_reservations(net);
+    net->reservations = take_ptr(&reservations);
+    net->n_reservations = n;
+    net->network.idle_timeout_sec = (uint32_t)idle;
     return 0;
 }
 
@@ -78,6 +119,7 @@ static int read_network_gone(const json_t *line, struct journal_state *state)
     if (!net)
         return -EBADMSG;
     forget_taps(state, net);
+    forget_reservations(net);
     *net = (struct journal_network){ .known = false };
     return 0;
 }
@@ -132,10 +174,15 @@ static int read_line(const char *text, size_t len, struct journal_state *state)
         const char *fact;
         int (*read)(const json_t *line, struct journal_state *state);
     } facts[] = {
-        { "anchor", read_anchor }, { "network", read_network },
-        { "built", read_built },   { "unbuilt", read_built },
-        { "tap", read_tap },       { "tap-gone", read_tap_gone },
-        { "child", read_child },   { "network-gone", read_network_gone },
+        { "anchor", read_anchor },
+        { "network", read_network },
+        { "update", read_update },
+        { "built", read_built },
+        { "unbuilt", read_built },
+        { "tap", read_tap },
+        { "tap-gone", read_tap_gone },
+        { "child", read_child },
+        { "network-gone", read_network_gone },
     };
     AUTO(json_decref) json_t *line = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
     const char *fact = json_string_value(json_object_get(line, "fact"));
@@ -173,6 +220,8 @@ void journal_state_free(struct journal_state *state)
 {
     if (!state)
         return;
+    for (size_t i = 0; i < NETWORKS_MAX; i++)
+        forget_reservations(&state->networks[i]);
     free(state->taps);
     free(state);
 }

@@ -78,6 +78,7 @@ void network_free(struct network *net)
     }
     if (net->all->at[net->index] == net)
         net->all->at[net->index] = NULL;
+    reservations_clear(&net->reserved);
     fd_closep(&net->dirfd);
     free(net->path);
     free(net);
@@ -164,12 +165,19 @@ static void on_dnsmasq_ready(void *arg, int err)
     net->made(net, err, &why);
 }
 
+int network_write_down_update(const struct network *net)
+{
+    return journal_update(net->all->tools.journal, net->index, net->def.idle_timeout_sec,
+                          net->reserved.list, net->reserved.n);
+}
+
 int network_new_dnsmasq(struct network *net)
 {
     const struct dnsmasq_setup setup = { .event = net->all->tools.event,
                                          .spawner = net->all->tools.spawner,
                                          .index = net->index,
                                          .net = &net->def,
+                                         .reserved = &net->reserved,
                                          .bridge = net->bridge,
                                          .dirfd = net->dirfd,
                                          .path = net->path,

@@ -12,6 +12,7 @@
 #include "guard.h"
 #include "names.h"
 #include "networks.h"
+#include "reservations.h"
 #include "supervise.h"
 
 #include <net/if.h>
@@ -27,6 +28,7 @@ struct network {
     struct dnsmasq *dnsmasq;
     struct port *ports;
     unsigned n_ports;
+    struct reservations reserved;
     bool routed;  /* the router knows it */
     bool serves;  /* the building is over */
     bool changed; /* its ports have, and dnsmasq does not know yet */
@@ -67,6 +69,7 @@ int network_destroy(struct network *net, struct netd_why *why);
 
 /* The steps of making that adoption takes as well. */
 int network_open_directory(struct network *net);
+int network_write_down_update(const struct network *net);
 int network_add_rules(struct network *net, struct netd_why *why);
 int network_new_dnsmasq(struct network *net);
 int network_remove_directory(const struct networks *all, uint32_t index);
@@ -90,6 +93,8 @@ void ports_unwatch(struct networks *all);
 /* As networks_open_tap(). */
 int ports_open(struct network *net, const struct netd_interface *request,
                struct netd_interface *ret, int *ret_fds, struct netd_why *why);
+/* Who is on the network, or is to be, has changed: dnsmasq hears of it in a moment. */
+void ports_tell_dnsmasq(struct network *net);
 struct port *port_find(const struct network *net, const char *tap); /* NULL: none */
 /* Which of them stand for a DHCP lease of another MAC; dnsmasq is there by now. */
 void ports_find_heirs(struct network *net);

@@ -22,10 +22,22 @@ static struct network *network_find(const struct networks *all, const char *name
 
 /* ---- what all networks share ------------------------------------------------------ */
 
-static bool any_wants(const struct networks *all, uint32_t flags)
+static bool wants_relay(const struct netd_network *def)
+{
+    return (def->flags & NETD_NET_DNS) && def->n_dns_servers == 0;
+}
+
+/* For its guests, or for its own questions to DNS servers outside. */
+static bool wants_uplink(const struct netd_network *def)
+{
+    return (def->mode == NET_MODE_SHARED && (def->flags & (NETD_NET_NAT44 | NETD_NET_NAT66))) ||
+           ((def->flags & NETD_NET_DNS) && def->n_dns_servers > 0);
+}
+
+static bool any_wants(const struct networks *all, bool (*wants)(const struct netd_network *def))
 {
     FOREACH_NETWORK(net, all)
-    if (net->def.flags & flags)
+    if (wants(&net->def))
         return true;
     return false;
 }
@@ -58,7 +70,7 @@ static int start_relay(void *arg, struct child *ret)
 /* A network without names from outside is still a network: this logs, and goes on. */
 void networks_share(struct networks *all)
 {
-    bool relay = any_wants(all, NETD_NET_DNS);
+    bool relay = any_wants(all, wants_relay);
     int r;
 
     if (relay && !all->relay_wanted) {
@@ -70,13 +82,29 @@ void networks_share(struct networks *all)
         supervise_stop(&all->relay);
         all->relay_wanted = false;
     }
-    if (any_wants(all, NETD_NET_NAT44 | NETD_NET_NAT66))
+    if (any_wants(all, wants_uplink))
         (void)uplink_start(all->tools.uplink); /* it has said why, and tells the broker */
     else
         uplink_stop(all->tools.uplink);
 }
 
 /* ---- building and removing --------------------------------------------------------- */
+
+/* What this netd has no means for is refused, never left out. */
+static int check_means(const struct netd_network *def, struct netd_why *why)
+{
+    if (def->uplink == UPLINK_KERNEL)
+        return why_refused(why, -ENOTSUP,
+                           "network '%s': uplink \"kernel\" needs the system instance; a user's "
+                           "instance has \"user\" (or \"auto\", which chooses)",
+                           def->name);
+    if (def->external_interface[0])
+        return why_refused(why, -ENOTSUP,
+                           "network '%s': external_interface is not supported by this instance; "
+                           "without it the host's routes decide",
+                           def->name);
+    return 0;
+}
 
 /* The broker has checked all this; we do not take its word. */
 static int check_room(const struct networks *all, const struct netd_network *def,
@@ -99,7 +127,8 @@ static int check_room(const struct networks *all, const struct netd_network *def
         if (subnet4_overlaps(wanted, used))
             return why_refused(why, -EADDRINUSE, "subnet %s overlaps that of network '%s'", text,
                                net->def.name);
-        if (def->ipv6_len && memcmp(def->ipv6, net->def.ipv6, sizeof def->ipv6) == 0)
+        if (def->ipv6_len && net->def.ipv6_len &&
+            memcmp(def->ipv6, net->def.ipv6, sizeof def->ipv6) == 0)
             return why_refused(why, -EADDRINUSE, "the IPv6 prefix is that of network '%s'",
                                net->def.name);
     }
@@ -139,7 +168,9 @@ int networks_build(struct networks *all, const struct netd_network *def, network
     uint32_t index;
     int r;
 
-    r = check_room(all, def, why);
+    r = check_means(def, why);
+    if (r == 0)
+        r = check_room(all, def, why);
     if (r < 0)
         return r;
     if (free_index(all, &index) < 0)
@@ -160,6 +191,27 @@ int networks_build(struct networks *all, const struct netd_network *def, network
         (void)network_destroy(net, &ignored); /* undo; the first error is the story */
     networks_share(all);
     return r;
+}
+
+int networks_update(struct networks *all, const struct netd_update *update, struct netd_why *why)
+{
+    struct network *net = network_find(all, update->network);
+    bool changed;
+    int r;
+
+    if (!net || !net->serves)
+        return why_refused(why, -ENOENT, "network '%s' does not exist", update->network);
+    r = reservations_take(&net->reserved, update, &net->def, why);
+    if (r < 0)
+        return r;
+    changed = r > 0 || net->def.idle_timeout_sec != update->idle_timeout_sec;
+    net->def.idle_timeout_sec = update->idle_timeout_sec;
+    if (r > 0)
+        ports_tell_dnsmasq(net);
+    r = changed ? network_write_down_update(net) : 0;
+    if (r < 0) /* whoever comes next is told by the broker */
+        (void)log_failure(r, "network '%s': cannot write down its reservations", net->def.name);
+    return 0;
 }
 
 int networks_remove(struct networks *all, const char *name, struct netd_why *why)

@@ -40,7 +40,7 @@ int networks_new(const struct network_tools *tools, const struct network_events 
 /* What a dead netd left in this namespace: built networks live on with their TAPs,
  * others are removed. All of it is written to the (new) journal. The dead one's rules hold
  * until ours take their place, all at once. */
-int networks_adopt(struct networks *all, const struct journal_state *state, struct netd_why *why);
+int networks_adopt(struct networks *all, struct journal_state *state, struct netd_why *why);
 /* Forgets everything and leaves it as it is, for the next netd. */
 void networks_leave(struct networks *all);
 
@@ -59,6 +59,9 @@ void networks_free(struct networks *all); /* after networks_remove_all() or netw
 /* ret: the request with its TAP's name. ret_fds: one a queue, the caller's. */
 int networks_open_tap(struct networks *all, const struct netd_interface *request,
                       struct netd_interface *ret, int *ret_fds, struct netd_why *why);
+
+/* Reservations and idle time. A part of a list that is refused voids the whole list. */
+int networks_update(struct networks *all, const struct netd_update *update, struct netd_why *why);
 
 /* network() for each that serves, each followed by interface() for its ports. */
 void networks_list(struct networks *all, void (*network)(void *arg, const struct netd_network *),

@@ -172,6 +172,17 @@ static int do_open_tap(struct ops_context *ctx, struct session *session, const s
     return 0;
 }
 
+static int do_update(struct ops_context *ctx, struct session *session, const struct netd_msg *msg,
+                     struct netd_why *why)
+{
+    int r = networks_update(ctx->networks, &msg->body.update, why);
+
+    if (r < 0)
+        return r;
+    answer(session, msg, NULL, 0);
+    return 0;
+}
+
 static int do_stats(struct ops_context *ctx, struct session *session, const struct netd_msg *msg,
                     struct netd_why *why)
 {
@@ -212,6 +223,7 @@ static const struct op {
     { NETD_BUILD, "Build", PHASE_SERVING, do_build },
     { NETD_REMOVE, "Remove", PHASE_SERVING, do_remove },
     { NETD_OPEN_TAP, "OpenTap", PHASE_SERVING, do_open_tap },
+    { NETD_UPDATE, "Update", PHASE_SERVING, do_update },
     { NETD_STATS, "Stats", PHASE_SERVING, do_stats },
     { NETD_LEAVE, "Leave", PHASE_SERVING, do_leave },
 };

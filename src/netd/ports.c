@@ -25,19 +25,15 @@
 static int check_address(const struct network *net, const struct netd_interface *itf,
                          struct netd_why *why)
 {
-    const struct subnet4 subnet = { .base = net->def.ipv4_base, .prefix = net->def.ipv4_prefix };
+    const struct netd_reservation *other = reservations_find(&net->reserved, itf->ipv4);
     char text[ADDR4_TEXT];
 
     if (!itf->ipv4)
         return 0;
-    (void)addr4_format(itf->ipv4, text);
-    if (!subnet4_contains(subnet, itf->ipv4))
-        return why_refused(why, -EINVAL, "%s is not in the subnet of network '%s'", text,
-                           net->def.name);
-    if (itf->ipv4 == subnet.base || itf->ipv4 == (subnet.base | ~subnet4_mask(subnet)) ||
-        itf->ipv4 == subnet4_gateway(subnet))
-        return why_refused(why, -EINVAL, "%s is not for a VM", text);
-    return 0;
+    if (other && memcmp(other->mac, itf->mac, sizeof itf->mac) != 0)
+        return why_refused(why, -EADDRINUSE, "network '%s': %s is reserved for another MAC address",
+                           net->def.name, addr4_format(itf->ipv4, text));
+    return vm_address_check(&net->def, itf->ipv4, why);
 }
 
 static int check_live(const struct network *net, const struct netd_interface *itf,
@@ -149,7 +145,7 @@ static void port_unlink(struct network *net, struct port *port)
 
 /* A moment later: the answer goes first, many TAPs that come or go together cost one
  * update, and a VM does not ask for its address before it has started. */
-static void tell_dnsmasq_soon(struct network *net)
+void ports_tell_dnsmasq(struct network *net)
 {
     sd_event_source *update = net->all->update;
     int enabled = SD_EVENT_OFF;
@@ -253,7 +249,7 @@ static int port_open(struct network *net, struct port *port, int *ret_fds, struc
     }
     port_link(net, port);
     arrange_detour(net, port);
-    tell_dnsmasq_soon(net);
+    ports_tell_dnsmasq(net);
     return 0;
 }
 
@@ -323,7 +319,7 @@ static void port_gone(struct network *net, struct port *port)
                           port->interface.tap);
     port_unlink(net, port);
     arrange_detour(net, NULL);
-    tell_dnsmasq_soon(net);
+    ports_tell_dnsmasq(net);
     net->all->events.tap_gone(net->all->events.arg, &port->interface);
     free(port);
 }

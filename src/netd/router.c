@@ -83,8 +83,14 @@ static const char table_text[] =
     "  chain limits { }\n"
     "  chain unreachable { }\n"
     "  chain generation { }\n"
+    /* As the kernel says it to the guests of a namespace without any uplink. */
+    "  chain no_way {\n"
+    "    meta nfproto ipv4 reject with icmp net-unreachable\n"
+    "    meta nfproto ipv6 reject with icmpv6 no-route\n"
+    "    drop\n"
+    "  }\n"
     "  chain leaving {\n"
-    "    iifname . meta nfproto != @nat drop\n"
+    "    iifname . meta nfproto != @nat goto no_way\n"
     "    jump unreachable\n"
     "    jump limits\n"
     "    ct state invalid drop\n" /* would leave without being masqueraded */

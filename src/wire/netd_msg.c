@@ -7,13 +7,11 @@
  * need the whole body (a subnet's host bits) have one function per body.
  */
 #include "netd_msg.h"
-#include "fd.h"
 #include "mem.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/socket.h>
 
 /* ---- what a field may hold ---- */
 
@@ -23,6 +21,8 @@ enum kind {
     WORD,       /* printable without blanks, not ""              */
     TEXT,       /* printable, may be ""                          */
     TAP,        /* an interface name: a word without '/' and ':' */
+    TAP_OR_NO,  /* the same, or ""                               */
+    DOMAIN_OR_NO,
     MAC,
     UNICAST4, /* an IPv4 address that a VM can have, or 0 */
     RANGE,    /* a uint32_t within [min, max]             */
@@ -60,6 +60,10 @@ static const struct field network_fields[] = {
     FIELD(RANGE, netd_network, mtu, MTU_MIN, MTU_MAX),
     FIELD(UNICAST4, netd_network, ipv4_base),
     FIELD(RANGE, netd_network, ipv4_prefix, 8, 30),
+    FIELD(RANGE, netd_network, uplink, UPLINK_AUTO, UPLINK_KERNEL),
+    FIELD(RANGE, netd_network, n_dns_servers, 0, NETD_DNS_SERVERS_MAX),
+    FIELD(TAP_OR_NO, netd_network, external_interface),
+    FIELD(DOMAIN_OR_NO, netd_network, domain),
 };
 
 static const struct field request_fields[] = {
@@ -75,6 +79,19 @@ static const struct field request_fields[] = {
 };
 
 static const struct field tap_field[] = { FIELD(TAP, netd_interface, tap) };
+
+static const struct field update_fields[] = {
+    FIELD(NAME, netd_update, network),
+    FIELD(RANGE, netd_update, total, 0, NETD_RESERVATIONS_MAX),
+    FIELD(RANGE, netd_update, first, 0, NETD_RESERVATIONS_MAX),
+    FIELD(RANGE, netd_update, count, 0, NETD_RESERVATIONS),
+};
+
+static const struct field reservation_fields[] = {
+    FIELD(NAME_OR_NO, netd_reservation, name),
+    FIELD(UNICAST4, netd_reservation, ipv4),
+    FIELD(MAC, netd_reservation, mac),
+};
 
 static const struct field stats_fields[] = {
     FIELD(NAME, netd_stats, network),
@@ -100,6 +117,15 @@ static const struct field anchor_fields[] = {
     FIELD(RANGE, netd_anchor, zero, 0, 0),
 };
 
+static bool is_nothing(const void *bytes, size_t size)
+{
+    const char *at = bytes;
+    for (size_t i = 0; i < size; i++)
+        if (at[i] != '\0')
+            return false;
+    return true;
+}
+
 /* NUL-ended, zero behind the NUL, and every byte within [low, '~']. */
 static bool is_text(const char *text, size_t size, char low)
 {
@@ -124,6 +150,26 @@ static bool is_tap(const char *text, size_t size)
 {
     return is_word(text, size) && !strpbrk(text, "/:%") && strcmp(text, ".") != 0 &&
            strcmp(text, "..") != 0;
+}
+
+#define DOMAIN_MAX 253 /* RFC 1035, without the last dot */
+
+/* Labels as those of name_valid(), with dots between them. */
+static bool is_domain(const char *text, size_t size)
+{
+    char label[NAME_SIZE];
+
+    if (!is_word(text, size) || strlen(text) > DOMAIN_MAX)
+        return false;
+    for (const char *at = text, *end;; at = end + 1) {
+        size_t len = (size_t)((end = strchrnul(at, '.')) - at);
+        if (len >= sizeof label)
+            return false;
+        memcpy(label, at, len);
+        label[len] = '\0';
+        if (!name_valid(label) || *end == '\0')
+            return name_valid(label);
+    }
 }
 
 static bool is_unicast4(uint32_t addr)
@@ -153,6 +199,10 @@ static bool field_ok(const struct field *field, const char *body)
         return is_text(at, field->size, ' ');
     case TAP:
         return is_tap(at, field->size);
+    case TAP_OR_NO:
+        return is_tap(at, field->size) || is_nothing(at, field->size);
+    case DOMAIN_OR_NO:
+        return is_domain(at, field->size) || is_nothing(at, field->size);
     case MAC:
         return mac_is_unicast(mac);
     case UNICAST4:
@@ -169,11 +219,32 @@ static bool field_ok(const struct field *field, const char *body)
 
 static bool prefix6_ok(const struct netd_network *net)
 {
-    static const uint8_t none[16];
     if (net->ipv6_len == 0)
-        return memcmp(net->ipv6, none, 16) == 0;
+        return is_nothing(net->ipv6, sizeof net->ipv6);
     bool global = (net->ipv6[0] & 0xe0) == 0x20, local = (net->ipv6[0] & 0xfe) == 0xfc;
-    return net->ipv6_len == 64 && (global || local) && memcmp(net->ipv6 + 8, none, 8) == 0;
+    return net->ipv6_len == 64 && (global || local) && is_nothing(net->ipv6 + 8, 8);
+}
+
+/* A server that can be asked: no multicast, nothing that is this machine's own. */
+static bool dns_server_ok(const uint8_t addr[static 16])
+{
+    static const uint8_t mapped[12] = { [10] = 0xff, 0xff }, loopback[16] = { [15] = 1 };
+    if (memcmp(addr, mapped, sizeof mapped) == 0) {
+        uint32_t ipv4 = (uint32_t)addr[12] << 24 | (uint32_t)addr[13] << 16 |
+                        (uint32_t)addr[14] << 8 | addr[15];
+        return ipv4 != 0 && is_unicast4(ipv4);
+    }
+    return addr[0] != 0xff && !(addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80) &&
+           memcmp(addr, loopback, sizeof loopback) != 0 && !is_nothing(addr, 16);
+}
+
+static bool dns_servers_ok(const struct netd_network *net)
+{
+    for (size_t i = 0; i < N_ELEMENTS(net->dns_servers); i++)
+        if (i < net->n_dns_servers ? !dns_server_ok(net->dns_servers[i])
+                                   : !is_nothing(net->dns_servers[i], 16))
+            return false;
+    return true;
 }
 
 static bool network_ok(const void *body)
@@ -181,15 +252,37 @@ static bool network_ok(const void *body)
     struct netd_network net;
     memcpy(&net, body, sizeof net);
     bool host_bits = (net.ipv4_base & (UINT32_MAX >> net.ipv4_prefix)) != 0;
-    return net.ipv4_base != 0 && !host_bits && prefix6_ok(&net);
+    return net.ipv4_base != 0 && !host_bits && prefix6_ok(&net) && dns_servers_ok(&net);
+}
+
+static bool fields_ok(const struct field *fields, size_t n, const void *body)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!field_ok(&fields[i], body))
+            return false;
+    return true;
+}
+
+static bool update_ok(const void *body)
+{
+    struct netd_update update;
+    memcpy(&update, body, sizeof update);
+    if (update.first + update.count > update.total || (update.count == 0 && update.total > 0))
+        return false;
+    for (size_t i = 0; i < N_ELEMENTS(update.reservations); i++) {
+        const struct netd_reservation *r = &update.reservations[i];
+        if (i >= update.count ? !is_nothing(r, sizeof *r)
+                              : !fields_ok(reservation_fields, N_ELEMENTS(reservation_fields), r) ||
+                                    r->ipv4 == 0 || !is_nothing(r->zero, sizeof r->zero))
+            return false;
+    }
+    return true;
 }
 
 /* A request cannot name the TAP: that is netd's to choose. */
 static bool request_ok(const void *body)
 {
-    static const char none[NETD_TAP_SIZE];
-    return memcmp((const char *)body + offsetof(struct netd_interface, tap), none, sizeof none) ==
-           0;
+    return is_nothing((const char *)body + offsetof(struct netd_interface, tap), NETD_TAP_SIZE);
 }
 
 static bool tap_ok(const void *body)
@@ -206,6 +299,7 @@ enum body {
     B_NETWORK,
     B_REQUEST,
     B_INTERFACE,
+    B_UPDATE,
     B_STATS,
     B_NAME,
     B_WHY,
@@ -230,6 +324,7 @@ static const struct {
     [B_NETWORK] = BODY(netd_network, network_fields, network_ok),
     [B_REQUEST] = BODY(netd_interface, request_fields, request_ok),
     [B_INTERFACE] = BODY(netd_interface, request_fields, tap_ok),
+    [B_UPDATE] = BODY(netd_update, update_fields, update_ok),
     [B_STATS] = BODY(netd_stats, stats_fields, NULL),
     [B_NAME] = BODY(netd_name, name_fields, NULL),
     [B_WHY] = BODY(netd_why, why_fields, NULL),
@@ -252,6 +347,7 @@ static const struct op {
     { NETD_OPEN_TAP, false, B_REQUEST, B_INTERFACE, { B_NONE } },
     { NETD_STATS, false, B_NONE, B_NONE, { B_STATS } },
     { NETD_LEAVE, false, B_NONE, B_NONE, { B_NONE } },
+    { NETD_UPDATE, false, B_UPDATE, B_NONE, { B_NONE } },
     { NETD_TAP_GONE, true, B_NONE, B_INTERFACE, { B_NONE } },
     { NETD_NETWORK_LOST, true, B_NONE, B_LOST, { B_NONE } },
     { NETD_UPLINK, true, B_NONE, B_UPLINK, { B_NONE } },
@@ -274,11 +370,8 @@ int netd_request_size(uint16_t number)
 
 static int body_check(enum body kind, const void *body, size_t len)
 {
-    if (len != bodies[kind].size)
+    if (len != bodies[kind].size || !fields_ok(bodies[kind].fields, bodies[kind].n_fields, body))
         return -EPROTO;
-    for (size_t i = 0; i < bodies[kind].n_fields; i++)
-        if (!field_ok(&bodies[kind].fields[i], body))
-            return -EPROTO;
     return bodies[kind].whole && !bodies[kind].whole(body) ? -EPROTO : 0;
 }
 
@@ -324,86 +417,4 @@ int netd_msg_check(const struct netd_msg *msg, size_t len, enum netd_direction d
         return -EPROTO;
     return direction == NETD_TO_HELPER ? request_check(op, msg, len - sizeof *h)
                                        : answer_check(op, msg, len - sizeof *h);
-}
-
-/* ---- the socket ---- */
-
-/* Room for what a well-behaved partner can send. The kernel itself closes what a
- * misbehaving one sends beyond it, and says MSG_CTRUNC. */
-#define FDS_MAX NETD_QUEUES_MAX
-
-union control {
-    char buf[CMSG_SPACE(sizeof(int) * FDS_MAX)];
-    struct cmsghdr align;
-};
-
-int netd_msg_send(int sock, const struct netd_msg *msg, size_t body_len, const int *fds,
-                  size_t n_fds)
-{
-    union control control = { { 0 } };
-    struct iovec iov = { (void *)(uintptr_t)msg, sizeof msg->header + body_len };
-    struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-    if (body_len > sizeof msg->body || n_fds > FDS_MAX)
-        return -EINVAL;
-    if (n_fds > 0) {
-        hdr.msg_control = control.buf;
-        hdr.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&hdr);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-        memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * n_fds);
-    }
-    ssize_t n;
-    do
-        n = sendmsg(sock, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : 0;
-}
-
-/* The descriptors that came with a packet, at most FDS_MAX of them. */
-static size_t collect_fds(struct msghdr *hdr, int got[static FDS_MAX])
-{
-    size_t n = 0;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count && n < FDS_MAX; i++)
-            memcpy(&got[n++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-    }
-    return n;
-}
-
-int netd_msg_recv(int sock, struct netd_msg *msg, size_t *len, int *fds, size_t *n_fds)
-{
-    union control control;
-    struct iovec iov = { msg, sizeof *msg };
-    struct msghdr hdr = { .msg_iov = &iov,
-                          .msg_iovlen = 1,
-                          .msg_control = control.buf,
-                          .msg_controllen = sizeof control.buf };
-    ssize_t n;
-
-    memset(msg, 0, sizeof *msg);
-    do
-        n = recvmsg(sock, &hdr, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return -errno;
-
-    int got[FDS_MAX];
-    size_t n_got = collect_fds(&hdr, got);
-    bool refused = (hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || n_got > *n_fds;
-    if (refused || (n == 0 && n_got > 0)) { /* an empty packet looks like a closed socket */
-        for (size_t i = 0; i < n_got; i++)
-            fd_closep(&got[i]);
-        return -EPROTO;
-    }
-    if (n_got > 0)
-        memcpy(fds, got, sizeof *got * n_got);
-    *n_fds = n_got;
-    *len = (size_t)n;
-    return 0;
 }

@@ -23,13 +23,18 @@
 #include <stdint.h>
 
 #define NETD_MAGIC   0x76626e64u /* "vbnd" */
-#define NETD_VERSION 1u
+#define NETD_VERSION 2u
 #define NETD_MORE    1u /* flags of a reply: another one with this id follows */
 
-#define NETD_ID_SIZE    64  /* interface_id, network id: printable, NUL-ended */
-#define NETD_TAP_SIZE   16  /* IFNAMSIZ */
-#define NETD_WHY_SIZE   200 /* a sentence for the user */
-#define NETD_QUEUES_MAX 16u
+#define NETD_ID_SIZE     64  /* interface_id, network id: printable, NUL-ended */
+#define NETD_TAP_SIZE    16  /* IFNAMSIZ */
+#define NETD_WHY_SIZE    200 /* a sentence for the user */
+#define NETD_DOMAIN_SIZE 256 /* more than any DNS name */
+#define NETD_QUEUES_MAX  16u
+
+#define NETD_DNS_SERVERS_MAX  4u    /* of a network */
+#define NETD_RESERVATIONS     16u   /* in one message */
+#define NETD_RESERVATIONS_MAX 1024u /* of a network */
 
 enum netd_op {
     /* Requests, in the order in which a session makes them (netd/ops.c has the
@@ -46,6 +51,7 @@ enum netd_op {
                      * without a body                                         */
     NETD_LEAVE,     /* nothing -> nothing: remove all and exit; -EBUSY while a
                      * TAP is in use                                          */
+    NETD_UPDATE,    /* netd_update -> nothing: what may change while VMs run  */
     /* Events */
     NETD_TAP_GONE = 100, /* netd_interface: its last descriptor was closed      */
     NETD_NETWORK_LOST,   /* netd_lost                                           */
@@ -97,6 +103,12 @@ struct netd_network {
     uint8_t ipv6[16];
     uint32_t ipv6_len; /* 0: no IPv6, else 64 */
     uint32_t idle_timeout_sec;
+    uint32_t uplink; /* enum uplink_kind */
+    uint32_t n_dns_servers;
+    /* As in net_def, whose words on them count; IPv4 as ::ffff:192.0.2.1. */
+    uint8_t dns_servers[NETD_DNS_SERVERS_MAX][16];
+    char external_interface[NETD_TAP_SIZE]; /* "": by the host's routes */
+    char domain[NETD_DOMAIN_SIZE];          /* "": only NETWORK.vmnet.internal */
 };
 
 struct netd_interface {
@@ -109,6 +121,23 @@ struct netd_interface {
     uint8_t mac[6];
     uint8_t offload, isolated; /* 0 or 1 */
     uint32_t queues;           /* 1 to NETD_QUEUES_MAX */
+};
+
+/* Whoever has this MAC gets this address, be it a TAP of ours or a guest behind one. */
+struct netd_reservation {
+    char name[NAME_SIZE]; /* "": no DNS name */
+    uint32_t ipv4;
+    uint8_t mac[6];
+    uint8_t zero[2];
+};
+
+/* The network's reservations from `first` on; with the last of the `total` they take the
+ * place of those that were, all at once. An empty list is one message with total 0. */
+struct netd_update {
+    char network[NAME_SIZE];
+    uint32_t idle_timeout_sec;
+    uint32_t total, first, count;
+    struct netd_reservation reservations[NETD_RESERVATIONS]; /* zero behind `count` */
 };
 
 struct netd_stats {
@@ -148,6 +177,7 @@ struct netd_msg {
         struct netd_welcome welcome;
         struct netd_network network;
         struct netd_interface interface;
+        struct netd_update update;
         struct netd_stats stats;
         struct netd_name name;
         struct netd_why why;

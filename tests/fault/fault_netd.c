@@ -215,6 +215,21 @@ static int build(void)
     return r < 0 ? r : world.err;
 }
 
+static int reserve(void)
+{
+    static const struct netd_update update = {
+        .network = "lab",
+        .total = 1,
+        .count = 1,
+        .reservations = { { .name = "db", .ipv4 = 0xc6336403, .mac = { 0x52, 0x54, 0, 0, 0, 2 } } }
+    };
+    struct netd_why why = { "" };
+    int r = networks_update(world.all, &update, &why);
+
+    note(r, &why);
+    return r;
+}
+
 /* A VM comes and goes. */
 static int use(void)
 {
@@ -244,7 +259,7 @@ static int take_away(void)
 
 static void the_next_attempt_works(void)
 {
-    if (build() < 0 || use() < 0 || take_away() < 0)
+    if (build() < 0 || reserve() < 0 || use() < 0 || take_away() < 0)
         fail_msg("%s", world.why.why);
 }
 
@@ -252,12 +267,13 @@ static void story(void)
 {
     fault_begin();
     int built = build();
+    int reserved = built < 0 ? built : reserve();
     int used = built < 0 ? built : use();
     bool before = fault_end();
     fault_begin();
     int removed = built < 0 ? 0 : take_away();
     (void)fault_end();
-    assert_true((built == 0 && used == 0 && removed == 0) || fault_happened());
+    assert_true((built == 0 && reserved == 0 && used == 0 && removed == 0) || fault_happened());
     if (before) /* else what could not be removed is taken away by the next attempt */
         nothing_is_left();
     the_next_attempt_works();

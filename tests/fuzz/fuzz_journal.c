@@ -4,9 +4,19 @@
 #include "fuzz.h"
 #include "journal.h"
 
+#include <string.h>
+
 static void check_process(const struct process *process)
 {
     MUST(process->pid == 0 || process->pid > 1);
+}
+
+static struct mac mac_of(const struct netd_reservation *reservation)
+{
+    struct mac mac;
+
+    memcpy(mac.b, reservation->mac, sizeof mac.b);
+    return mac;
 }
 
 FUZZ(data, size)
@@ -23,6 +33,9 @@ FUZZ(data, size)
 
         check_process(&net->dnsmasq);
         MUST(!net->known || name_valid(net->network.name));
+        MUST(net->known || net->n_reservations == 0);
+        for (size_t k = 0; k < net->n_reservations; k++)
+            MUST(net->reservations[k].ipv4 && mac_is_unicast(mac_of(&net->reservations[k])));
     }
     for (size_t i = 0; i < state->n_taps; i++) {
         MUST(state->taps[i].index < NETWORKS_MAX);

@@ -17,7 +17,15 @@ static void check_request(const struct netd_msg *msg, size_t len)
     case NETD_BUILD:
         MUST(name_valid(msg->body.network.name));
         ENDED(msg->body.network.id);
+        ENDED(msg->body.network.domain);
+        ENDED(msg->body.network.external_interface);
+        MUST(msg->body.network.n_dns_servers <= NETD_DNS_SERVERS_MAX);
         MUST(msg->body.network.mtu >= MTU_MIN && msg->body.network.mtu <= MTU_MAX);
+        break;
+    case NETD_UPDATE:
+        MUST(msg->body.update.count <= NETD_RESERVATIONS);
+        for (uint32_t i = 0; i < msg->body.update.count; i++)
+            ENDED(msg->body.update.reservations[i].name);
         break;
     case NETD_REMOVE:
         MUST(name_valid(msg->body.name.network));

@@ -82,6 +82,14 @@ int networks_build(struct networks *all, const struct netd_network *def, network
     return 0;
 }
 
+int networks_update(struct networks *all, const struct netd_update *update, struct netd_why *why)
+{
+    (void)all;
+    MUST(name_valid(update->network));
+    MUST(update->first + update->count <= update->total && update->total <= NETD_RESERVATIONS_MAX);
+    return world.networks > 0 ? 0 : why_refused(why, -ENOENT, "no network '%s'", update->network);
+}
+
 int networks_remove(struct networks *all, const char *name, struct netd_why *why)
 {
     (void)all;

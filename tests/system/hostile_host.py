@@ -107,7 +107,7 @@ def one_after_another(spy, where, make, sniffer, opened):
 def nothing_leaves(scene, spy):
     uplink = tap_on_link(scene.netd, "uplink")
     one_after_another(spy, "the outside", lambda: packets_to(spy, OUTSIDE4, OUTSIDE6), uplink,
-                      lambda: scene.rules.without(gone("leaving", "@nat drop"), table=INET))
+                      lambda: scene.rules.without(gone("leaving", "@nat goto no_way"), table=INET))
     uplink.close()
 
 
@@ -267,10 +267,7 @@ def ways_out_are_known(scene):
 
 def story(scene):
     scene.broker.build("one", smoke.ONE, PREFIX)
-    net = ipaddress.ip_network("192.168.66.0/24")
-    scene.broker.call(smoke.BUILD, smoke.NETWORK.pack(
-        b"priv", b"id-priv", 1, 0, smoke.DHCP | smoke.RA, 1500, int(net.network_address), 24,
-        ipaddress.ip_address(PRIV6).packed, 64, 30))
+    scene.broker.build("priv", "192.168.66.0/24", PRIV6, flags=smoke.DHCP | smoke.RA, mode=1)
     web, db = scene.guest("one", 2, "web"), scene.guest("one", 3, "db")
     lone = scene.guest("one", 4, "lone", isolated=1)
     spy = scene.guest("priv", 2, "spy")

@@ -25,13 +25,16 @@ import sys
 import tempfile
 import time
 
-HELLO, INVENTORY, READY, BUILD, REMOVE, OPEN_TAP, STATS, LEAVE = range(1, 9)
+VERSION = 2
+HELLO, INVENTORY, READY, BUILD, REMOVE, OPEN_TAP, STATS, LEAVE, UPDATE = range(1, 10)
 TAP_GONE, NETWORK_LOST, UPLINK, ANCHOR = 100, 101, 102, 103
 NAT44, NAT66, DHCP, DNS, RA, ISOLATED = 1, 2, 4, 8, 16, 32
 MORE = 1
 HEADER = struct.Struct("=IHHIIiI")
-NETWORK = struct.Struct("=64s64sIIIIII16sII")
+NETWORK = struct.Struct("=64s64sIIIIII16sIIII64s16s256s")
 INTERFACE = struct.Struct("=64s64s64s16sII6sBBI")
+RESERVATION = struct.Struct("=64sI6s2x")
+UPDATE_HEAD = struct.Struct("=64sIIII")
 STAT = struct.Struct("=64s16sQQQQQ")
 MAGIC = 0x76626E64
 
@@ -134,7 +137,7 @@ class Broker:
     def close(self):
         self.sock.close()
 
-    def send(self, op, body=b"", ident=None, version=1):
+    def send(self, op, body=b"", ident=None, version=VERSION):
         self.id += 1
         self.sock.send(HEADER.pack(MAGIC, version, op, ident or self.id, 0, 0, 0) + body)
 
@@ -147,7 +150,7 @@ class Broker:
         for _, _, cmsg in control:
             fds.frombytes(cmsg[: len(cmsg) - len(cmsg) % 4])
         magic, version, op, ident, flags, err, zero = HEADER.unpack(data[: HEADER.size])
-        assert (magic, version, zero) == (MAGIC, 1, 0)
+        assert (magic, version, zero) == (MAGIC, VERSION, 0)
         return op, ident, flags, err, data[HEADER.size :], list(fds)
 
     def call(self, op, body=b""):
@@ -190,12 +193,27 @@ class Broker:
         self.call(READY)
 
     def build(self, name, subnet, ipv6=None, flags=NAT44 | NAT66 | DHCP | DNS | RA, spoof=0,
-              mtu=1500):
+              mtu=1500, mode=0, uplink=0, dns=(), external="", domain=""):
         net = ipaddress.ip_network(subnet)
         v6 = ipaddress.ip_address(ipv6).packed if ipv6 else bytes(16)
-        self.call(BUILD, NETWORK.pack(name.encode(), b"id-" + name.encode(), 0, spoof, flags, mtu,
-                                      int(net.network_address), net.prefixlen, v6,
-                                      64 if ipv6 else 0, self.idle))
+        servers = b"".join(dns_server(s) for s in dns)
+        self.call(BUILD, NETWORK.pack(name.encode(), b"id-" + name.encode(), mode, spoof, flags,
+                                      mtu, int(net.network_address), net.prefixlen, v6,
+                                      64 if ipv6 else 0, self.idle, uplink, len(dns), servers,
+                                      external.encode(), domain.encode()))
+
+    def reserve(self, network, *reservations):
+        """reservations: (MAC, address, name). In messages of at most 16."""
+        total, first = len(reservations), 0
+        while first < total or not total:
+            part = reservations[first : first + 16]
+            items = b"".join(RESERVATION.pack(name.encode(), int(ipaddress.ip_address(ip)),
+                                              mac_bytes(mac)) for mac, ip, name in part)
+            self.call(UPDATE, UPDATE_HEAD.pack(network.encode(), self.idle, total, first, len(part))
+                      + items.ljust(16 * RESERVATION.size, b"\0"))
+            first += len(part)
+            if not total:
+                break
 
     def open_tap(self, network, ident, ip, mac, name="", offload=1, isolated=0, queues=1):
         body = INTERFACE.pack(network.encode(), ident.encode(), name.encode(), b"", self.netd.uid,
@@ -214,6 +232,11 @@ class Broker:
                 net, tap, rx, tx, rxp, txp, dropped = STAT.unpack(body)
                 found[text(tap)] = dict(rx=rxp, tx=txp, dropped=dropped)
         return found
+
+
+def dns_server(address):
+    packed = ipaddress.ip_address(address).packed
+    return packed if len(packed) == 16 else bytes(10) + b"\xff\xff" + packed
 
 
 def text(field):
@@ -460,10 +483,10 @@ def bad_sessions(netd):
     b.send(STATS)
     check(ended(b), "a request before Hello ends its session")
     b = Broker(netd, hello=False)
-    b.send(HELLO, struct.pack("=II", 30, 0), version=2)
+    b.send(HELLO, struct.pack("=II", 30, 0), version=VERSION + 1)
     check(ended(b), "another version ends its session")
     b = Broker(netd, hello=False)
-    socket.send_fds(b.sock, [HEADER.pack(MAGIC, 1, HELLO, 1, 0, 0, 0) + bytes(8)], [0])
+    socket.send_fds(b.sock, [HEADER.pack(MAGIC, VERSION, HELLO, 1, 0, 0, 0) + bytes(8)], [0])
     check(ended(b), "a descriptor where none belongs ends its session")
     if netd.uid:
         try:

@@ -29,6 +29,16 @@ static const struct netd_network shared = {
     .ipv6 = { 0xfd, 0, 0, 0x64 },
     .ipv6_len = 64,
     .idle_timeout_sec = 120,
+    .uplink = UPLINK_USER,
+    .n_dns_servers = 1,
+    .dns_servers = { { 0x20, 0x01, 0x0d, 0xb8, [15] = 0x53 } },
+    .external_interface = "eth0",
+    .domain = "lab.example",
+};
+
+static const struct netd_reservation reserved[] = {
+    { .name = "web", .ipv4 = 0xc0a8400a, .mac = { 0x52, 0x54, 0, 0, 0, 1 } },
+    { .ipv4 = 0xc0a8400b, .mac = { 0x52, 0x54, 0, 0, 0, 2 } },
 };
 
 static const struct netd_interface web = {
@@ -126,6 +136,57 @@ static void what_was_written_is_read(void **unused)
     journal_free(journal, false);
 }
 
+static void check_update(int dirfd, uint32_t idle, const struct netd_reservation *list, size_t n)
+{
+    struct journal_state *state = read_back(dirfd);
+    const struct journal_network *net = &state->networks[3];
+
+    assert_true(net->known && net->built);
+    assert_int_equal(net->network.idle_timeout_sec, idle);
+    assert_int_equal(net->n_reservations, n);
+    for (size_t i = 0; i < n; i++)
+        assert_memory_equal(&net->reservations[i], &list[i], sizeof list[i]);
+    journal_state_free(state);
+}
+
+static void reservations_take_the_place_of_those_before(void **unused)
+{
+    struct place *place = *unused;
+    struct journal *journal = write_story(place->dirfd);
+
+    assert_int_equal(journal_update(journal, 3, 60, reserved, 2), 0);
+    check_update(place->dirfd, 60, reserved, 2);
+    assert_int_equal(journal_update(journal, 3, 61, reserved + 1, 1), 0);
+    check_update(place->dirfd, 61, reserved + 1, 1);
+    assert_int_equal(journal_update(journal, 3, 61, NULL, 0), 0);
+    check_update(place->dirfd, 61, NULL, 0);
+    assert_int_equal(journal_update(journal, 3, 61, reserved, 2), 0);
+    assert_int_equal(journal_network_gone(journal, 3), 0);
+    assert_int_equal(journal_network(journal, 3, &shared), 0);
+    assert_int_equal(journal_built(journal, 3), 0);
+    check_update(place->dirfd, 120, NULL, 0);
+    journal_free(journal, false);
+}
+
+/* A netd from before there were definition files. */
+static void what_an_older_netd_did_not_write_is_not_set(void **unused)
+{
+    static const char text[] =
+        "{\"fact\":\"network\",\"index\":1,\"name\":\"shared\",\"id\":\"u\",\"mode\":0,"
+        "\"anti_spoofing\":0,\"flags\":63,\"mtu\":1500,\"ipv4_base\":3232251904,"
+        "\"ipv4_prefix\":24,\"ipv6\":\"fd123456789a00000000000000000000\",\"ipv6_len\":64,"
+        "\"idle_timeout_sec\":120}\n";
+    struct place *place = *unused;
+    struct journal_state *state;
+
+    assert_int_equal(file_replace(place->dirfd, "journal", text, strlen(text), 0600), 0);
+    state = read_back(place->dirfd);
+    assert_true(state->networks[1].known);
+    assert_string_equal(state->networks[1].network.domain, "");
+    assert_int_equal(state->networks[1].network.n_dns_servers, 0);
+    journal_state_free(state);
+}
+
 static void what_has_gone_is_not_known(void **unused)
 {
     struct place *place = *unused;
@@ -207,6 +268,7 @@ static void lines_that_make_no_sense_are_left_out(void **unused)
         "{\"fact\":\"child\",\"kind\":\"dnsmasq\",\"index\":1,\"pid\":1,\"born\":5}",
         "{\"fact\":\"child\",\"kind\":\"cron\",\"index\":1,\"pid\":77,\"born\":5}",
         "{\"fact\":\"anchor\",\"pid\":77,\"born\":5}",
+        "{\"fact\":\"update\",\"index\":1,\"idle_timeout_sec\":5,\"reservations\":[]}",
     };
     struct place *place = *unused;
 
@@ -263,6 +325,8 @@ int main(void)
         IN_A_PLACE(nothing_written_is_nothing_known),
         IN_A_PLACE(what_was_written_is_read),
         IN_A_PLACE(what_has_gone_is_not_known),
+        IN_A_PLACE(reservations_take_the_place_of_those_before),
+        IN_A_PLACE(what_an_older_netd_did_not_write_is_not_set),
         IN_A_PLACE(the_old_file_stands_until_the_new_one_is_committed),
         IN_A_PLACE(a_file_torn_at_any_byte_tells_its_whole_lines),
         IN_A_PLACE(lines_that_make_no_sense_are_left_out),

@@ -27,6 +27,14 @@ static size_t good(struct netd_msg *m, uint16_t op, uint32_t id, size_t body)
     return HEADER + body;
 }
 
+static void map_ipv4(uint8_t addr[static 16], uint32_t ipv4)
+{
+    memset(addr, 0, 16);
+    addr[10] = addr[11] = 0xff;
+    for (int i = 0; i < 4; i++)
+        addr[12 + i] = (uint8_t)(ipv4 >> (24 - 8 * i));
+}
+
 static size_t good_build(struct netd_msg *m)
 {
     size_t len = good(m, NETD_BUILD, 7, sizeof m->body.network);
@@ -41,6 +49,29 @@ static size_t good_build(struct netd_msg *m)
     n->ipv6[0] = 0xfd;
     n->ipv6[7] = 1;
     n->ipv6_len = 64;
+    n->n_dns_servers = 2;
+    map_ipv4(n->dns_servers[0], 0xcb007135);
+    memcpy(n->dns_servers[1], (uint8_t[16]){ 0x20, 0x01, 0x0d, 0xb8, [15] = 0x53 }, 16);
+    strcpy(n->external_interface, "eth0.5");
+    strcpy(n->domain, "lab.example");
+    return len;
+}
+
+/* The last two of three. */
+static size_t good_update(struct netd_msg *m)
+{
+    size_t len = good(m, NETD_UPDATE, 9, sizeof m->body.update);
+    struct netd_update *u = &m->body.update;
+    strcpy(u->network, "lab");
+    u->idle_timeout_sec = 120;
+    u->total = 3;
+    u->first = 1;
+    u->count = 2;
+    strcpy(u->reservations[0].name, "web");
+    u->reservations[0].ipv4 = 0xc0a8400a;
+    u->reservations[1].ipv4 = 0xc0a8400b;
+    memcpy(u->reservations[0].mac, "\x52\x54\x00\x00\x00\x01", 6);
+    memcpy(u->reservations[1].mac, "\x52\x54\x00\x00\x00\x02", 6);
     return len;
 }
 
@@ -89,6 +120,11 @@ static void well_formed_requests_pass(void **state)
     check("leave", &m, len, NETD_TO_HELPER, 0);
     check("build", &m, good_build(&m), NETD_TO_HELPER, 0);
     check("open", &m, good_open(&m), NETD_TO_HELPER, 0);
+    check("update", &m, good_update(&m), NETD_TO_HELPER, 0);
+    len = good_update(&m);
+    memset(m.body.update.reservations, 0, sizeof m.body.update.reservations);
+    m.body.update.total = m.body.update.first = m.body.update.count = 0;
+    check("no reservations", &m, len, NETD_TO_HELPER, 0);
     len = good(&m, NETD_REMOVE, 1, sizeof m.body.name);
     strcpy(m.body.name.network, "host");
     check("remove", &m, len, NETD_TO_HELPER, 0);
@@ -204,6 +240,46 @@ static void a_spoilt_network_is_refused(void **state)
     NET("prefix, v6", ipv6_len = 48);
     NET("link-local", ipv6[0] = 0xfe);
     NET("address without v6", ipv6_len = 0);
+    NET("uplink", uplink = 3);
+    NET("5 DNS servers", n_dns_servers = 5);
+    NET("a DNS server too few", n_dns_servers = 1);
+    NET("a DNS server too many", n_dns_servers = 3);
+    NET("path as external interface", external_interface[3] = '/');
+    NET("bytes behind the external interface", external_interface[12] = 'x');
+    NET("capital in the domain", domain[0] = 'L');
+    NET("line end in the domain", domain[3] = '\n');
+    NET("empty label in the domain", domain[4] = '.');
+    NET("domain that begins with a dot", domain[0] = '.');
+    NET("domain that ends with a dot", domain[10] = '.');
+    NET("domain without end", domain[255] = 'x');
+    NET("DNS server on loopback", dns_servers[0][12] = 127);
+    NET("DNS server that is a group", dns_servers[0][12] = 0xe0);
+    NET("DNS server that is a group, v6", dns_servers[1][0] = 0xff);
+    SPOIL("long label in the domain", good_build, NETD_TO_HELPER,
+          memset(m.body.network.domain, 'x', 64));
+    SPOIL("link-local DNS server", good_build, NETD_TO_HELPER,
+          memcpy(m.body.network.dns_servers[1], "\xfe\x80", 2));
+    SPOIL("0.0.0.0 as DNS server", good_build, NETD_TO_HELPER,
+          map_ipv4(m.body.network.dns_servers[0], 0));
+}
+
+static void a_spoilt_update_is_refused(void **state)
+{
+    (void)state;
+#define UP(what, change) SPOIL(what, good_update, NETD_TO_HELPER, m.body.update.change)
+    UP("network", network[0] = '.');
+    UP("more than there are", total = 2);
+    UP("beyond the limit", total = NETD_RESERVATIONS_MAX + 1);
+    UP("a sum that overflows", first = UINT32_MAX);
+    UP("17 in one message", count = 17);
+    UP("one less than there are", count = 1);
+    UP("one more than there are", count = 3);
+    UP("none of three", count = 0);
+    UP("no address", reservations[0].ipv4 = 0);
+    UP("broadcast", reservations[0].ipv4 = UINT32_MAX);
+    UP("multicast MAC", reservations[1].mac[0] = 1);
+    UP("name", reservations[0].name[0] = '-');
+    UP("padding", reservations[1].zero[1] = 1);
 }
 
 static void a_spoilt_interface_is_refused(void **state)
@@ -318,6 +394,7 @@ int main(void)
         cmocka_unit_test(a_spoilt_header_is_refused),
         cmocka_unit_test(another_version_has_its_own_answer),
         cmocka_unit_test(a_spoilt_network_is_refused),
+        cmocka_unit_test(a_spoilt_update_is_refused),
         cmocka_unit_test(a_spoilt_interface_is_refused),
         cmocka_unit_test(a_message_arrives_with_its_descriptors),
         cmocka_unit_test(descriptors_beyond_the_room_are_closed),

@@ -138,6 +138,13 @@ int networks_build(struct networks *all, const struct netd_network *def, network
     return outcome(why);
 }
 
+int networks_update(struct networks *all, const struct netd_update *update, struct netd_why *why)
+{
+    (void)all;
+    (void)update;
+    return outcome(why);
+}
+
 int networks_remove(struct networks *all, const char *name, struct netd_why *why)
 {
     (void)all;
@@ -181,6 +188,8 @@ static int ask(enum netd_op op, enum phase phase)
         msg.body.interface = interface;
     if (op == NETD_REMOVE)
         (void)str_copy(msg.body.name.network, NAME_SIZE, "shared");
+    if (op == NETD_UPDATE)
+        (void)str_copy(msg.body.update.network, NAME_SIZE, "shared");
     return ops_serve(&ctx, &world.session, &msg);
 }
 
@@ -201,8 +210,8 @@ static const struct {
 } allowed[] = {
     { NETD_HELLO, HELLO },   { NETD_INVENTORY, LEARNING }, { NETD_READY, LEARNING },
     { NETD_BUILD, SERVING }, { NETD_REMOVE, SERVING },     { NETD_OPEN_TAP, SERVING },
-    { NETD_STATS, SERVING }, { NETD_LEAVE, SERVING },      { NETD_TAP_GONE, 0 },
-    { (enum netd_op)0, 0 },  { (enum netd_op)55, 0 },
+    { NETD_STATS, SERVING }, { NETD_LEAVE, SERVING },      { NETD_UPDATE, SERVING },
+    { NETD_TAP_GONE, 0 },    { (enum netd_op)0, 0 },       { (enum netd_op)55, 0 },
 };
 
 static void a_request_is_served_in_its_phase_only(void **unused)
@@ -227,7 +236,7 @@ static void every_request_gets_one_answer(void **unused)
 {
     static const int outcomes[] = { 0, -EIO };
 
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < 9; i++)
         for (size_t k = 0; k < 2; k++) {
             fresh_world(unused);
             world.outcome = outcomes[k];
