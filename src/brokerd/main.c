@@ -10,6 +10,8 @@
 #include "backend_netd.h"
 #include "background.h"
 #include "broker.h"
+#include "config.h"
+#include "definition_watch.h"
 #include "fd.h"
 #include "instance.h"
 #include "listen.h"
@@ -52,6 +54,7 @@ static const struct verbs verbs = {
 struct daemon {
     struct options options;
     struct paths paths;
+    struct config config;
     char log[PATH_MAX];
     int state_dirfd, lock, ready; /* ready: -1 when nobody waits */
     int sockets[16];              /* listening, until the transport has them */
@@ -60,6 +63,7 @@ struct daemon {
     sd_event *event;
     struct loop loop;
     struct timer *check;
+    struct definition_watch *watch;
     struct broker *broker;
     struct transport *transport;
 };
@@ -150,6 +154,7 @@ static int make_broker(struct daemon *d, struct failure *failure)
     struct broker_config config = { .idle_timeout_sec = d->options.idle_timeout_sec,
                                     .exit_when_idle = d->options.on_demand,
                                     .owner = getuid(),
+                                    .definitions = config_source(&d->config),
                                     .limits = policy_limits_for(open_files()) };
     d->broker = broker_new(&config, &d->loop, &transport_varlink_ops);
     return d->broker ? 0 : failure_set(failure, -ENOMEM, "not enough memory");
@@ -178,6 +183,22 @@ static int listen_on_sockets(struct daemon *d, struct failure *failure)
         if (r < 0)
             return failure_set(failure, r, "cannot listen: %s", strerror(-r));
     }
+    return 0;
+}
+
+static void definitions_changed(void *arg)
+{
+    struct daemon *d = arg;
+    broker_definitions_changed(d->broker);
+}
+
+/* Only now, for it creates networks. */
+static int watch_definitions(struct daemon *d, struct failure *failure)
+{
+    int r = definition_watch_new(d->event, &d->config.dirs, definitions_changed, d, &d->watch);
+    if (r < 0)
+        return failure_set(failure, r, "cannot watch definitions: %s", strerror(-r));
+    broker_definitions_changed(d->broker);
     return 0;
 }
 
@@ -234,8 +255,8 @@ static int enter_sandbox(struct daemon *d, struct failure *failure)
 static int set_up(struct daemon *d, struct failure *failure)
 {
     static int (*const steps[])(struct daemon *, struct failure *) = {
-        take_lock,    open_sockets,   make_loop,    make_broker,
-        make_backend, make_transport, watch_socket, enter_sandbox,
+        take_lock,         open_sockets,   make_loop,    make_broker,   make_backend,
+        watch_definitions, make_transport, watch_socket, enter_sandbox,
     };
     for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
         int r = steps[i](d, failure);
@@ -253,6 +274,7 @@ static void tear_down(struct daemon *d)
     if (d->check)
         d->loop.ops->timer_free(d->check);
     transport_varlink_free(d->transport);
+    definition_watch_free(d->watch);
     broker_free(d->broker);
     sd_event_unref(d->event);
     while (d->n_sockets > 0)
@@ -286,8 +308,6 @@ static void prepare_process(const struct options *options)
 {
     log_init("vmnet-broker", options->log_level);
     (void)signal(SIGPIPE, SIG_IGN);
-    if (options->config_dir)
-        log_warning("--config-dir: this version has the built-in networks only");
 }
 
 /* Where `status` says that the log is. */
@@ -314,6 +334,8 @@ int main(int argc, char *argv[])
         return EXIT_SUCCESS;
     prepare_process(&d.options);
     name_log(&d);
+    if (r == 0)
+        r = config_init(&d.config, &d.options, &failure);
     if (r == 0)
         r = set_up(&d, &failure);
     if (r < 0) {

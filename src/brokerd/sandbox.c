@@ -45,14 +45,32 @@ static const struct call_rule route_calls[] = { CALL_IF("socket", 0, WHOLE, AF_N
                                                 CALLS_END };
 
 /* memory_file.c, instance.c, listen.c: the state directory, and the socket anew when its
- * directory has vanished. */
-static const struct call_rule file_calls[] = {
-    CALL("chmod"),     CALL("fchmod"),   CALL("fchmodat"),  CALL("fchown"),    CALL("fchownat"),
-    CALL("fdatasync"), CALL("flock"),    CALL("fsync"),     CALL("ftruncate"), CALL("ftruncate64"),
-    CALL("mkdir"),     CALL("mkdirat"),  CALL("open"),      CALL("openat"),    CALL("pwrite64"),
-    CALL("rename"),    CALL("renameat"), CALL("renameat2"), CALL("umask"),     CALL("unlink"),
-    CALL("unlinkat"),  CALLS_END
-};
+ * directory has vanished. definition_watch.c: definitions that change. */
+static const struct call_rule file_calls[] = { CALL("inotify_add_watch"),
+                                               CALL("inotify_init1"),
+                                               CALL("inotify_rm_watch"),
+                                               CALL("chmod"),
+                                               CALL("fchmod"),
+                                               CALL("fchmodat"),
+                                               CALL("fchown"),
+                                               CALL("fchownat"),
+                                               CALL("fdatasync"),
+                                               CALL("flock"),
+                                               CALL("fsync"),
+                                               CALL("ftruncate"),
+                                               CALL("ftruncate64"),
+                                               CALL("mkdir"),
+                                               CALL("mkdirat"),
+                                               CALL("open"),
+                                               CALL("openat"),
+                                               CALL("pwrite64"),
+                                               CALL("rename"),
+                                               CALL("renameat"),
+                                               CALL("renameat2"),
+                                               CALL("umask"),
+                                               CALL("unlink"),
+                                               CALL("unlinkat"),
+                                               CALLS_END };
 
 /* varlink_methods.c names clients' users: what the C library's name services (files,
  * systemd, sssd) do beyond the lists above. */

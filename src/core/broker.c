@@ -13,6 +13,7 @@
 
 #include "broker_state.h"
 #include "log.h"
+#include "redefine.h"
 #include "view.h"
 #include "words.h"
 
@@ -20,108 +21,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void registry_acquired(void *arg, struct peer *peer, const struct network *net, bool again);
-static void registry_refused(void *arg, struct peer *peer, const char *name,
-                             const struct failure *failure);
-static void registry_changed(void *arg);
-
-/* --- the broker as an object --- */
-
-static unsigned or_default(unsigned value, unsigned fallback)
-{
-    return value > 0 ? value : fallback;
-}
-
-static struct policy_limits limits_or_defaults(const struct policy_limits *wish)
-{
-    const struct policy_limits usual = policy_limits_for(ULONG_MAX);
-
-    return (struct policy_limits){
-        .connections = or_default(wish->connections, usual.connections),
-        .networks = or_default(wish->networks, usual.networks),
-        .interfaces = or_default(wish->interfaces, usual.interfaces),
-        .queues = or_default(wish->queues, usual.queues),
-        .waiting = or_default(wish->waiting, usual.waiting),
-        .all_connections = or_default(wish->all_connections, usual.all_connections),
-    };
-}
-
-struct broker *broker_new(const struct broker_config *config, const struct loop *loop,
-                          const struct transport_ops *transport)
-{
-    struct broker *broker = calloc(1, sizeof *broker);
-    if (!broker)
-        return NULL;
-    broker->config = *config;
-    broker->policy =
-        (struct policy){ .owner = config->owner, .limits = limits_or_defaults(&config->limits) };
-    broker->loop = loop;
-    broker->transport = transport;
-    TAILQ_INIT(&broker->peers);
-    TAILQ_INIT(&broker->users);
-    TAILQ_INIT(&broker->errands);
-    broker->started = broker_now(broker);
-
-    struct registry_events events = { registry_acquired, registry_refused, registry_changed,
-                                      broker };
-    broker->registry = registry_new(loop, config->idle_timeout_sec, &events);
-    if (!broker->registry || leaving_init(broker) < 0) {
-        broker_free(broker);
-        return NULL;
-    }
-    return broker;
-}
-
-void broker_set_backend(struct broker *broker, const struct backend *backend)
-{
-    broker->backend = *backend;
-    registry_set_backend(broker->registry, &broker->backend);
-}
-
-static void on_found(void *arg, const struct net_def *def, struct net_handle *handle, unsigned live)
-{
-    struct broker *broker = arg;
-    registry_found(broker->registry, def, handle, live);
-}
-
-static void on_interfaces(void *arg, const char *name, unsigned live)
-{
-    struct broker *broker = arg;
-    registry_interfaces(broker->registry, name, live);
-}
-
-static void on_lost(void *arg, const char *name, const struct failure *failure)
-{
-    struct broker *broker = arg;
-    registry_lost(broker->registry, name, failure);
-}
-
-struct backend_events broker_backend_events(struct broker *broker)
-{
-    return (struct backend_events){ on_found, on_interfaces, on_lost, broker };
-}
-
-/* Networks stay as they are: the next broker adopts them. */
-void broker_free(struct broker *broker)
-{
-    struct peer *peer;
-    struct errand *errand;
-
-    if (!broker)
-        return;
-    registry_free(broker->registry); /* with everybody's holds */
-    while ((peer = TAILQ_FIRST(&broker->peers))) {
-        TAILQ_REMOVE(&broker->peers, peer, link);
-        peer_free(peer);
-    }
-    if (broker->backend.ops)
-        broker->backend.ops->free(broker->backend.self);
-    while ((errand = TAILQ_FIRST(&broker->errands)))
-        errand_free(errand); /* only now: until here the backend could have answered */
-    leaving_clear(broker);
-    free(broker);
-}
 
 /* --- connections --- */
 
@@ -153,8 +52,8 @@ static void log_leaving(const struct peer *peer)
     TAILQ_FOREACH (hold, &peer->holds, of_peer) {
         unsigned left = hold->network->clients - 1;
         log_user(peer->cred.uid, LOG_LEVEL_INFO, "%s disconnected, %s '%s' (%u client%s left)",
-                 peer->tag, hold->waiting ? "no longer awaits" : "released",
-                 hold->network->def.name, left, plural(left));
+                 peer->tag, hold->waiting ? "no longer awaits" : "released", hold->network->name,
+                 left, plural(left));
     }
 }
 
@@ -205,48 +104,77 @@ static int may_hold(struct peer *peer, const char *name, struct failure *failure
     return policy_may_hold(&broker->policy, peer->cred.uid, others, failure);
 }
 
+/* What it is defined as at this moment, if the peer may use it. */
+static int find_definition(struct peer *peer, const char *name, struct definition **ret,
+                           struct failure *failure)
+{
+    const struct broker *broker = peer->broker;
+    struct definition *def;
+
+    int r = catalog_find(broker->catalog, name, &def, failure);
+    if (r < 0)
+        return r;
+    r = policy_may_use(&broker->policy, &peer->cred, def, failure);
+    if (r < 0)
+        (void)definition_unref(def);
+    else
+        *ret = def;
+    return r;
+}
+
+/* A network that exists is what the definition says now before anybody gets it. */
+static void update_network(struct registry *registry, struct definition *def)
+{
+    struct network *net = registry_find(registry, def->net.name);
+    if (net)
+        redefine(net, def);
+    net = registry_find(registry, def->net.name);
+    if (net && redefine_pending(net))
+        registry_renew(net);
+}
+
+static void acquire(struct peer *peer, struct call *call, struct definition *def)
+{
+    struct registry *registry = peer->broker->registry;
+    const char *name = def->net.name;
+
+    update_network(registry, def);
+    if (!registry_is_ready(registry, name) && !may_wait(peer, call))
+        return;
+    log_debug("%s asks for '%s'", peer->tag, name);
+    peer_park(peer, call);
+    if (registry_acquire(registry, peer, def) < 0)
+        refuse_no_memory(peer, peer_take_call(peer));
+}
+
 void broker_acquire(struct peer *peer, struct call *call, const char *name)
 {
-    struct net_def def;
+    struct definition *def = NULL;
     struct failure failure;
 
     if (!name_accepted(peer, call, name))
         return;
 
-    int r = net_def_find(name, &def);
-    if (r < 0) {
-        refuse(peer, call, status_from_errno(r),
-               "no network '%s' is defined: use 'shared' or 'host', which are built in",
-               QUOTE(name));
-        return;
-    }
-
-    r = may_hold(peer, name, &failure);
-    if (r < 0) {
+    int r = find_definition(peer, name, &def, &failure);
+    if (r == 0)
+        r = may_hold(peer, name, &failure);
+    if (r < 0)
         refuse(peer, call, status_from_errno(r), "network '%s': %s", name, failure.why);
-        return;
-    }
-
-    if (!registry_is_ready(peer->broker->registry, name) && !may_wait(peer, call))
-        return;
-
-    log_debug("%s asks for '%s'", peer->tag, name);
-    peer_park(peer, call);
-    if (registry_acquire(peer->broker->registry, peer, &def) < 0)
-        refuse_no_memory(peer, peer_take_call(peer));
+    else
+        acquire(peer, call, def);
+    (void)definition_unref(def);
 }
 
-static void registry_acquired(void *arg, struct peer *peer, const struct network *net, bool again)
+void broker_acquired(void *arg, struct peer *peer, const struct network *net, bool again)
 {
     struct broker *broker = arg;
     log_user(peer->cred.uid, again ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
-             "%s acquired '%s' (%u client%s)", peer->tag, net->def.name, net->clients,
+             "%s acquired '%s' (%u client%s)", peer->tag, net->name, net->clients,
              plural(net->clients));
     broker->transport->answer_network(peer_take_call(peer), net->handle);
 }
 
-static void registry_refused(void *arg, struct peer *peer, const char *name,
-                             const struct failure *failure)
+void broker_refused(void *arg, struct peer *peer, const char *name, const struct failure *failure)
 {
     (void)arg;
     refuse(peer, peer_take_call(peer), status_from_create_errno(failure->err),
@@ -498,9 +426,4 @@ void broker_stop(struct peer *peer, struct call *call)
     }
     peer_park(peer, call);
     leaving_asked(broker, peer);
-}
-
-static void registry_changed(void *arg)
-{
-    leaving_reconsider(arg);
 }

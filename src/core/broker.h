@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "backend.h"
+#include "definitions.h"
 #include "loop.h"
 #include "policy.h"
 #include "transport.h"
@@ -22,7 +23,9 @@ struct broker_config {
     uint32_t idle_timeout_sec; /* of networks that do not say otherwise, and of the broker itself */
     bool exit_when_idle;       /* started on demand: leave after idle_timeout without users */
     uid_t owner;               /* sees everything in List and Status; root always does */
-    struct policy_limits limits; /* what is 0 takes the default of policy.h */
+    struct definition_source definitions; /* ops NULL: the built-in networks only */
+    struct accounts accounts;             /* who is meant by a name; NULLs: the machine's */
+    struct policy_limits limits;          /* what is 0 takes the default of policy.h */
 };
 
 /* loop, transport: borrowed, must outlive the broker. Returns NULL without memory. */
@@ -33,6 +36,10 @@ struct broker *broker_new(const struct broker_config *config, const struct loop 
 void broker_set_backend(struct broker *broker, const struct backend *backend);
 struct backend_events broker_backend_events(struct broker *broker);
 void broker_free(struct broker *broker);
+
+/* Makes what exists what the definitions say now, and creates the persistent networks: once
+ * when the backend is set, and whenever a definition may have changed. */
+void broker_definitions_changed(struct broker *broker);
 
 /* A connection came. Returns the peer, which lives until broker_peer_gone(), or
  * NULL with *failure filled in (-EDQUOT: this uid has too many; -ENOMEM). */

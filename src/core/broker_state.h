@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* broker_state.h - the broker itself, as broker.c (the verbs), leaving.c and words.c share it. */
+/* broker_state.h - the broker itself, as broker.c (the verbs), leaving.c, persistent.c and
+ * words.c share it. */
 #pragma once
 #include "broker.h"
+#include "catalog.h"
 #include "leaving.h"
 #include "peer.h"
+#include "persistent.h"
 #include "policy.h"
 #include "registry.h"
 
@@ -14,13 +17,20 @@ struct broker {
     const struct transport_ops *transport;
     struct backend backend;
     struct registry *registry;
+    struct catalog *catalog;
+    struct persistent persistent;
     struct peer_list peers;
     struct user_list users; /* whose they are */
     unsigned n_peers, peers_so_far;
     struct errand_list errands;
     struct leaving leaving;
+    unsigned turns; /* of looking at all definitions */
     uint64_t started;
 };
+
+/* broker.c: the registry's answers to those who acquired. */
+void broker_acquired(void *arg, struct peer *peer, const struct network *net, bool again);
+void broker_refused(void *arg, struct peer *peer, const char *name, const struct failure *failure);
 
 static inline uint64_t broker_now(const struct broker *broker)
 {

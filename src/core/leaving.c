@@ -41,7 +41,7 @@ static size_t name_users(const struct network *net, char *out, size_t size)
     char pids[80];
     name_pids(net, pids, sizeof pids);
     int len =
-        snprintf(out, size, "'%s' by %u client%s%s and %u interface%s", net->def.name, net->clients,
+        snprintf(out, size, "'%s' by %u client%s%s and %u interface%s", net->name, net->clients,
                  plural(net->clients), pids, net->interfaces, plural(net->interfaces));
     return len > 0 && (size_t)len < size ? (size_t)len : size - 1;
 }
@@ -52,7 +52,7 @@ static bool find_users(const struct broker *broker, char *out, size_t size)
     const struct network *net;
     size_t n = 0;
     TAILQ_FOREACH (net, registry_networks(broker->registry), link) {
-        if (!network_in_use(net) || n + 3 >= size)
+        if (!network_has_users(net) || n + 3 >= size)
             continue;
         if (n > 0)
             n += (size_t)snprintf(out + n, size - n, "; ");
@@ -87,6 +87,8 @@ static void end_stop(struct broker *broker, enum status status, const char *mess
     struct peer *peer;
 
     broker->leaving.stopping = false;
+    if (message)
+        persistent_on(broker);
     while ((peer = find_stopper(broker))) {
         peer->wants_stop = false;
         if (message) {
@@ -117,7 +119,7 @@ static void go_on_stopping(struct broker *broker)
     if ((stuck = find_stuck(broker))) {
         (void)snprintf(message, sizeof message,
                        "network '%s' cannot be removed: see the broker's log, and try again",
-                       stuck->def.name);
+                       stuck->name);
         end_stop(broker, STATUS_INTERNAL_ERROR, message);
     } else if (nothing_exists(broker)) {
         end_stop(broker, STATUS_SUCCESS, NULL);
@@ -128,8 +130,10 @@ void leaving_asked(struct broker *broker, struct peer *peer)
 {
     peer->wants_stop = true;
     broker->leaving.stopping = true;
-    if (!find_users(broker, (char[300]){ 0 }, 300))
+    if (!find_users(broker, (char[300]){ 0 }, 300)) {
+        persistent_off(broker);
         registry_remove_unused(broker->registry, true);
+    }
     go_on_stopping(broker);
 }
 

@@ -71,7 +71,7 @@ struct hold *peer_find_hold(const struct peer *peer, const char *network)
 {
     struct hold *hold;
     TAILQ_FOREACH (hold, &peer->holds, of_peer)
-        if (strcmp(hold->network->def.name, network) == 0)
+        if (strcmp(hold->network->name, network) == 0)
             return hold;
     return NULL;
 }

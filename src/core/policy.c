@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy.h"
 
+#include "accounts.h"
+
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 
 static unsigned least(unsigned a, unsigned b)
 {
@@ -74,6 +77,42 @@ int policy_may_wait(const struct policy *policy, uid_t uid, unsigned has, struct
 {
     return within(has, policy->limits.waiting, uid, "requests that wait for their answers",
                   "try again when some are answered", failure);
+}
+
+static bool is_in(const struct peer_cred *cred, gid_t gid)
+{
+    for (unsigned i = 0; i < cred->n_groups; i++)
+        if (cred->groups[i] == gid)
+            return true;
+    return cred->gid == gid;
+}
+
+/* A name that means nobody on this machine allows nobody. */
+static bool allowed(const struct accounts *accounts, const struct peer_cred *cred,
+                    const struct allow *allow)
+{
+    uid_t uid;
+    gid_t gid;
+
+    for (size_t i = 0; i < allow->n_users; i++)
+        if (accounts->user(allow->users[i], &uid) == 0 && uid == cred->uid)
+            return true;
+    for (size_t i = 0; i < allow->n_groups; i++)
+        if (accounts->group(allow->groups[i], &gid) == 0 && is_in(cred, gid))
+            return true;
+    return false;
+}
+
+int policy_may_use(const struct policy *policy, const struct peer_cred *cred,
+                   const struct definition *def, struct failure *failure)
+{
+    char name[ACCOUNT_NAME_SIZE];
+
+    if (!def->allow.given || cred->uid == 0 || allowed(&policy->accounts, cred, &def->allow))
+        return 0;
+    return failure_set(failure, -EPERM,
+                       "user '%s' may not use it: it is only for those that 'allow' names in %s",
+                       account_user_name(cred->uid, name), def->file ? def->file : "it");
 }
 
 bool policy_sees_all(const struct policy *policy, uid_t asker)

@@ -10,7 +10,9 @@
  * vmnet-broker(8) has the same table.
  */
 #pragma once
+#include "definition.h"
 #include "status.h"
+#include "transport.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -44,8 +46,15 @@ struct policy_limits {
  * gets more than a quarter. */
 struct policy_limits policy_limits_for(unsigned long files);
 
+/* Who is meant by a name: base/accounts.h, or a test's own people. 0 or a negative errno. */
+struct accounts {
+    int (*user)(const char *name, uid_t *ret);
+    int (*group)(const char *name, gid_t *ret);
+};
+
 struct policy {
     uid_t owner; /* sees and may do what root may */
+    struct accounts accounts;
     struct policy_limits limits;
 };
 
@@ -60,6 +69,10 @@ int policy_may_hold(const struct policy *policy, uid_t uid, unsigned has, struct
 int policy_may_start(const struct policy *policy, uid_t uid, unsigned has, unsigned queues,
                      struct failure *failure);
 int policy_may_wait(const struct policy *policy, uid_t uid, unsigned has, struct failure *failure);
+
+/* May this client use the network by its definition? Root may, whatever it says. */
+int policy_may_use(const struct policy *policy, const struct peer_cred *cred,
+                   const struct definition *def, struct failure *failure);
 
 /* Ending the broker is for those it belongs to. */
 int policy_may_stop(const struct policy *policy, uid_t uid, struct failure *failure);

@@ -60,7 +60,7 @@ static void insert_sorted(struct network_list *list, struct network *net)
 {
     struct network *other;
     TAILQ_FOREACH (other, list, link) {
-        if (strcmp(other->def.name, net->def.name) > 0) {
+        if (strcmp(other->name, net->name) > 0) {
             TAILQ_INSERT_BEFORE(other, net, link);
             return;
         }
@@ -68,13 +68,13 @@ static void insert_sorted(struct network_list *list, struct network *net)
     TAILQ_INSERT_TAIL(list, net, link);
 }
 
-static struct network *network_new(struct registry *reg, const struct net_def *def)
+static struct network *network_new(struct registry *reg, struct definition *def)
 {
     struct network *net = calloc(1, sizeof *net);
     if (!net)
         return NULL;
     net->registry = reg;
-    net->def = *def;
+    memcpy(net->name, def->net.name, sizeof net->name);
     net->state = NET_GONE;
     TAILQ_INIT(&net->holders);
     TAILQ_INIT(&net->waiters);
@@ -83,6 +83,8 @@ static struct network *network_new(struct registry *reg, const struct net_def *d
         free(net);
         return NULL;
     }
+    net->def = definition_ref(def);
+    net->wanted = definition_ref(def);
     insert_sorted(&reg->networks, net);
     return net;
 }
@@ -100,6 +102,9 @@ static void network_free(struct network *net)
 {
     drop_handle(net);
     net->registry->loop->ops->timer_free(net->timer);
+    definition_unref(net->def);
+    definition_unref(net->wanted);
+    definition_unref(net->applied);
     free(net);
 }
 
@@ -155,7 +160,7 @@ struct network *registry_find(const struct registry *reg, const char *name)
 {
     struct network *net;
     TAILQ_FOREACH (net, &reg->networks, link)
-        if (strcmp(net->def.name, name) == 0)
+        if (strcmp(net->name, name) == 0)
             return net;
     return NULL;
 }
@@ -166,9 +171,19 @@ bool registry_is_ready(const struct registry *reg, const char *name)
     return net && (net->state == NET_READY || net->state == NET_IDLE);
 }
 
-bool network_in_use(const struct network *net)
+bool network_has_users(const struct network *net)
 {
     return net->clients > 0 || net->interfaces > 0;
+}
+
+bool network_in_use(const struct network *net)
+{
+    return net->kept || network_has_users(net);
+}
+
+const struct backend *network_backend(const struct network *net)
+{
+    return net->registry->backend;
 }
 
 /* --- the actions of the table --- */
@@ -179,15 +194,24 @@ static void built(void *arg, const struct failure *failure, struct net_handle *h
     struct registry *reg = net->registry;
 
     if (failure) {
-        log_user(LOG_EVERYBODY, LOG_LEVEL_ERROR, "network '%s': cannot create it: %s",
-                 net->def.name, failure->why);
+        log_user(LOG_EVERYBODY, LOG_LEVEL_ERROR, "network '%s': cannot create it: %s", net->name,
+                 failure->why);
         step(net, EV_CREATE_FAILED, failure);
     } else {
         net->handle = handle;
-        log_user(LOG_EVERYBODY, LOG_LEVEL_INFO, "network '%s': created", net->def.name);
+        log_user(LOG_EVERYBODY, LOG_LEVEL_INFO, "network '%s': created", net->name);
+        reg->events.created(reg->events.arg, net);
         step(net, network_in_use(net) ? EV_CREATED : EV_CREATED_UNWANTED, NULL);
     }
     changed(reg);
+}
+
+/* From now on it is what its definition says now. */
+static void take_wanted(struct network *net)
+{
+    definition_unref(net->def);
+    net->def = definition_ref(net->wanted);
+    net->applied = definition_unref(net->applied);
 }
 
 static void act_create(struct network *net)
@@ -195,11 +219,12 @@ static void act_create(struct network *net)
     const struct backend *backend = net->registry->backend;
     struct failure failure;
 
-    int r = backend->ops->build(backend->self, &net->def, built, net);
+    take_wanted(net);
+    int r = backend->ops->build(backend->self, &net->def->net, built, net);
     if (r < 0) {
         (void)failure_set(&failure, r, "%s", strerror(-r));
-        log_user(LOG_EVERYBODY, LOG_LEVEL_ERROR, "network '%s': cannot create it: %s",
-                 net->def.name, failure.why);
+        log_user(LOG_EVERYBODY, LOG_LEVEL_ERROR, "network '%s': cannot create it: %s", net->name,
+                 failure.why);
         step(net, EV_CREATE_FAILED, &failure);
     }
 }
@@ -208,15 +233,15 @@ static void act_create(struct network *net)
 static void settle_removal(struct network *net, const struct failure *failure)
 {
     if (failure && failure->err != -ENOENT && !net->lost) {
-        log_error("network '%s': cannot remove it: %s", net->def.name, failure->why);
+        log_error("network '%s': cannot remove it: %s", net->name, failure->why);
         step(net, EV_REMOVE_FAILED, failure);
         return;
     }
-    log_user(LOG_EVERYBODY, LOG_LEVEL_INFO, "network '%s': removed", net->def.name);
+    log_user(LOG_EVERYBODY, LOG_LEVEL_INFO, "network '%s': removed", net->name);
     drop_handle(net);
     net->interfaces = 0;
     net->lost = false;
-    step(net, TAILQ_EMPTY(&net->waiters) ? EV_REMOVED : EV_REMOVED_WANTED, NULL);
+    step(net, TAILQ_EMPTY(&net->waiters) && !net->kept ? EV_REMOVED : EV_REMOVED_WANTED, NULL);
 }
 
 static void removed(void *arg, const struct failure *failure)
@@ -238,7 +263,7 @@ static void act_remove(struct network *net)
     struct failure failure;
 
     stop_timer(net);
-    int r = backend->ops->remove(backend->self, net->def.name, removed, net);
+    int r = backend->ops->remove(backend->self, net->name, removed, net);
     if (r < 0) {
         (void)failure_set(&failure, r, "%s", strerror(-r));
         settle_removal(net, &failure);
@@ -268,7 +293,7 @@ static void refuse_waiters(struct network *net, const struct failure *failure)
     while (net->state == state && (hold = TAILQ_FIRST(&net->waiters))) {
         struct peer *peer = hold->peer;
         hold_free(hold);
-        events->refused(events->arg, peer, net->def.name, failure);
+        events->refused(events->arg, peer, net->name, failure);
     }
 }
 
@@ -284,8 +309,8 @@ static void act_refuse(struct network *net, const struct failure *failure)
 
 static uint32_t idle_timeout(const struct network *net)
 {
-    return net->def.idle_timeout_sec == UINT32_MAX ? net->registry->idle_timeout_sec
-                                                   : net->def.idle_timeout_sec;
+    uint32_t own = net->wanted->net.idle_timeout_sec;
+    return own == UINT32_MAX ? net->registry->idle_timeout_sec : own;
 }
 
 static void start_timer(struct network *net, uint32_t sec)
@@ -297,7 +322,7 @@ static void act_start_timer(struct network *net)
 {
     uint32_t sec = idle_timeout(net);
     log_user(LOG_EVERYBODY, LOG_LEVEL_INFO, "network '%s': nobody uses it, to be removed in %u s",
-             net->def.name, (unsigned)sec);
+             net->name, (unsigned)sec);
     start_timer(net, sec);
 }
 
@@ -305,7 +330,7 @@ static void act_retry_later(struct network *net, const struct failure *failure)
 {
     assert(failure);
     uint32_t sec = idle_timeout(net) > RETRY_MIN_SEC ? idle_timeout(net) : RETRY_MIN_SEC;
-    log_info("network '%s': removing it will be tried again in %u s", net->def.name, (unsigned)sec);
+    log_info("network '%s': removing it will be tried again in %u s", net->name, (unsigned)sec);
     start_timer(net, sec);
 
     struct failure why;
@@ -326,8 +351,8 @@ static void step(struct network *net, enum net_event ev, const struct failure *f
     struct net_step next = lifecycle_step(net->state, ev);
 
     if (next.act == ACT_BUG) { /* the backend's or ours; others' networks must go on */
-        log_error("network '%s': bug: event %d cannot happen while it is %s", net->def.name,
-                  (int)ev, net_state_name(net->state));
+        log_error("network '%s': bug: event %d cannot happen while it is %s", net->name, (int)ev,
+                  net_state_name(net->state));
         return;
     }
     net->state = next.next;
@@ -375,15 +400,15 @@ static void on_timer(void *arg)
 
 /* --- what connections do --- */
 
-int registry_acquire(struct registry *reg, struct peer *peer, const struct net_def *def)
+int registry_acquire(struct registry *reg, struct peer *peer, struct definition *def)
 {
-    struct hold *hold = peer_find_hold(peer, def->name);
+    struct hold *hold = peer_find_hold(peer, def->net.name);
     if (hold) {
         reg->events.acquired(reg->events.arg, peer, hold->network, true);
         return 0;
     }
 
-    struct network *net = registry_find(reg, def->name);
+    struct network *net = registry_find(reg, def->net.name);
     if (!net)
         net = network_new(reg, def);
     if (!net)
@@ -397,6 +422,52 @@ int registry_acquire(struct registry *reg, struct peer *peer, const struct net_d
     step(net, EV_ACQUIRE, NULL);
     changed(reg);
     return 0;
+}
+
+int registry_keep(struct registry *reg, struct definition *def)
+{
+    struct network *net = registry_find(reg, def->net.name);
+    if (!net)
+        net = network_new(reg, def);
+    if (!net)
+        return -ENOMEM;
+    if (net->kept)
+        return 0;
+    net->kept = true;
+    log_info("network '%s': persistent", net->name);
+    if (net->state == NET_GONE)
+        step(net, EV_ACQUIRE, NULL);
+    else if (!network_has_users(net))
+        step(net, EV_IN_USE, NULL);
+    changed(reg);
+    return 0;
+}
+
+void registry_unkeep(struct network *net)
+{
+    struct registry *reg = net->registry;
+    if (!net->kept)
+        return;
+    net->kept = false;
+    if (!network_in_use(net))
+        step(net, EV_LAST_LEFT, NULL);
+    changed(reg);
+}
+
+void registry_renew(struct network *net)
+{
+    if (network_has_users(net))
+        return;
+    if (net->state == NET_READY) /* kept */
+        step(net, EV_LAST_LEFT, NULL);
+    if (net->state == NET_IDLE)
+        step(net, EV_TIMEOUT, NULL);
+}
+
+void registry_idle_time_changed(struct network *net)
+{
+    if (net->state == NET_IDLE)
+        act_start_timer(net);
 }
 
 static void leave(struct hold *hold)
@@ -439,7 +510,7 @@ unsigned registry_count_networks(const struct registry *reg, uid_t uid, const ch
     const struct network *net;
     unsigned n = 0;
     TAILQ_FOREACH (net, &reg->networks, link)
-        if (strcmp(net->def.name, except) != 0 &&
+        if (strcmp(net->name, except) != 0 &&
             (list_has_uid(&net->holders, uid) || list_has_uid(&net->waiters, uid)))
             n++;
     return n;
@@ -457,20 +528,20 @@ void registry_remove_unused(struct registry *reg, bool again)
 
 /* --- what the backend tells unasked --- */
 
-void registry_found(struct registry *reg, const struct net_def *def, struct net_handle *handle,
+void registry_found(struct registry *reg, struct definition *def, struct net_handle *handle,
                     unsigned live)
 {
-    struct network *net = registry_find(reg, def->name) ? NULL : network_new(reg, def);
+    struct network *net = registry_find(reg, def->net.name) ? NULL : network_new(reg, def);
     if (!net) {
         log_error("network '%s': found, but cannot adopt it: it is there twice, or memory is short",
-                  def->name);
+                  def->net.name);
         if (reg->backend) /* else the backend is just being made: it is never told again */
             reg->backend->ops->drop(reg->backend->self, handle);
         return;
     }
     net->handle = handle;
     net->interfaces = live;
-    log_info("network '%s': found, with %u live interfaces", def->name, live);
+    log_info("network '%s': found, with %u live interfaces", def->net.name, live);
     step(net, live > 0 ? EV_FOUND : EV_FOUND_UNUSED, NULL);
     changed(reg);
 }

@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "backend.h"
+#include "definition.h"
 #include "lifecycle.h"
 #include "loop.h"
 #include "peer.h"
@@ -23,13 +24,18 @@ struct registry;
 struct network {
     TAILQ_ENTRY(network) link;
     struct registry *registry;
-    struct net_def def;
+    char name[NAME_SIZE];
+    struct definition *def;     /* as it was created */
+    struct definition *wanted;  /* as its definition is now (redefine.h); may be the same */
+    struct definition *applied; /* whose live keys the backend has; NULL: none yet */
+    bool kept;                  /* persistent: in use without any user */
     enum net_state state;
     struct net_handle *handle; /* NULL while the backend has not built it */
     struct timer *timer;       /* to remove it, or to try that again */
     struct hold_list holders, waiters;
     unsigned clients;    /* length of both lists together */
     unsigned interfaces; /* live ones, as the backend told us last */
+    unsigned looked_at;  /* in which turn its definition was (broker_state.c) */
     bool lost;           /* it vanished while it was being removed */
 };
 TAILQ_HEAD(network_list, network);
@@ -43,6 +49,8 @@ struct registry_events {
     void (*refused)(void *arg, struct peer *peer, const char *name, const struct failure *failure);
     /* After each change of a state or of a number of users. */
     void (*changed)(void *arg);
+    /* It has just been created. */
+    void (*created)(void *arg, struct network *network);
     void *arg;
 };
 
@@ -58,7 +66,8 @@ void registry_free(struct registry *registry);
 /* Sorted by name. */
 const struct network_list *registry_networks(const struct registry *registry);
 struct network *registry_find(const struct registry *registry, const char *name);
-bool network_in_use(const struct network *network);
+bool network_has_users(const struct network *network);
+bool network_in_use(const struct network *network); /* has users, or is kept */
 /* An acquire of it is answered at once. */
 bool registry_is_ready(const struct registry *registry, const char *name);
 
@@ -66,7 +75,12 @@ bool registry_is_ready(const struct registry *registry, const char *name);
  * possibly before this returns, unless the peer goes first. Asking again for a
  * network that the peer holds gives the same answer and is one reference.
  * -ENOMEM: nothing has changed, and no answer follows. */
-int registry_acquire(struct registry *registry, struct peer *peer, const struct net_def *def);
+int registry_acquire(struct registry *registry, struct peer *peer, struct definition *def);
+
+/* A persistent network: it is created if need be, and exists until registry_unkeep(). Should
+ * that fail, the network is gone again, and the log says why. 0 or -ENOMEM. */
+int registry_keep(struct registry *registry, struct definition *def);
+void registry_unkeep(struct network *network);
 
 /* -ENOENT: the peer does not hold it. */
 int registry_release(struct registry *registry, struct peer *peer, const char *name);
@@ -76,12 +90,19 @@ void registry_peer_gone(struct registry *registry, struct peer *peer);
 /* How many networks a uid's connections hold or await, not counting `except`. */
 unsigned registry_count_networks(const struct registry *registry, uid_t uid, const char *except);
 
+/* What nobody uses any more is to be created anew before anybody gets it, because its
+ * definition has changed. */
+void registry_renew(struct network *network);
+/* Its idle time is another now: if the timer runs, it begins anew. */
+void registry_idle_time_changed(struct network *network);
+const struct backend *network_backend(const struct network *network);
+
 /* Begin to remove what nobody uses without waiting for its timer. again: also what
  * could not be removed before. Does not call changed(). */
 void registry_remove_unused(struct registry *registry, bool again);
 
-/* ports/backend.h, struct backend_events */
-void registry_found(struct registry *registry, const struct net_def *def, struct net_handle *handle,
+/* ports/backend.h, struct backend_events. def: as it exists. */
+void registry_found(struct registry *registry, struct definition *def, struct net_handle *handle,
                     unsigned live);
 void registry_interfaces(struct registry *registry, const char *name, unsigned live);
 void registry_lost(struct registry *registry, const char *name, const struct failure *failure);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "view.h"
 
+#include "redefine.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 static bool shown(const struct network *net, const char *only)
 {
-    return !only || strcmp(net->def.name, only) == 0;
+    return !only || strcmp(net->name, only) == 0;
 }
 
 static size_t add_holders(struct client_view *out, const struct hold_list *list,
@@ -26,7 +28,9 @@ static size_t add_holders(struct client_view *out, const struct hold_list *list,
 static void fill_network(struct network_view *out, const struct network *net)
 {
     *out = (struct network_view){
-        .def = &net->def,
+        .def = &net->def->net,
+        .definition = net->wanted,
+        .pending = redefine_pending(net),
         .state = net_state_name(net->state),
         .clients = net->clients,
         .interfaces = net->interfaces,

@@ -10,7 +10,7 @@
 
 void refuse(struct peer *peer, struct call *call, enum status status, const char *fmt, ...)
 {
-    char message[512];
+    char message[768];
     va_list ap;
     va_start(ap, fmt);
     (void)vsnprintf(message, sizeof message, fmt, ap);

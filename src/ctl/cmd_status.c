@@ -133,6 +133,22 @@ static void print_interfaces(const json_t *interfaces)
     table_print(table, stdout, "  ");
 }
 
+/* What is said of it in a file, and what of that waits. */
+static void print_definition(const json_t *details)
+{
+    const json_t *pending = json_object_get(details, "pending");
+    size_t i;
+    json_t *key;
+
+    if (text(details, "description"))
+        print_clean("  about     %s", text(details, "description"));
+    if (text(details, "definition"))
+        print_clean("  defined   %s", text(details, "definition"));
+    json_array_foreach (pending, i, key)
+        print_clean("  pending   %s, until the network is created again",
+                    or_dash(json_string_value(key)));
+}
+
 static void print_all(const json_t *parameters)
 {
     size_t i;
@@ -142,6 +158,7 @@ static void print_all(const json_t *parameters)
         const json_t *status = json_object_get(details, "status");
         putchar('\n');
         print_network(status);
+        print_definition(details);
         print_clients(status, json_object_get(details, "clients"));
         print_interfaces(json_object_get(details, "interfaces"));
     }

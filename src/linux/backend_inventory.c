@@ -25,6 +25,9 @@ static struct net_def def_of(const struct netd_network *spec)
     def.mode = (enum net_mode)spec->mode;
     def.anti_spoofing = (enum anti_spoofing)spec->anti_spoofing;
     def.mtu = spec->mtu;
+    def.subnet = (struct subnet4){ spec->ipv4_base, spec->ipv4_prefix };
+    def.prefix6.len = spec->ipv6_len;
+    memcpy(def.prefix6.addr, spec->ipv6, sizeof def.prefix6.addr);
     def.nat44 = spec->flags & NETD_NET_NAT44;
     def.nat66 = spec->flags & NETD_NET_NAT66;
     def.dhcp = spec->flags & NETD_NET_DHCP;

@@ -322,12 +322,32 @@ static json_t *interfaces_json(const struct network_view *network,
     return array;
 }
 
+static json_t *text_or_null(const char *text)
+{
+    return text ? text_json(text) : NULL;
+}
+
+static json_t *keys_json(definition_keys keys)
+{
+    json_t *array = json_array();
+    for (unsigned key = 0; array && key < DEFINITION_KEYS; key++)
+        if (keys & 1u << key &&
+            json_array_append_new(array, json_string(definition_key_name(key))) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
+}
+
 static json_t *nth_details(const void *of, size_t i)
 {
     const struct broker_report *report = of;
     const struct network_view *network = &report->networks[i];
-    return json_pack("{s:o, s:o, s:o}", "status", network_status_json(network), "clients",
-                     array_json(network->n_holders, nth_client, network), "interfaces",
+    const struct definition *definition = network->definition;
+    return json_pack("{s:o, s:o*, s:o*, s:o, s:o, s:o}", "status", network_status_json(network),
+                     "description", text_or_null(definition->description), "definition",
+                     text_or_null(definition->file), "pending", keys_json(network->pending),
+                     "clients", array_json(network->n_holders, nth_client, network), "interfaces",
                      interfaces_json(network, report));
 }
 

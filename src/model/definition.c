@@ -62,19 +62,22 @@ struct definition *definition_unref(struct definition *definition)
     return NULL;
 }
 
+int definition_from_net(const struct net_def *net, struct definition **ret)
+{
+    struct definition *definition = calloc(1, sizeof *definition);
+    if (!definition)
+        return -ENOMEM;
+    definition->net = *net;
+    definition->references = 1;
+    *ret = definition;
+    return 0;
+}
+
 int definition_builtin(const char *name, struct definition **ret)
 {
     struct net_def net;
     int r = net_def_find(name, &net);
-    if (r < 0)
-        return r;
-    struct definition *definition = calloc(1, sizeof *definition);
-    if (!definition)
-        return -ENOMEM;
-    definition->net = net;
-    definition->references = 1;
-    *ret = definition;
-    return 0;
+    return r < 0 ? r : definition_from_net(&net, ret);
 }
 
 /* ---- differences ---- */

@@ -11,6 +11,7 @@
  * every key for users.
  */
 #pragma once
+#include "accounts.h"
 #include "complaints.h"
 #include "net_def.h"
 #include "subnet.h"
@@ -25,7 +26,6 @@
 #define RESERVATIONS_MAX       1024u
 #define FORWARDS_MAX           1024u
 #define ALLOWED_MAX            64u /* users, and groups */
-#define ACCOUNT_NAME_SIZE      64  /* of a user or group, with its NUL */
 #define DEFINITION_IDLE_MAX    (7u * 24 * 3600)
 #define SUBNET_PREFIX_SHORTEST 8u
 #define SUBNET_PREFIX_LONGEST  29u /* gateway, host and four VMs */
@@ -126,6 +126,10 @@ struct definition *definition_unref(struct definition *definition);
 /* A built-in network, `shared` or `host`. -ENOENT, -EINVAL (the name), -ENOMEM; on error
  * *ret is untouched. */
 int definition_builtin(const char *name, struct definition **ret);
+
+/* A network of which only its plain values are known, as one that was found when the broker
+ * started: without lists, file or description. 0 or -ENOMEM. */
+int definition_from_net(const struct net_def *net, struct definition **ret);
 
 /* Reads a definition. All that is wrong with it is added to out, not only the first thing,
  * in the order of the text. What depends on the world (definition_check_overlap()) or on the

@@ -25,6 +25,7 @@ static const struct {
     { EPROTO, STATUS_INVALID_REQUEST },
     { ENAMETOOLONG, STATUS_INVALID_REQUEST },
     { ENOENT, STATUS_NOT_FOUND },
+    { EBADMSG, STATUS_NOT_FOUND }, /* a broken definition counts as none */
     /* The address, name or device is taken, or none is left. */
     { EADDRNOTAVAIL, STATUS_CREATE_FAILURE },
     { EADDRINUSE, STATUS_CREATE_FAILURE },

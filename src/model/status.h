@@ -12,7 +12,7 @@ enum status {
     STATUS_INVALID_REPLY = 2,   /* client side only                                */
     STATUS_NOT_ALLOWED = 3,     /* -EPERM, -EACCES; -EDQUOT: a limit of this user  */
     STATUS_INVALID_REQUEST = 4, /* -EINVAL, -EPROTO, -ENAMETOOLONG                 */
-    STATUS_NOT_FOUND = 5,       /* -ENOENT                                         */
+    STATUS_NOT_FOUND = 5,       /* -ENOENT; -EBADMSG: its definition is broken       */
     STATUS_CREATE_FAILURE = 6,  /* -EADDRNOTAVAIL, -EADDRINUSE, -ENETDOWN and what
                                  * else a backend reports while it creates          */
     STATUS_INTERNAL_ERROR = 7,  /* -ENOMEM and all that nobody planned for         */
@@ -37,7 +37,7 @@ enum status status_from_error_name(const char *name);
  * Filled in by whoever knows; err is 0 or a negative errno. */
 struct failure {
     int err;
-    char why[256];
+    char why[512]; /* a path may be in it */
 };
 
 /* Sets both and returns err, so that a caller can `return failure_set(f, -EPERM, ...)`.

@@ -12,6 +12,7 @@
  */
 #pragma once
 #include "addr.h"
+#include "definition.h"
 #include "net_def.h"
 #include "status.h"
 
@@ -70,6 +71,12 @@ struct backend_ops {
     int (*build)(void *self, const struct net_def *def, backend_built done, void *arg);
     int (*remove)(void *self, const char *net_name, backend_removed done, void *arg);
 
+    /* The definition of a network that exists has other reservations, forwards or another
+     * idle time now: bring it to that, without touching its VMs. events.applied() follows
+     * once or more. 0, or a negative errno when nothing has begun. NULL where a network
+     * that exists cannot be changed (macOS). */
+    int (*update)(void *self, const struct definition *def);
+
     /* NULL where clients start interfaces themselves (macOS). */
     int (*start_interface)(void *self, const struct iface_request *request, backend_started done,
                            void *arg);
@@ -108,5 +115,8 @@ struct backend_events {
     /* A network is gone although nobody asked for that. The handle given for it
      * is still the core's to drop. */
     void (*lost)(void *arg, const char *net_name, const struct failure *failure);
+    /* An update() has been carried out; failure: the first thing that could not be, such as
+     * a port of the host that somebody has, or NULL. */
+    void (*applied)(void *arg, const char *net_name, const struct failure *failure);
     void *arg;
 };

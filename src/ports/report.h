@@ -18,8 +18,10 @@ struct client_view {
 };
 
 struct network_view {
-    const struct net_def *def;
-    const char *state; /* net_state_name() */
+    const struct net_def *def;           /* as it was created */
+    const struct definition *definition; /* as it is defined now */
+    definition_keys pending;             /* that wait until it is created again */
+    const char *state;                   /* net_state_name() */
     unsigned clients, interfaces;
     const struct net_handle *handle; /* NULL while it does not exist */
     /* Those of the clients that the asker may see, in Status only. */

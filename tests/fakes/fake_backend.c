@@ -71,6 +71,14 @@ static int fake_remove(void *self, const char *name, backend_removed done, void 
     return r;
 }
 
+static int fake_update(void *self, const struct definition *def)
+{
+    struct fake_backend *fake = self;
+    (void)def;
+    fake->updates++;
+    return 0;
+}
+
 static int fake_start(void *self, const struct iface_request *request, backend_started done,
                       void *arg)
 {
@@ -136,6 +144,7 @@ const struct backend_ops fake_backend_ops = {
     .name = "fake",
     .build = fake_build,
     .remove = fake_remove,
+    .update = fake_update,
     .start_interface = fake_start,
     .drop_interface = fake_drop_interface,
     .interfaces_of = fake_interfaces_of,

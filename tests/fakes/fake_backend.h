@@ -20,6 +20,7 @@ struct fake_backend {
     int fail_at_once[FAKE_JOB_KINDS];          /* 0, or the errno that the call itself returns */
     unsigned requests[FAKE_JOB_KINDS];         /* that came so far, failed ones included */
     unsigned handles, interface_handles;       /* not dropped yet */
+    unsigned updates;                          /* that came so far */
     unsigned interfaces_of_uid, queues_of_uid; /* what interfaces_of() says */
     uid_t last_uid;                            /* of the last start_interface() */
     const char *problem;

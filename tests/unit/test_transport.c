@@ -105,14 +105,18 @@ void iface_handle_free(struct iface_handle *handle)
     free(handle);
 }
 
-static struct net_def shared = { .name = "shared" }, lab = { .name = "lab" };
+static struct definition shared = { .net.name = "shared" },
+                         lab = { .net.name = "lab",
+                                 .description = (char[]){ "Tests" },
+                                 .file = (char[]){ "/etc/vmnet-broker.d/lab.json" } };
 
 static void core_report(struct call *call, size_t n, bool detailed)
 {
     struct client_view clients[] = { { getpid(), getuid() }, { 999999999, 4000000000u } };
     struct network_view networks[] = {
-        { &lab, "creating", 1, 0, NULL, NULL, 0 },
-        { &shared, "ready", 2, 1, &core.network, detailed ? clients : NULL, detailed ? 2 : 0 },
+        { &lab.net, &lab, 1u << KEY_MTU, "creating", 1, 0, NULL, NULL, 0 },
+        { &shared.net, &shared, 0, "ready", 2, 1, &core.network, detailed ? clients : NULL,
+          detailed ? 2 : 0 },
     };
     struct broker_report report = { .networks = networks,
                                     .n_networks = n,

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "redefine.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* What only the core knows of. */
+#define KEYS_OF_CORE                                                                               \
+    (1u << KEY_DESCRIPTION | 1u << KEY_ALLOW | 1u << KEY_IDLE_TIMEOUT | 1u << KEY_PERSISTENT)
+/* What the backend is told anew: what it hands out, and how long it outlives us. */
+#define KEYS_OF_BACKEND                                                                            \
+    (1u << KEY_DHCP_RESERVATIONS | 1u << KEY_PORT_FORWARDING | 1u << KEY_IDLE_TIMEOUT)
+
+#define KEYS_TEXT 256
+
+static definition_keys live_keys(const struct network *net)
+{
+    return KEYS_OF_CORE | (network_backend(net)->ops->update ? KEYS_OF_BACKEND : 0);
+}
+
+definition_keys redefine_pending(const struct network *net)
+{
+    return definition_differs(net->def, net->wanted) & ~live_keys(net);
+}
+
+void redefine_apply(struct network *net)
+{
+    const struct backend *backend = network_backend(net);
+    const struct definition *before = net->applied ? net->applied : net->def;
+    bool fresh = !net->applied && (net->wanted->n_reservations || net->wanted->n_forwards);
+
+    if (!backend->ops->update || !net->handle ||
+        (!fresh && !(definition_differs(before, net->wanted) & KEYS_OF_BACKEND)))
+        return;
+    int r = backend->ops->update(backend->self, net->wanted);
+    if (r < 0)
+        log_error("network '%s': its definition cannot be applied: %s", net->name, strerror(-r));
+    definition_unref(net->applied);
+    net->applied = definition_ref(net->wanted);
+}
+
+static void log_change(const struct network *net, definition_keys keys)
+{
+    char now[KEYS_TEXT], later[KEYS_TEXT];
+    definition_keys live = keys & live_keys(net), pending = redefine_pending(net);
+
+    if (live)
+        log_info("network '%s': its definition has changed, applied: %s", net->name,
+                 definition_keys_format(live, now, sizeof now));
+    if (pending)
+        log_info("network '%s': its definition has changed, pending until it is created again: %s",
+                 net->name, definition_keys_format(pending, later, sizeof later));
+}
+
+void redefine(struct network *net, struct definition *newest)
+{
+    if (!newest) {
+        registry_unkeep(net);
+        return;
+    }
+    if (newest == net->wanted)
+        return;
+
+    definition_keys keys = definition_differs(net->wanted, newest);
+    definition_unref(net->wanted);
+    net->wanted = definition_ref(newest);
+    log_change(net, keys);
+    redefine_apply(net);
+    if (keys & 1u << KEY_IDLE_TIMEOUT)
+        registry_idle_time_changed(net);
+    if (!newest->net.persistent)
+        registry_unkeep(net);
+    else if (net->kept && redefine_pending(net))
+        registry_renew(net); /* last: it may end the network */
+}
