@@ -26,8 +26,8 @@ struct listeners {
     listeners_accepted accepted;
     void *arg;
     TAILQ_HEAD(, listener) list;
-    sd_event_source *pause; /* ends one */
-    bool short_of_fds;      /* said once */
+    sd_event_source *pause;    /* ends one */
+    bool paused, short_of_fds; /* the latter is said once */
 };
 
 /* ---- pauses ---- */
@@ -35,6 +35,7 @@ struct listeners {
 static void listen_all(struct listeners *all, bool on)
 {
     struct listener *listener;
+    all->paused = !on;
     TAILQ_FOREACH (listener, &all->list, link)
         (void)sd_event_source_set_enabled(listener->io, on ? SD_EVENT_ON : SD_EVENT_OFF);
 }
@@ -55,6 +56,15 @@ static void pause_accepting(struct listeners *all, int err)
     if (sd_event_source_set_time_relative(all->pause, PAUSE_USEC) >= 0 &&
         sd_event_source_set_enabled(all->pause, SD_EVENT_ONESHOT) >= 0)
         listen_all(all, false);
+}
+
+/* Without this a queue of those who have gone again would be worked off one a pause. */
+void listeners_go_on(struct listeners *all)
+{
+    if (!all->paused)
+        return;
+    (void)sd_event_source_set_enabled(all->pause, SD_EVENT_OFF);
+    listen_all(all, true);
 }
 
 /* ---- accepting ---- */

@@ -19,5 +19,7 @@ typedef void (*listeners_accepted)(void *arg, int fd, const struct peer_cred *cr
 int listeners_new(sd_event *event, listeners_accepted accepted, void *arg, struct listeners **ret);
 /* A listening stream socket: taken over on success. 0 or a negative errno. */
 int listeners_add(struct listeners *listeners, int fd);
+/* A descriptor has become free: who had to wait for one comes in. */
+void listeners_go_on(struct listeners *listeners);
 void listeners_close(struct listeners *listeners); /* all of them */
 void listeners_free(struct listeners *listeners);  /* NULL is fine */

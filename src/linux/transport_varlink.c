@@ -81,6 +81,7 @@ static void connection_free(struct connection *c)
     sd_event_source_disable_unref(c->io);
     sd_event_source_disable_unref(c->soon);
     varlink_free(c->stream);
+    listeners_go_on(c->transport->listeners);
     free(c);
 }
 
@@ -472,9 +473,9 @@ void transport_varlink_free(struct transport *transport)
 {
     if (!transport)
         return;
-    listeners_free(transport->listeners);
     while (!TAILQ_EMPTY(&transport->connections))
         connection_free(TAILQ_FIRST(&transport->connections));
+    listeners_free(transport->listeners);
     routes_free(transport->routes);
     kept_reply_clear(&transport->acquired);
     free(transport);
