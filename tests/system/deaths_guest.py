@@ -2,11 +2,15 @@
 """deaths_guest.py - a guest that is one small process, for stories of many deaths.
 
 It answers ARP and ping as a VM would, and all the time asks for everything that a network
-promises: another guest's answer (over layer 2 alone), a DHCP renewal, an outside name, a
-datagram and a TCP handshake with a server outside. When each last worked, and the longest
-silence of the other guest, stand in memory shared with whoever looks on.
+promises: the other guest's answer (over layer 2 alone), a DHCP renewal, the other guest's
+name, an outside name, a datagram and a TCP handshake with a server outside. What became of
+the questions stands in memory shared with whoever looks on (Board).
+
+An outage is counted from the first question without an answer to the next answer, so that a
+machine that is busy with something else, and asks less, does not look like one that fails.
 """
 
+import collections
 import fcntl
 import ipaddress
 import os
@@ -16,12 +20,16 @@ import struct
 import time
 
 SERVER_UDP, SERVER_TCP = "203.0.113.53", "203.0.113.80"  # of the world's internet
-SERVICES = ("dhcp", "dns", "outside udp", "outside tcp")
-PING_EVERY, ASK_EVERY = 0.04, 0.1
+SERVICES = ("layer 2", "dhcp", "names", "dns", "outside udp", "outside tcp")
+PING_EVERY, ASK_EVERY = 0.01, 0.1
+OPEN_MAX = 4000  # questions remembered; more than ten minutes of pings would be another story
 
-# What stands in the shared memory, each a signed 64-bit number (times in ns).
-SLOTS = ("pid", "ip", "peer", "leased", "pings", "last_ping", "worst_gap", "worst_at",
-         *SERVICES)
+# What stands in the shared memory, each a signed 64-bit number (times in ns). Of each service:
+# when the last question was asked that was answered, the longest outage, and how many were
+# never answered although a later one was. "wrong": answers that are not what it should be.
+FACTS = ("ok", "outage", "lost")
+SLOTS = ("pid", "ip", "mac", "peer", "leased", "wrong",
+         *(f"{service}:{fact}" for service in SERVICES for fact in FACTS))
 SIZE = 8 * len(SLOTS)
 
 
@@ -59,17 +67,59 @@ def dns_question(ident, name):
     return struct.pack("!HHHHHH", ident, 0x0100, 1, 0, 0, 0) + labels + struct.pack("!HH", 1, 1)
 
 
+class Questions:
+    """What was asked of one service and is not answered yet, in the order of asking."""
+
+    def __init__(self, board, service):
+        self.board, self.service = board, service
+        self.open = collections.deque(maxlen=OPEN_MAX)
+
+    def asked(self, key):
+        self.open.append((key, time.monotonic_ns()))
+
+    def waits_for(self, key):
+        return any(k == key for k, _ in self.open)
+
+    def answered(self, key):
+        """Answers come in order: what was asked before and has none will not get one."""
+        if not self.waits_for(key):
+            return
+        first, lost = self.open[0][1], 0
+        while True:
+            k, when = self.open.popleft()
+            if k == key:
+                break
+            lost += 1
+        outage = time.monotonic_ns() - first
+        self.raise_to("outage", outage)
+        self.raise_to("ok", when)
+        self.put("lost", self.fact("lost") + lost)
+
+    def fact(self, name):
+        return self.board.get(f"{self.service}:{name}")
+
+    def put(self, name, value):
+        self.board.set(f"{self.service}:{name}", value)
+
+    def raise_to(self, name, value):
+        if value > self.fact(name):
+            self.put(name, value)
+
+
 class Guest:
-    def __init__(self, fd, interface, network, board):
-        self.fd, self.board = fd, board
+    """peer_name: whom to look up by name; "": nobody."""
+
+    def __init__(self, fd, interface, network, board, peer_name=""):
+        self.fd, self.board, self.peer_name = fd, board, peer_name
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)
         self.mac = bytes.fromhex(interface["mac_address"].replace(":", ""))
         self.ip = packed(interface["ipv4_address"])
         self.gateway = packed(network["ipv4_gateway"])
         self.macs = {}  # of addresses in our subnet
-        self.sent = {}  # (service, key) -> when we asked
+        self.questions = {service: Questions(board, service) for service in SERVICES}
         self.count = random.randrange(60000)
         board.set("ip", int.from_bytes(self.ip, "big"))
+        board.set("mac", int.from_bytes(self.mac, "big"))
         board.set("pid", os.getpid())
 
     # ---- sending ----
@@ -103,50 +153,44 @@ class Guest:
 
     # ---- asking ----
 
-    def asked(self, service, key):
-        self.sent[service, key] = time.monotonic_ns()
-        if len(self.sent) > 4000:
-            for old in list(self.sent)[:2000]:
-                del self.sent[old]
-
-    def answered(self, service, key):
-        when = self.sent.pop((service, key), 0)
-        if when > self.board.get(service):
-            self.board.set(service, when)
+    def ask(self, service):
+        """A new key, written down as a question to this service; dnsmasq is asked for two, and
+        its answers must tell them apart."""
+        key = random.randrange(1, 32768) * 2 + (service == "names")
+        self.questions[service].asked(key)
+        return key
 
     def ping_peer(self):
         peer = self.board.get("peer")
         if peer:
-            data = struct.pack("!HHQ", os.getpid() & 0xFFFF, 0, time.monotonic_ns())
-            body = b"\x08\0\0\0" + data
-            body = b"\x08\0" + struct.pack("!H", checksum(body)) + data
+            body = struct.pack("!HHQ", os.getpid() & 0xFFFF, self.ask("layer 2"), 0)
+            body = b"\x08\0" + struct.pack("!H", checksum(b"\x08\0\0\0" + body)) + body
             self.ip4(peer.to_bytes(4, "big"), 1, body)
 
     def ask_dhcp(self):
-        ident = random.getrandbits(31)
-        mac = self.mac
-        body = struct.pack("!BBBBIHH4s4s4s4s16s64s128s", 1, 1, 6, 0, ident, 0, 0x8000, bytes(4),
-                           bytes(4), bytes(4), bytes(4), mac + bytes(10), b"", b"")
+        body = struct.pack("!BBBBIHH4s4s4s4s16s64s128s", 1, 1, 6, 0, self.ask("dhcp"), 0, 0x8000,
+                           bytes(4), bytes(4), bytes(4), bytes(4), self.mac + bytes(10), b"", b"")
         body += b"\x63\x82\x53\x63" + b"\x35\x01\x03" + b"\x32\x04" + self.ip + b"\xff"
         data = struct.pack("!HHHH", 68, 67, 8 + len(body), 0) + body
-        self.asked("dhcp", ident)
         self.ip4(b"\xff" * 4, 17, data, source=bytes(4), mac=b"\xff" * 6)
+
+    def ask_name(self, service, name):
+        question = dns_question(self.ask(service), name)
+        self.udp(self.gateway, random.randrange(20000, 60000), 53, question)
 
     def ask_all(self):
         self.ask_dhcp()
-        ident = random.randrange(1, 65536)
-        self.asked("dns", ident)
-        self.udp(self.gateway, random.randrange(20000, 60000), 53,
-                 dns_question(ident, f"x{random.getrandbits(40):x}.four.example.test"))
-        ident = random.randrange(1, 65536)
-        self.asked("outside udp", ident)  # always from the same port, as a tunnel does
-        self.udp(packed(SERVER_UDP), 4500, 53, dns_question(ident, "four.example.test"))
+        if self.peer_name and self.board.get("peer"):
+            self.ask_name("names", self.peer_name + ".shared.vmnet.internal")
+        self.ask_name("dns", f"x{random.getrandbits(40):x}.four.example.test")
+        question = dns_question(self.ask("outside udp"), "four.example.test")
+        self.udp(packed(SERVER_UDP), 4500, 53, question)  # one port, as a tunnel has
         self.connect()
 
     def connect(self):
         """A SYN; the answer to it is proof enough, and is reset."""
         sport = random.randrange(20000, 60000)
-        self.asked("outside tcp", sport)
+        self.questions["outside tcp"].asked(sport)
         self.tcp(sport, 1000, 0, 0x02)
 
     def tcp(self, sport, seq, ack, flags):
@@ -157,6 +201,9 @@ class Guest:
         self.ip4(server, 6, head)
 
     # ---- receiving ----
+
+    def wrong(self):
+        self.board.set("wrong", self.board.get("wrong") + 1)
 
     def got_arp(self, body):
         operation, mac, ip, _, target = struct.unpack("!6xH6s4s6s4s", body[:28])
@@ -170,33 +217,45 @@ class Guest:
             body = b"\0\0\0\0" + body[4:]
             self.ip4(source, 1, body[:2] + struct.pack("!H", checksum(body)) + body[4:])
         elif protocol == 1 and body[0] == 0:
-            self.got_ping()
+            self.questions["layer 2"].answered(struct.unpack("!H", body[6:8])[0])
         elif protocol == 17:
             self.got_udp(source, *struct.unpack("!HH", body[:4]), body[8:])
         elif protocol == 6:
             self.got_tcp(body)
 
-    def got_ping(self):
-        now, last = time.monotonic_ns(), self.board.get("last_ping")
-        if last and now - last > self.board.get("worst_gap"):
-            self.board.set("worst_gap", now - last)
-            self.board.set("worst_at", now)
-        self.board.set("last_ping", now)
-        self.board.set("pings", self.board.get("pings") + 1)
-
     def got_udp(self, source, sport, dport, data):
-        if sport == 67 and dport == 68 and len(data) > 240 and data[240:243] == b"\x35\x01\x05":
-            if data[16:20] == self.ip:
-                self.board.set("leased", 1)
-                self.answered("dhcp", struct.unpack("!I", data[4:8])[0])
-        elif sport == 53 and len(data) > 12 and data[3] & 15 == 0 and data[6:8] != b"\0\0":
-            self.answered("dns" if source == self.gateway else "outside udp",
-                          struct.unpack("!H", data[:2])[0])
+        if sport == 67 and dport == 68 and len(data) > 243:
+            self.got_dhcp(data)
+        elif sport == 53 and len(data) > 12:
+            self.got_dns(source, struct.unpack("!H", data[:2])[0], data)
+
+    def got_dhcp(self, data):
+        key = struct.unpack("!I", data[4:8])[0]
+        if data[28:34] != self.mac or not self.questions["dhcp"].waits_for(key):
+            return  # the other guest's: they are broadcast
+        if data[240:243] == b"\x35\x01\x05" and data[16:20] == self.ip:
+            self.board.set("leased", 1)
+            self.questions["dhcp"].answered(key)
+        else:
+            self.wrong()
+
+    def got_dns(self, source, key, data):
+        good = data[3] & 15 == 0 and data[6:8] != b"\0\0"
+        if source != self.gateway:
+            if good:
+                self.questions["outside udp"].answered(key)
+        elif self.questions["names"].waits_for(key):
+            if good and data[-4:] == self.board.get("peer").to_bytes(4, "big"):
+                self.questions["names"].answered(key)
+            else:
+                self.wrong()
+        elif good:
+            self.questions["dns"].answered(key)
 
     def got_tcp(self, body):
         sport, dport, seq, _, _, flags = struct.unpack("!HHIIBB", body[:14])
         if sport == 80 and flags & 0x12 == 0x12:
-            self.answered("outside tcp", dport)
+            self.questions["outside tcp"].answered(dport)
             self.tcp(dport, 1001, seq + 1, 0x14)
 
     def receive(self):
@@ -205,12 +264,11 @@ class Guest:
                 frame = os.read(self.fd, 2048)
             except BlockingIOError:
                 return
-            kind = struct.unpack("!H", frame[12:14])[0]
+            kind, to = struct.unpack("!H", frame[12:14])[0], frame[:6]
             if kind == 0x0806:
                 self.got_arp(frame[14:])
-            elif kind == 0x0800 and frame[:6] == self.mac or frame[:6] == b"\xff" * 6:
-                if kind == 0x0800:
-                    self.got_ip4(frame[14:])
+            elif kind == 0x0800 and to in (self.mac, b"\xff" * 6):
+                self.got_ip4(frame[14:])
 
     def run(self):
         next_ping = next_ask = time.monotonic()

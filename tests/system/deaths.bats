@@ -1,0 +1,130 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Whatever of ours dies, hangs or finds its disk full: running guests keep their network, and
+# when all is done nothing is left. Two real guests begin; then deaths.py tells its stories with
+# guests that are small processes, and its beginning says what must hold. To repeat what failed
+# with the seed that it told: bench/soak DEATHS SEED.
+load lib
+
+setup_file() {
+    namespaces >"$BATS_FILE_TMPDIR/namespaces"
+}
+
+setup() {
+    WITHOUT_STATE= # a file system of our own was mounted there
+}
+
+teardown() {
+    tell_what_happened
+    eventually 10 all_are_killed
+    [ -z "$WITHOUT_STATE" ] || umount -l "$(user_home)/.local/state"
+    rm -rf "/run/user/$WORLD_UID/vmnet-broker" "$(user_home)/.local"
+}
+
+# Not at once: until it is killed itself, netd sees to it that others come back.
+all_are_killed() {
+    local line
+    while read -r line; do
+        kill -KILL "${line%% *}" 2>/dev/null || true
+    done < <(ours)
+    nothing_runs
+}
+
+# Those that some process is in, or holds open.
+namespaces() {
+    find /proc/[0-9]*/ns/{net,user,mnt} /proc/[0-9]*/fd/ -lname '*:\[*' -printf '%l\n' 2>/dev/null |
+        grep -E '^(net|user|mnt):' | sort -u
+}
+
+nothing_of_the_story_is_left() {
+    nothing_is_left
+    is "$(namespaces)" "$(cat "$BATS_FILE_TMPDIR/namespaces")"
+    is "$(nft list ruleset)" ""
+}
+
+story() { # STORY OPTION... -> what it measured is shown, whether or not all went well
+    local out=$BATS_TEST_TMPDIR/story status=0
+    WITHIN=400 as_user python3 "$WORLD/scripts/deaths.py" "$@" >"$out" 2>&1 || status=$?
+    cat "$out"
+    grep -E '^ +(seed|longest|all of them|[0-9]+ deaths)' "$out" | sed 's/^/# /' >&3 || true
+    [ "$status" = 0 ] || return "$status"
+    nothing_of_the_story_is_left
+}
+
+# --- with real guests -----------------------------------------------------------------
+
+# Every process that the network of two guests needs.
+part() { # NAME -> its pid
+    case $1 in
+    engine) ours | grep -E '/(pasta|passt|slirp4netns)[^/]*$' ;;
+    dnsmasq) ours | grep '/dnsmasq$' ;;
+    *) processes "vmnet-$1" ;;
+    esac | cut -d' ' -f1
+}
+
+identity() { # all by which the two are known
+    local name
+    for name in web db; do
+        echo "$name $(address_of $name) $(address_of $name 6)" \
+            "$(in_guest $name cat /sys/class/net/eth0/address)" \
+            "$(status_of shared "[(i['mac_address'], i['ipv4_address']) for i in n['interfaces']
+                if i['name'] == '$name']")" \
+            "$(in_guest web "nslookup -type=a $name.shared.vmnet.internal" | tail -n 2)"
+    done
+}
+
+# A lease, the network's names, outside names, the outside.
+web_is_served() {
+    has "$(in_guest web udhcpc -i eth0 -s /bin/true -n -q -f -t 2 -T 1 2>&1)" \
+        "lease of $(address_of web) obtained" &&
+        in_guest web "nslookup -type=a db.shared.vmnet.internal" | grep -q 192.168 &&
+        is "$(fetch web http://four.example.test/on)" "the internet has /on for 198.51.100.2"
+} 2>/dev/null
+
+@test "a ping between two guests runs through kill -9 of all parts of us; then they are who they were" {
+    local before kind
+    start_guest web --network shared
+    start_guest db --network shared
+    wait_guests web db
+    before=$(identity)
+    in_guest web 'ping -i 0.1 db >/tmp/ping 2>&1 & echo $! >/tmp/ping.pid'
+    for kind in relay dnsmasq engine anchor spawner netd starter broker; do
+        # shellcheck disable=SC2046 # one or several
+        kill -KILL $(part $kind)
+        echo "$kind killed"
+        eventually 20 web_is_served
+    done
+    ctl acquire shared -- true # as nobody holds it any more, nobody has asked for a broker
+    is "$(identity)" "$before"
+    in_guest web 'kill -INT $(cat /tmp/ping.pid); sleep 0.5; tail -n 3 /tmp/ping' | tee /dev/stderr |
+        grep -q ' 0% packet loss'
+    stop_guests web db
+    stop_everything
+    nothing_of_the_story_is_left
+}
+
+# --- with many deaths -----------------------------------------------------------------
+
+@test "200 deaths, alone and in pairs, at random moments: two guests do not notice" {
+    story random --deaths 200 --seconds 300
+}
+
+@test "a netd that hangs is named in status and stops nobody; killed while it hangs, it comes back" {
+    story stopped
+}
+
+@test "the process group of the first VM is killed" {
+    story group
+}
+
+@test "the runtime directory is removed, then whoever had a socket in it dies" {
+    story runtime --pause 2
+}
+
+@test "broker, netd and spawner refuse with words at their limits, and go on when there is room" {
+    story limits
+}
+
+@test "the state directory is read-only for a while" {
+    story readonly
+}

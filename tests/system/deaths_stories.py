@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""deaths_stories.py - what can happen to us besides a sudden death; told by deaths.py.
+
+Each story_NAME() begins with two guests under traffic and ends with nothing of ours left.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+from deaths_guest import SERVICES, Board, Guest
+from deaths_world import (RUNTIME, STATE, Refused, World, acquire, connect, fail, fork, kill,
+                          kill_all, pids, say, the, wait_until)
+
+NEEDS_DNSMASQ = ("dhcp", "names", "dns")
+BESIDES_DNSMASQ = tuple(s for s in SERVICES if s not in NEEDS_DNSMASQ)
+
+
+def problems():
+    with connect() as connection:
+        return " ".join(connection.call("Status")[0]["broker"]["problems"])
+
+
+def refused_with_words(what, action):
+    try:
+        action()
+    except Refused as e:
+        say(f"{what}: {e}")
+    except OSError as e:
+        fail(f"{what}: {e} instead of a reason")
+    else:
+        fail(f"{what}: not refused")
+
+
+def death(world, *kinds):
+    """Of one process of each of these kinds."""
+    what = " and ".join(kinds) + " killed"
+    world.take_outages()
+    kill_all([world.victims(kind)[0] for kind in kinds])
+    world.reap()
+    world.keep_holders()
+    tell(what, world.settle(what))
+
+
+def tell(what, outages):
+    longest = max(outages, key=outages.get)
+    say(f"{what}: {longest} was away for at most {outages[longest]:.2f} s")
+
+
+# ---- processes that hang -------------------------------------------------------------------
+
+
+def story_stopped(options):
+    world = World().begin()
+    netd_hangs(world, options.pause)
+    for kind in ("netd", "dnsmasq"):  # is no different from one that dies
+        pid = the(kind)
+        kill(pid, signal.SIGSTOP)
+        kill_all([pid])
+        tell(f"{kind} stopped and killed", world.settle(f"{kind} stopped and killed"))
+    world.need_third("all go on")
+    world.finish()
+
+
+def netd_hangs(world, pause):
+    """What it has made works without it; the broker says who does not answer, and answers."""
+    netd = the("netd")
+    kill(netd, signal.SIGSTOP)
+    time.sleep(pause)
+    world.check_services("netd hangs")
+    began = time.monotonic()
+    acquire("shared")
+    with connect() as connection:
+        connection.call("List")
+    if time.monotonic() - began > pause:
+        fail(f"netd hangs: the broker took {time.monotonic() - began:.1f} s")
+    wait_until("netd hangs: status says so", lambda: f"vmnet-netd (pid {netd})" in problems())
+    say(f"netd hangs: {problems()}")
+    kill(netd, signal.SIGCONT)
+    world.settle("netd goes on")
+    if problems():
+        fail(f"netd goes on: status still says {problems()}")
+
+
+# ---- the first VM's process group, and a logout --------------------------------------------
+
+
+def first_vm(board, client):
+    """VM and client in one, which starts everything from its own process group, as a shell
+    would."""
+    os.setpgid(0, 0)
+    connection = connect()
+    network, _ = connection.call("Acquire", network_name="shared")
+    reply, fds = connection.call("StartInterface", network_name="shared", name="third",
+                                 offload=False)
+    client.set("leased", 1)
+    Guest(fds[0], reply["interface"], network["network"], board).run()
+
+
+def story_group(_):
+    world = World()
+    world.third_pid = fork(first_vm, world.third, world.third_client)
+    wait_until("the first VM is up", lambda: world.third.get("leased"), 20)
+    started = set(pids("broker") + pids("netd"))
+    world.begin()
+    os.killpg(world.third_pid, signal.SIGKILL)
+    world.reap()
+    tell("the first VM's process group killed", world.settle("the first VM's process group killed"))
+    if started != set(pids("broker") + pids("netd")):
+        fail("broker or netd died with the first VM's process group")
+    world.need_third("the first VM's process group killed")
+    world.finish()
+
+
+def story_runtime(options):
+    """A logout takes the runtime directory away, while VMs go on."""
+    world, rng = World().begin(), random.Random(options.seed)
+    for kinds in ((), ("broker",), ("netd",), ("broker", "netd"), ("client",)):
+        shutil.rmtree(RUNTIME)
+        time.sleep(rng.random() * options.pause)
+        death(world, *kinds)
+    world.need_third("the runtime directory came back")
+    world.finish()
+
+
+# ---- the journal ---------------------------------------------------------------------------
+
+
+def story_journal(options):
+    """One of its files is cut while nobody runs who knows what it said."""
+    world, rng = World().begin(), random.Random(options.seed)
+    world.need_third("the beginning")
+    for i in range(options.cuts, -1, -1):
+        cut_journal(world, i / options.cuts, rng)
+    world.need_third("all cuts")
+    world.finish()
+
+
+def cut_journal(world, keep, rng):
+    victims = [*pids("broker"), *pids("netd")]
+    for pid in pids("broker"):
+        kill(pid, signal.SIGSTOP)  # it must not start a netd before we have cut
+    kill_all(victims)
+    files = sorted(f for f in os.listdir(STATE + "/netd") if f.startswith("journal"))
+    path = f"{STATE}/netd/{rng.choice(files)}"
+    size = os.path.getsize(path)
+    os.truncate(path, int(size * keep))
+    what = f"{os.path.basename(path)} cut to {int(size * keep)} of {size} bytes"
+    world.keep_holders()
+    tell(what, world.settle(what))
+
+
+# ---- limits --------------------------------------------------------------------------------
+
+
+class Limit:
+    """While it is entered, a process can have no more of this than `soft`."""
+
+    def __init__(self, pid, resource, soft):
+        self.pid, self.resource, self.soft = pid, resource, soft
+
+    def prlimit(self, *arguments):
+        return subprocess.run(["prlimit", f"--pid={self.pid}", *arguments], check=True, timeout=5,
+                              capture_output=True, text=True).stdout
+
+    def __enter__(self):
+        self.before = self.prlimit(f"--{self.resource}", "--output=SOFT", "--noheadings").strip()
+        self.prlimit(f"--{self.resource}={self.soft}:")
+
+    def __exit__(self, *_):
+        self.prlimit(f"--{self.resource}={self.before}:")
+
+
+def first_free(pid):
+    used = {int(n) for n in os.listdir(f"/proc/{pid}/fd")}
+    return next(n for n in range(len(used) + 1) if n not in used)
+
+
+def open_tap():
+    with connect() as connection:
+        connection.call("Acquire", network_name="shared")
+        _, fds = connection.call("StartInterface", network_name="shared")
+        os.close(fds[0])
+
+
+def story_limits(_):
+    world = World().begin()
+    spawner, netd = the("spawner"), the("netd")
+    with Limit(spawner, "nproc", 1):
+        refused_with_words("the spawner may start no process", lambda: acquire("host"))
+        world.settle("the spawner at its limit")
+    with Limit(netd, "nofile", 4):  # fewer than it has
+        refused_with_words("netd may open no descriptor", open_tap)
+        world.settle("netd at its limit")
+    acquire("host")
+    open_tap()
+    broker_without_descriptors(world, the("broker"))
+    world.need_third("the limits are gone")
+    world.finish()
+
+
+def broker_without_descriptors(world, broker):
+    """Who is connected is served; who is not waits, and no longer than it takes."""
+    mine = connect()
+    mine.call("List")
+    with Limit(broker, "nofile", first_free(broker) + 5):
+        crowd = [connect() for _ in range(200)]
+        mine.call("Status")
+        world.check_services("the broker at its limit")
+        for connection in crowd:
+            connection.sock.close()
+        began = time.monotonic()
+        acquire("shared")
+        say(f"the broker at its limit: free again after {time.monotonic() - began:.2f} s")
+    mine.sock.close()
+
+
+# ---- the state directory -------------------------------------------------------------------
+
+
+def story_full(_):
+    """STATE is on a small file system of its own."""
+    world = World().begin()
+    blob = STATE + "/blob.log"
+    with open(blob, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+    say(f"filled with {os.path.getsize(blob) >> 10} KiB")
+    for kinds in (("dnsmasq",), ("engine",), ("relay",), ("client",), ("netd",), ("broker",),
+                  ("broker", "netd"), ("anchor",)):
+        death(world, *kinds)
+    refused_with_words("another network on a full disk", lambda: acquire("host"))
+    os.unlink(blob)
+    acquire("host")
+    world.settle("there is room again")
+    world.need_third("there is room again")
+    world.finish()
+
+
+def set_writable(yes):
+    """What a file system that went read-only refuses, modes refuse to its owner as well: to
+    make, replace or open for writing. What is open stays so."""
+    for directory, _, names in os.walk(STATE):
+        os.chmod(directory, 0o700 if yes else 0o500)
+        for name in names:
+            os.chmod(os.path.join(directory, name), 0o600 if yes else 0o400)
+
+
+def story_readonly(_):
+    world = World().begin()
+    set_writable(False)
+    acquire("shared")
+    refused_with_words("another network in a read-only directory", lambda: acquire("host"))
+    for kinds in (("client",), ("engine",), ("relay",), ("anchor",)):
+        death(world, *kinds)
+    # Without a lock and a journal nothing may start; what runs goes on, and waits.
+    kill_all(pids("netd") + pids("broker"))
+    time.sleep(1)
+    world.check_services("read-only, netd and broker killed")
+    # dnsmasq cannot start without its lease file, but guests still have each other.
+    kill_all(pids("dnsmasq"))
+    time.sleep(1)
+    world.check_services("read-only, netd, broker and dnsmasq killed", BESIDES_DNSMASQ)
+    set_writable(True)
+    world.settle("writable again", patience=30)
+    world.need_third("writable again")
+    acquire("host")
+    world.finish()
