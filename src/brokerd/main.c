@@ -247,8 +247,7 @@ static int watch_socket(struct daemon *d, struct failure *failure)
 
 static int enter_sandbox(struct daemon *d, struct failure *failure)
 {
-    (void)d;
-    int r = broker_sandbox_enter();
+    int r = broker_sandbox_enter(&d->paths, d->options.system);
     return r < 0 ? failure_set(failure, r, "cannot confine itself: %s", strerror(-r)) : 0;
 }
 

@@ -134,6 +134,24 @@ const struct call_rule calls_read_files[] = { CALL("access"),
                                               CALL("statx"),
                                               CALLS_END };
 
+/* Not with O_RDONLY | O_TRUNC, which changes what Landlock takes for being read. */
+const struct call_rule calls_write_files[] = { CALL_IF("open", 1, O_ACCMODE, O_WRONLY),
+                                               CALL_IF("open", 1, O_ACCMODE, O_RDWR),
+                                               CALL_IF("openat", 2, O_ACCMODE, O_WRONLY),
+                                               CALL_IF("openat", 2, O_ACCMODE, O_RDWR),
+                                               CALL("fdatasync"),
+                                               CALL("flock"),
+                                               CALL("fsync"),
+                                               CALL("ftruncate"),
+                                               CALL("ftruncate64"),
+                                               CALL("pwrite64"),
+                                               CALL("rename"),
+                                               CALL("renameat"),
+                                               CALL("renameat2"),
+                                               CALL("unlink"),
+                                               CALL("unlinkat"),
+                                               CALLS_END };
+
 /* Not mount(), unshare() and the like: that is how pasta and slirp4netns confine
  * themselves. */
 const struct call_rule calls_never[] = {

@@ -12,10 +12,14 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Calls are numbered up to 470 or so, and the same on all architectures from 424 on. */
@@ -36,17 +40,19 @@ static int wanted_action(uint32_t *ret)
 static int add_rule(scmp_filter_ctx filter, uint32_t action, const struct call_rule *rule)
 {
     int call = seccomp_syscall_resolve_name(rule->name);
-    int r;
+    const struct call_condition *when[] = { &rule->when, &rule->and };
+    struct scmp_arg_cmp conditions[2];
+    unsigned n = 0;
 
     if (call == __NR_SCMP_ERROR)
         return 0;
     if (rule->error)
         action = SCMP_ACT_ERRNO((uint16_t)rule->error);
-    if (rule->mask)
-        r = seccomp_rule_add(filter, action, call, 1,
-                             SCMP_CMP(rule->arg, SCMP_CMP_MASKED_EQ, rule->mask, rule->value));
-    else
-        r = seccomp_rule_add(filter, action, call, 0);
+    for (size_t i = 0; i < 2; i++)
+        if (when[i]->mask)
+            conditions[n++] =
+                SCMP_CMP(when[i]->arg, SCMP_CMP_MASKED_EQ, when[i]->mask, when[i]->value);
+    int r = seccomp_rule_add_array(filter, action, call, n, conditions);
     return r == -EDOM || r == -EEXIST ? 0 : r; /* not on this architecture; or twice */
 }
 
@@ -82,7 +88,7 @@ static int add_unheard_of(scmp_filter_ctx filter)
 }
 
 /* Calls of another architecture (32 bits on 64) are on no list. */
-static int install(scmp_filter_ctx filter, uint32_t unwanted)
+static int set_up(scmp_filter_ctx filter, uint32_t unwanted)
 {
     int r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, unwanted);
 
@@ -90,7 +96,18 @@ static int install(scmp_filter_ctx filter, uint32_t unwanted)
         r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (r == 0) /* threads that are there already */
         r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-    return r < 0 ? r : seccomp_load(filter);
+    return r;
+}
+
+static int allow_only(scmp_filter_ctx filter, const struct call_rule *const *lists, size_t n)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = add_rules(filter, SCMP_ACT_ALLOW, lists[i]);
+    if (r == 0)
+        r = add_rules(filter, SCMP_ACT_ALLOW, calls_sanitizers);
+    return r < 0 ? r : add_unheard_of(filter);
 }
 
 int confine_to(const struct call_rule *const *lists, size_t n)
@@ -105,14 +122,12 @@ int confine_to(const struct call_rule *const *lists, size_t n)
     if (!filter)
         return -ENOMEM;
     int r = add_abort(filter);
-    for (size_t i = 0; r == 0 && i < n; i++)
-        r = add_rules(filter, SCMP_ACT_ALLOW, lists[i]);
     if (r == 0)
-        r = add_rules(filter, SCMP_ACT_ALLOW, calls_sanitizers);
+        r = allow_only(filter, lists, n);
     if (r == 0)
-        r = add_unheard_of(filter);
+        r = set_up(filter, unwanted);
     if (r == 0)
-        r = install(filter, unwanted);
+        r = seccomp_load(filter);
     seccomp_release(filter);
     return r;
 }
@@ -130,9 +145,67 @@ int confine_not(const struct call_rule *list)
         return -ENOMEM;
     int r = add_rules(filter, unwanted, list);
     if (r == 0)
-        r = install(filter, unwanted);
+        r = set_up(filter, unwanted);
+    if (r == 0)
+        r = seccomp_load(filter);
     seccomp_release(filter);
     return r;
+}
+
+/* By way of a file: that is the only way out that libseccomp has. */
+static int export(scmp_filter_ctx filter, struct confine_filter *ret)
+{
+    int fd = memfd_create("filter", MFD_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0)
+        return -errno;
+    int r = seccomp_export_bpf(filter, fd);
+    if (r == 0 && fstat(fd, &st) < 0)
+        r = -errno;
+    void *code = r < 0 ? NULL : malloc((size_t)st.st_size);
+    if (r == 0 && (!code || pread(fd, code, (size_t)st.st_size, 0) != st.st_size))
+        r = -ENOMEM;
+    (void)close(fd);
+    if (r < 0) {
+        free(code);
+        return r;
+    }
+    *ret = (struct confine_filter){ code, (size_t)st.st_size / sizeof(struct sock_filter) };
+    return 0;
+}
+
+int confine_prepare(const struct call_rule *const *lists, size_t n, struct confine_filter *ret)
+{
+    uint32_t unwanted;
+
+    *ret = (struct confine_filter){ 0 };
+    if (!wanted_action(&unwanted))
+        return 0;
+    if (unwanted == SCMP_ACT_KILL_PROCESS)
+        unwanted = SCMP_ACT_ERRNO(EPERM);
+    scmp_filter_ctx filter = seccomp_init(unwanted);
+    if (!filter)
+        return -ENOMEM;
+    int r = allow_only(filter, lists, n);
+    if (r == 0)
+        r = set_up(filter, unwanted);
+    if (r == 0)
+        r = export(filter, ret);
+    seccomp_release(filter);
+    return r;
+}
+
+int confine_as(const struct confine_filter *filter)
+{
+    const struct sock_fprog program = { .len = (unsigned short)filter->length,
+                                        .filter = filter->code };
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    if (filter->code && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)
+        return -errno;
+    return 0;
 }
 
 int confine_without_capabilities(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* confine.h - a process gives up what it does not need.
+/* confine.h - a process gives up what it does not need: system calls, files, capabilities.
  *
  * Each program keeps the list of system calls that it makes beside the code that makes
  * them, and installs it once it has opened what only the start needs. A call that is on
@@ -15,11 +15,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* With a mask: only while those bits of this argument have this value. */
+struct call_condition {
+    unsigned arg;
+    uint64_t mask, value;
+};
+
 /* One call. Several lines for one are alternatives. */
 struct call_rule {
     const char *name; /* NULL ends a list. One that this system does not have is no error */
-    unsigned arg;     /* with a mask: only while the bits of this argument ... */
-    uint64_t mask, value;
+    struct call_condition when, and;
     int error; /* not 0: neither allowed nor deadly, it just fails with this */
 };
 
@@ -29,7 +34,21 @@ struct call_rule {
     }
 #define CALL_IF(call, number, bits, wanted)                                                        \
     {                                                                                              \
-        .name = (call), .arg = (number), .mask = (bits), .value = (wanted)                         \
+        .name = (call), .when = {(number), (bits), (wanted) }                                      \
+    }
+/* A socket of this family, and of this type or protocol. */
+#define SOCKET_OF_TYPE(family, type)                                                               \
+    {                                                                                              \
+        .name = "socket", .when = { 0, WHOLE, (family) }, .and = { 1, 0xf, (type) }                \
+    }
+#define SOCKET_FAILS(family, type, errno_)                                                         \
+    {                                                                                              \
+        .name = "socket", .when = { 0, WHOLE, (family) }, .and = { 1, 0xf, (type) },               \
+        .error = (errno_)                                                                          \
+    }
+#define SOCKET_OF_PROTOCOL(family, protocol)                                                       \
+    {                                                                                              \
+        .name = "socket", .when = { 0, WHOLE, (family) }, .and = { 2, WHOLE, (protocol) }          \
     }
 #define CALL_FAILS(call, errno_)                                                                   \
     {                                                                                              \
@@ -60,9 +79,47 @@ struct call_rule {
 /* Everything but what these lists allow ends the process. Sets no_new_privs. 0, or a
  * negative errno and nothing has changed. */
 int confine_to(const struct call_rule *const *lists, size_t n);
+
+/* For a program that we did not write and do not want to lose: what is on no list fails with
+ * EPERM. Made beforehand, because making takes longer than the whole start of that program;
+ * confine_as() is for the child that is about to become it. */
+struct confine_filter {
+    void *code;    /* NULL: VMNET_BROKER_SECCOMP=off */
+    size_t length; /* of instructions */
+};
+int confine_prepare(const struct call_rule *const *lists, size_t n, struct confine_filter *ret);
+int confine_as(const struct confine_filter *filter);
+
 /* The other way round, for who starts programs that we did not write: only what is on
  * this list ends it, and them. */
 int confine_not(const struct call_rule *list);
+
+/* What is possible below a directory, or with the one file. */
+enum file_right {
+    FILES_READ = 1 << 0,    /* and list */
+    FILES_RUN = 1 << 1,     /* as a program; libraries are only read */
+    FILES_WRITE = 1 << 2,   /* those that exist */
+    FILES_MAKE = 1 << 3,    /* make, rename, remove: files and directories */
+    FILES_LISTEN = 1 << 4,  /* make and remove sockets, make directories for them */
+    FILES_CONTROL = 1 << 5, /* ioctl() of a device */
+};
+
+struct file_rule {
+    const char *path; /* followed now, not later. One that does not exist is no error */
+    unsigned may;     /* enum file_right */
+};
+
+#define FILES_READ_ANY (1u << 0) /* reading stays as it is */
+#define FILES_ALONE    (1u << 1) /* no signals, and no abstract sockets, of those outside */
+
+/* From now on no file can be touched but as these rules say; what is open stays open. Nor can
+ * anything be mounted, or a process outside be traced or its memory be read through /proc.
+ * Children inherit it. Sets no_new_privs. Linux 5.13 with Landlock: elsewhere -EOPNOTSUPP, also
+ * by VMNET_BROKER_LANDLOCK=off in the environment, and nothing has changed. What a kernel's
+ * Landlock does not know yet stays possible. */
+int confine_files(const struct file_rule *rules, size_t n, unsigned flags);
+/* Of Landlock; 0: there is none, or it is switched off. */
+int confine_files_version(void);
 
 /* No capability, in no set, and none to be had by exec(). Sets no_new_privs. For root,
  * too: afterwards it is a user like others, who happens to own root's files. */
@@ -77,6 +134,8 @@ extern const struct call_rule calls_event_loop[];
 extern const struct call_rule calls_thread[];
 /* Looking at files. */
 extern const struct call_rule calls_read_files[];
+/* Opening them for writing, and nothing that changes one without that. */
+extern const struct call_rule calls_write_files[];
 /* Nothing, unless the sanitizers are in; confine_to() adds it by itself. */
 extern const struct call_rule calls_sanitizers[];
 /* For confine_not(): what no program of ours, and none that we start, ever does. */

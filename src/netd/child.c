@@ -3,6 +3,7 @@
 #include "workshop.h"
 
 #include "anchor.h"
+#include "dnsmasq_sandbox.h"
 #include "engine.h"
 #include "packet.h"
 #include "program.h"
@@ -69,18 +70,21 @@ static int keep_network_capabilities(void)
 static int become_dnsmasq(const struct workshop *shop, uint32_t network, const int *own)
 {
     static char name[] = "dnsmasq", foreground[] = "--keep-in-foreground", user[] = "--user=";
-    char path[64], conf[4200];
+    char path[64], directory[4120], conf[4200];
     char *const argv[] = { name, foreground, user, conf, NULL };
     int r;
 
     r = program_of_system("dnsmasq", path, sizeof path);
     if (r == 0)
-        r = str_format(conf, sizeof conf, "--conf-file=%s/%u/dnsmasq.conf", shop->state_path,
-                       network);
+        r = str_format(directory, sizeof directory, "%s/%u", shop->state_path, network);
+    if (r == 0)
+        r = str_format(conf, sizeof conf, "--conf-file=%s/dnsmasq.conf", directory);
     if (r == 0)
         r = anchor_enter_by(own[USERNS], own[NETNS]);
     if (r == 0)
         r = keep_network_capabilities();
+    if (r == 0)
+        r = dnsmasq_sandbox_enter(&shop->dnsmasq, directory);
     return r < 0 ? r : exec_program(path, argv);
 }
 

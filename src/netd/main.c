@@ -90,7 +90,7 @@ static int start_outside(struct netd *nd, struct netd_why *why)
     r = take_anchor(nd, why);
     if (r < 0)
         return r;
-    r = spawner_start(nd->inside, nd->place.dir_path, &nd->spawner);
+    r = spawner_start(nd->inside, nd->place.dir_path, nd->place.socket_path, &nd->spawner);
     return r < 0 ? why_failed(why, r, "cannot start the spawner") : 0;
 }
 
@@ -98,14 +98,32 @@ static int start_outside(struct netd *nd, struct netd_why *why)
 
 static int on_request(void *arg, struct session *session, const struct netd_msg *msg)
 {
-    return ops_serve(arg, session, msg);
+    struct netd *nd = arg;
+
+    return ops_serve(&nd->ops, session, msg);
 }
 
 static void on_broker_gone(void *arg)
 {
-    struct ops_context *ops = arg;
+    const struct netd *nd = arg;
 
-    life_consider(ops->life);
+    life_consider(nd->life);
+}
+
+static int on_listen(void *arg)
+{
+    const struct netd *nd = arg;
+
+    return spawner_listen(nd->spawner);
+}
+
+static void on_unlisten(void *arg)
+{
+    const struct netd *nd = arg;
+    int r = spawner_unlisten(nd->spawner);
+
+    if (r < 0)
+        (void)log_failure(r, "cannot remove %s", nd->place.socket_path);
 }
 
 static void on_tap_gone(void *arg, const struct netd_interface *interface)
@@ -199,7 +217,9 @@ static int start_serving(struct netd *nd, struct netd_why *why)
 {
     const struct server_events events = { .request = on_request,
                                           .broker_gone = on_broker_gone,
-                                          .arg = &nd->ops };
+                                          .listen = on_listen,
+                                          .unlisten = on_unlisten,
+                                          .arg = nd };
     int r;
 
     r = server_new(nd->event, nd->listening, nd->place.socket_path, &events, &nd->server);
@@ -223,7 +243,7 @@ static int start_inside(struct netd *nd, struct netd_why *why)
 
     r = anchor_enter(nd->inside);
     if (r == 0)
-        r = sandbox_enter();
+        r = sandbox_enter(nd->place.dir_path);
     if (r < 0)
         return why_failed(why, r, "cannot enter the namespaces of process %d", (int)nd->inside);
     r = open_tools(nd);

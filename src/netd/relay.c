@@ -23,6 +23,7 @@
 #include <arpa/inet.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -86,8 +87,27 @@ const struct call_rule relay_calls[] = {
     CALL("connect"), CALL("getsockopt"), CALL("recv"), CALL("recvfrom"), CALL("send"),
     CALL("sendto"), CALL("shutdown"),
     /* the scope of "fe80::1%eth0": the C library asks through whatever socket it gets */
-    CALL_IF("socket", 0, WHOLE, AF_UNIX), CALL_IF("ioctl", 1, WHOLE, SIOCGIFINDEX), CALLS_END
+    SOCKET_OF_TYPE(AF_UNIX, SOCK_DGRAM), CALL_IF("ioctl", 1, WHOLE, SIOCGIFINDEX), CALLS_END
 };
+
+/* resolv.conf, and where it leads if it is a link: to /run, or where somebody else wanted it.
+ * Of the user's own files, none. */
+static int confine_to_resolv_conf(void)
+{
+    AUTO_FREE char *real = realpath(RESOLV_CONF, NULL);
+    char *slash = real ? strrchr(real, '/') : NULL;
+
+    if (slash && slash != real)
+        *slash = '\0';
+    const struct file_rule rules[] = {
+        { "/etc", FILES_READ }, { "/run", FILES_READ },
+        { "/usr", FILES_READ }, { "/proc/sys/kernel/random", FILES_READ },
+        { "/lib", FILES_READ }, { slash && slash != real ? real : RESOLV_CONF, FILES_READ },
+    };
+    int r = confine_files(rules, N_ELEMENTS(rules), FILES_ALONE);
+
+    return r == -EOPNOTSUPP ? 0 : r; /* netd has said so */
+}
 
 int relay_confine(void)
 {
@@ -95,11 +115,13 @@ int relay_confine(void)
                                               calls_read_files };
     int r = confine_without_capabilities();
 
+    if (r == 0)
+        r = confine_to_resolv_conf();
     return r < 0 ? r : confine_to(lists, N_ELEMENTS(lists));
 }
 
-/* Root's relay, too, has no capability: but it is root, and what files of root's the
- * machine has, it may read. */
+/* Root's relay, too, has no capability: but it is root, and may read what root has in /etc
+ * and /run. */
 static int confine_relay(void)
 {
     const struct rlimit files = { RELAY_UDP_MAX + 2 * RELAY_TCP_MAX + 32,

@@ -7,12 +7,14 @@
  *
  * The lists below are by room. What is on none of them, and would be worth having for
  * somebody who has taken netd over: starting a program or a process, entering or making
- * namespaces, mounting, connecting to anything, tracing, and sockets of other families.
- * What stays: netd writes files as its user, wherever that user may. A read-only view of
- * them was considered; docs/threat-model.md says why it would only look like one.
+ * namespaces, mounting, connecting to anything, tracing, changing modes and owners, and
+ * sockets of other families. Files are read where everybody's are, and written below its own
+ * directory and in the namespace's sysctls; its socket in the runtime directory is the
+ * spawner's to make. docs/threat-model.md says what remains.
  */
 #include "sandbox.h"
 
+#include "log.h"
 #include "mem.h"
 
 #include <cap-ng.h>
@@ -53,27 +55,22 @@ static const struct call_rule tap_calls[] = { CALL_IF("ioctl", 1, WHOLE, TUNSETI
                                               CALL_IF("ioctl", 1, WHOLE, TUNSETPERSIST),
                                               CALL_IF("ioctl", 1, WHOLE, TUNSETOWNER), CALLS_END };
 
-/* server.c: bind() again when the directory has vanished, and who is there. connect() is
- * answered, not deadly: the C library's name services try it. */
-static const struct call_rule server_calls[] = { CALL_IF("socket", 0, WHOLE, AF_UNIX),
+/* server.c: sessions. The C library's name services, which libnftables asks for protocols,
+ * try to connect: that is answered, not deadly. */
+static const struct call_rule server_calls[] = { SOCKET_FAILS(AF_UNIX, SOCK_STREAM, EACCES),
+                                                 SOCKET_OF_TYPE(AF_UNIX, SOCK_DGRAM),
                                                  CALL_FAILS("connect", EACCES),
                                                  CALL("accept4"),
-                                                 CALL("listen"),
                                                  CALL("shutdown"),
                                                  CALLS_END };
 
 /* relay.c: the sockets that the relay gets. if_nametoindex() takes one of these, too. */
 static const struct call_rule relay_socket_calls[] = { CALL_IF("socket", 0, WHOLE, AF_INET),
-                                                       CALLS_END };
+                                                       CALL("listen"), CALLS_END };
 
-/* journal.c, dnsmasq.c, link.c (sysctl), place.c, server.c: files. */
-static const struct call_rule file_calls[] = {
-    CALL("open"),      CALL("openat"),    CALL("chmod"),   CALL("fchmod"),    CALL("fchmodat"),
-    CALL("fdatasync"), CALL("flock"),     CALL("fsync"),   CALL("ftruncate"), CALL("ftruncate64"),
-    CALL("getcwd"),    CALL("mkdir"),     CALL("mkdirat"), CALL("pwrite64"),  CALL("rename"),
-    CALL("renameat"),  CALL("renameat2"), CALL("rmdir"),   CALL("umask"),     CALL("unlink"),
-    CALL("unlinkat"),  CALLS_END
-};
+/* journal.c, dnsmasq.c, link.c (sysctl), network.c: files. */
+static const struct call_rule file_calls[] = { CALL("getcwd"), CALL("mkdir"), CALL("mkdirat"),
+                                               CALL("rmdir"), CALLS_END };
 
 /* spawner.c, packet.c, supervise.c, anchor.c: children, by their pidfds; uplink_attempt.c: a pipe
  * for one. */
@@ -85,26 +82,52 @@ static const struct call_rule child_calls[] = {
 int sandbox_confine_calls(void)
 {
     const struct call_rule *const lists[] = {
-        calls_c_library, calls_event_loop,   calls_read_files, netlink_calls, tap_calls,
-        server_calls,    relay_socket_calls, file_calls,       child_calls,
+        calls_c_library, calls_event_loop, calls_read_files,   calls_write_files, netlink_calls,
+        tap_calls,       server_calls,     relay_socket_calls, file_calls,        child_calls,
     };
 
     return confine_to(lists, N_ELEMENTS(lists));
 }
 
 /* dnsmasq reads what guests send, and is the same user with the same capabilities over the
- * same namespace: whoever takes it over must not find our memory in /proc. (Nor would the
- * sanitizers, who look for leaks there.) The anchor stays as it is, or nobody could enter by
- * it; it has nothing to be found. */
+ * same namespace: whoever takes it over must not find our memory in /proc, even where there
+ * is no Landlock to forbid that. (Nor would the sanitizers, who look for leaks there.) The anchor
+ * stays as it is, or nobody could enter by it; it has nothing to be found. */
 static int hide_memory(void)
 {
     return !SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-int sandbox_enter(void)
+/* In the namespace, whose sysctls these are. The directory of the TAP device and not the
+ * device, which may only come with the kernel's module. */
+int sandbox_confine_files(const char *state_path)
 {
-    int r;
+    const struct file_rule rules[] = {
+        { state_path, FILES_READ | FILES_WRITE | FILES_MAKE },
+        { "/proc/sys/net", FILES_READ | FILES_WRITE },
+        { "/dev/net", FILES_READ | FILES_WRITE | FILES_CONTROL },
+        { "/proc", FILES_READ },
+        { "/etc", FILES_READ },
+        { "/usr", FILES_READ },
+        { "/lib", FILES_READ },
+        { "/lib64", FILES_READ },
+        { "/dev/urandom", FILES_READ },
+    };
+    int r = confine_files(rules, N_ELEMENTS(rules), 0);
 
+    if (r != -EOPNOTSUPP)
+        return r;
+    log_warning("without Landlock (vmnet-brokerctl doctor): we and dnsmasq could touch whatever "
+                "files this user can");
+    return 0;
+}
+
+int sandbox_enter(const char *state_path)
+{
+    int r = sandbox_confine_files(state_path);
+
+    if (r < 0)
+        return r;
     capng_clear(CAPNG_SELECT_ALL);
     /* NET_ADMIN: links, rules, TAPs. NET_RAW: sockets bound to a device.
      * NET_BIND_SERVICE: the relay's port 53. */

@@ -4,9 +4,10 @@
 #include "confine.h"
 
 /* After anchor_enter(), before the first message of anybody is read: three capabilities
- * over our own namespace, the system calls that its rooms need, no way to get more. 0 or
- * a negative errno. */
-int sandbox_enter(void);
+ * over our own namespace, the files and system calls that its rooms need, no way to get more.
+ * state_path: netd's own directory there. 0 or a negative errno. */
+int sandbox_enter(const char *state_path);
 
-/* The second half of it. */
+/* The parts of it that tests look at. */
+int sandbox_confine_files(const char *state_path);
 int sandbox_confine_calls(void);

@@ -340,12 +340,17 @@ struct session *server_broker(struct server *server)
 int server_listen(const char *path)
 {
     struct sockaddr_un here = { .sun_family = AF_UNIX };
-    AUTO_FD fd = -1;
+    char directory[sizeof here.sun_path];
+    AUTO_FD fd = -1, made = -1;
     int r;
 
     r = str_copy(here.sun_path, sizeof here.sun_path, path);
     if (r < 0)
         return r;
+    (void)str_format(directory, sizeof directory, "%.*s", (int)(strrchr(path, '/') - path), path);
+    made = dir_open_private(directory);
+    if (made < 0)
+        return made;
     fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
@@ -357,19 +362,18 @@ int server_listen(const char *path)
     return fd_take(&fd);
 }
 
+int server_unlisten(const char *path)
+{
+    return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
 static int listen_again(struct server *server)
 {
-    char directory[sizeof((struct sockaddr_un *)NULL)->sun_path];
     sd_event_source *source = NULL;
-    AUTO_FD fd = -1, made = -1;
+    AUTO_FD fd = -1;
     int r;
 
-    (void)str_format(directory, sizeof directory, "%.*s",
-                     (int)(strrchr(server->path, '/') - server->path), server->path);
-    made = dir_open_private(directory);
-    if (made < 0)
-        return made;
-    r = fd = server_listen(server->path);
+    r = fd = server->events.listen(server->events.arg);
     if (r >= 0)
         r = sd_event_add_io(server->event, &source, fd, EPOLLIN, on_connection, server);
     if (r < 0)
@@ -442,7 +446,7 @@ void server_free(struct server *server)
     server->source = sd_event_source_disable_unref(server->source);
     server->check = sd_event_source_disable_unref(server->check);
     if (server->path)
-        (void)unlink(server->path);
+        server->events.unlisten(server->events.arg);
     fd_closep(&server->fd);
     free(server);
 }

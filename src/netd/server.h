@@ -25,12 +25,17 @@ struct server_events {
     int (*request)(void *arg, struct session *session, const struct netd_msg *msg);
     /* The broker's session is over. */
     void (*broker_gone)(void *arg);
+    /* server_listen() and server_unlisten() at our path, by somebody who still may. */
+    int (*listen)(void *arg);
+    void (*unlisten)(void *arg);
     void *arg;
 };
 
-/* A bound and listening socket; a stale one of a dead netd is replaced. */
+/* A bound and listening socket; its directory is made where there is none, and a stale one of
+ * a dead netd is replaced. */
 int server_listen(const char *path);
-/* fd: taken over. path: borrowed, unlinked in the end unless NULL. */
+int server_unlisten(const char *path);
+/* fd: taken over. path: borrowed; NULL: nobody looks whether it is still there. */
 int server_new(sd_event *event, int fd, const char *path, const struct server_events *events,
                struct server **ret);
 void server_free(struct server *server);

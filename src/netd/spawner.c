@@ -32,7 +32,8 @@ static void keep_only(const int *fds, size_t n)
     (void)close_range(3 + (unsigned)n, ~0U, 0);
 }
 
-int spawner_start(pid_t inside_pid, const char *state_path, struct spawner **ret)
+int spawner_start(pid_t inside_pid, const char *state_path, const char *socket_path,
+                  struct spawner **ret)
 {
     AUTO_FD userns = -1, netns = -1;
     struct spawner *spawner;
@@ -50,9 +51,12 @@ int spawner_start(pid_t inside_pid, const char *state_path, struct spawner **ret
     }
     spawner->pid = fork();
     if (spawner->pid == 0) {
-        struct workshop shop = {
-            .sock = 3, .userns = 4, .netns = 5, .anchor = inside_pid, .state_path = state_path
-        };
+        struct workshop shop = { .sock = 3,
+                                 .userns = 4,
+                                 .netns = 5,
+                                 .anchor = inside_pid,
+                                 .state_path = state_path,
+                                 .socket_path = socket_path };
 
         keep_only((int[]){ ends[1], userns, netns }, 3);
         workshop_main(&shop);
@@ -93,6 +97,23 @@ static int let_go(int leash)
     return read(leash, &err, sizeof err) == sizeof err ? err : 0;
 }
 
+/* One question and its answer; the answer's descriptors are the caller's, also on error. */
+static int ask(struct spawner *spawner, struct order *order, const int *fds, struct answer *ret,
+               int *ret_fds, size_t *ret_n)
+{
+    int r = packet_send(spawner->sock, order, sizeof *order, fds, order->n_fds);
+
+    if (r == 0)
+        r = packet_receive(spawner->sock, ret, sizeof *ret, ret_fds, ret_n);
+    return r < 0 ? r : ret->err;
+}
+
+static void close_all(const int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)close(fds[i]);
+}
+
 int spawner_run(struct spawner *spawner, const struct spawner_order *order, struct child *ret)
 {
     struct order wanted = { .kind = order->kind,
@@ -106,15 +127,10 @@ int spawner_run(struct spawner *spawner, const struct spawner_order *order, stru
 
     if (order->n_fds > PACKET_FDS)
         return -EINVAL;
-    r = packet_send(spawner->sock, &wanted, sizeof wanted, order->fds, order->n_fds);
-    if (r == 0)
-        r = packet_receive(spawner->sock, &answer, sizeof answer, fds, &n);
-    if (r < 0)
-        return r;
-    if (answer.err < 0 || n != RESULTS) { /* without its leash a child ends */
-        for (size_t i = 0; i < n; i++)
-            (void)close(fds[i]);
-        return answer.err < 0 ? answer.err : -EMFILE;
+    r = ask(spawner, &wanted, order->fds, &answer, fds, &n);
+    if (r < 0 || n != RESULTS) { /* without its leash a child ends */
+        close_all(fds, n);
+        return r < 0 ? r : -EMFILE;
     }
     child = (struct child){ .pid = answer.pid, .pidfd = fds[RESULT_PIDFD], .born = answer.born };
     r = order->write_down(order->arg, &child);
@@ -125,6 +141,32 @@ int spawner_run(struct spawner *spawner, const struct spawner_order *order, stru
         child_forget(&child);
     else
         *ret = child;
+    return r;
+}
+
+int spawner_listen(struct spawner *spawner)
+{
+    struct order order = { .kind = ORDER_LISTEN };
+    struct answer answer = { 0 };
+    int fds[PACKET_FDS];
+    size_t n = 0;
+    int r = ask(spawner, &order, NULL, &answer, fds, &n);
+
+    if (r == 0 && n == 1)
+        return fds[0];
+    close_all(fds, n);
+    return r < 0 ? r : -EMFILE;
+}
+
+int spawner_unlisten(struct spawner *spawner)
+{
+    struct order order = { .kind = ORDER_UNLISTEN };
+    struct answer answer = { 0 };
+    int fds[PACKET_FDS];
+    size_t n = 0;
+    int r = ask(spawner, &order, NULL, &answer, fds, &n);
+
+    close_all(fds, n);
     return r;
 }
 

@@ -32,8 +32,10 @@ struct child {
 struct spawner;
 
 /* inside_pid: whose namespaces children join; the anchor, as far as it lives. state_path: netd's
- * directory in the state directory: dnsmasq of network N reads N/dnsmasq.conf there. */
-int spawner_start(pid_t inside_pid, const char *state_path, struct spawner **ret);
+ * directory in the state directory: dnsmasq of network N reads N/dnsmasq.conf there. socket_path:
+ * netd's own; NULL when it has none. */
+int spawner_start(pid_t inside_pid, const char *state_path, const char *socket_path,
+                  struct spawner **ret);
 void spawner_free(struct spawner *spawner); /* ends the spawner, not its children */
 
 /* What is to be started. fds: borrowed; the child gets them as 3, 4, ... . */
@@ -50,6 +52,9 @@ struct spawner_order {
 
 /* On error *ret is untouched. */
 int spawner_run(struct spawner *spawner, const struct spawner_order *order, struct child *ret);
+/* server_listen() and server_unlisten(), where netd may not reach. */
+int spawner_listen(struct spawner *spawner);
+int spawner_unlisten(struct spawner *spawner);
 /* Readable when the spawner has died: nothing can be started any more. */
 int spawner_fd(const struct spawner *spawner);
 

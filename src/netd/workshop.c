@@ -4,14 +4,17 @@
 
 #include "anchor.h"
 #include "confine.h"
+#include "dnsmasq_sandbox.h"
 #include "fd.h"
 #include "log.h"
 #include "packet.h"
+#include "server.h"
 #include "signals.h"
 #include "spawner.h"
 
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -51,24 +54,47 @@ static int start_child(struct workshop *shop, const struct order *order, const i
     return 0;
 }
 
+/* netd's socket, there or gone. */
+static int listen_for_netd(const struct workshop *shop, bool wanted, int *ret_fd)
+{
+    if (!shop->socket_path)
+        return -ENOTSUP;
+    if (!wanted)
+        return server_unlisten(shop->socket_path);
+    *ret_fd = server_listen(shop->socket_path);
+    return *ret_fd < 0 ? *ret_fd : 0;
+}
+
+static int obey(struct workshop *shop, const struct order *order, const int *fds, size_t n,
+                struct answer *ret, int ret_fds[static RESULTS])
+{
+    if (order->n_fds != n)
+        return -EPROTO;
+    if (order->kind < CHILD_KINDS)
+        return start_child(shop, order, fds, ret, ret_fds);
+    if (order->kind == ORDER_LISTEN || order->kind == ORDER_UNLISTEN)
+        return listen_for_netd(shop, order->kind == ORDER_LISTEN, &ret_fds[0]);
+    return -EPROTO;
+}
+
 static int serve_one(struct workshop *shop)
 {
     struct answer answer = { 0 };
     struct order order;
     int fds[PACKET_FDS], results[RESULTS] = { -1, -1 };
-    size_t n = 0;
+    size_t n = 0, n_results = 0;
     int r;
 
     r = packet_receive(shop->sock, &order, sizeof order, fds, &n);
-    if (r == 0 && order.kind < CHILD_KINDS && order.n_fds == n)
-        answer.err = start_child(shop, &order, fds, &answer, results);
-    else
-        answer.err = -EPROTO;
+    if (r == 0)
+        answer.err = obey(shop, &order, fds, n, &answer, results);
     for (size_t i = 0; i < n; i++)
         (void)close(fds[i]);
     if (r < 0)
         return r;
-    r = packet_send(shop->sock, &answer, sizeof answer, results, answer.err == 0 ? RESULTS : 0);
+    while (n_results < RESULTS && results[n_results] >= 0)
+        n_results++;
+    r = packet_send(shop->sock, &answer, sizeof answer, results, n_results);
     for (size_t i = 0; i < RESULTS; i++)
         fd_closep(&results[i]);
     return r;
@@ -88,6 +114,8 @@ _Noreturn void workshop_main(struct workshop *shop)
      * what nobody here ever needs. It keeps root's capabilities, without which root's pasta
      * could not enter the namespace. */
     int r = confine_not(calls_never);
+    if (r == 0)
+        r = dnsmasq_sandbox_prepare(&shop->dnsmasq);
     if (r < 0) {
         log_failure(r, "the spawner cannot confine itself");
         _exit(1);

@@ -12,13 +12,21 @@
  * A child is on a leash until netd has written it down: it waits for a word on a socket of
  * which netd has the other end, and ends with that. On the same socket it says why it could
  * not become what it should.
+ *
+ * The spawner also makes netd's socket anew when its directory has vanished, and removes it in
+ * the end: netd itself writes to no directory but its own.
  */
 #pragma once
+#include "confine.h"
+
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Beside a child, of enum child_kind, this can be ordered. */
+enum { ORDER_LISTEN = 100, ORDER_UNLISTEN };
+
 struct order {
-    uint32_t kind; /* enum child_kind */
+    uint32_t kind;
     uint32_t network;
     uint32_t n_fds;
 };
@@ -29,7 +37,7 @@ struct answer {
     uint64_t born;
 };
 
-/* The answer's descriptors. */
+/* The answer's descriptors: of a child, or the one socket. */
 enum { RESULT_PIDFD, RESULT_LEASH, RESULTS };
 
 /* What the spawner process knows. */
@@ -37,7 +45,8 @@ struct workshop {
     int sock;
     pid_t anchor;      /* engines find the namespaces by /proc/PID/ns ... */
     int userns, netns; /* ... and our own forks by these, whoever lives */
-    const char *state_path;
+    const char *state_path, *socket_path;
+    struct confine_filter dnsmasq; /* made when the spawner starts */
 };
 
 /* The rest of the spawner's life. */

@@ -301,7 +301,7 @@ static void start_spawner(void)
     AUTO_FD null = open("/dev/null", O_WRONLY | O_CLOEXEC), err = dup(STDERR_FILENO);
 
     assert_true(null >= 0 && err >= 0 && dup2(null, STDERR_FILENO) >= 0);
-    assert_int_equal(spawner_start(world.anchor.pid, world.path, &world.tools.spawner), 0);
+    assert_int_equal(spawner_start(world.anchor.pid, world.path, NULL, &world.tools.spawner), 0);
     assert_true(dup2(err, STDERR_FILENO) >= 0);
 }
 

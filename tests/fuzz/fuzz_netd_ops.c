@@ -185,7 +185,9 @@ static bool say(struct server *server, int sock, const uint8_t *data, size_t len
 FUZZ(data, size)
 {
     struct ops_context ctx = { .anchor = 2 };
-    const struct server_events events = { on_request, on_broker_gone, &ctx };
+    const struct server_events events = { .request = on_request,
+                                          .broker_gone = on_broker_gone,
+                                          .arg = &ctx };
     struct server server = { .fd = -1, .events = events };
     unsigned fds = fuzz_open_fds();
     int pair[2];

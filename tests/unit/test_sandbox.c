@@ -11,6 +11,7 @@
 
 #include "../../src/brokerd/sandbox.h" /* netd has one of the same name */
 #include "anchor.h"
+#include "dnsmasq_sandbox.h"
 #include "mem.h"
 #include "relay.h"
 #include "sandbox.h"
@@ -18,6 +19,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
@@ -29,7 +32,9 @@
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,12 +47,21 @@ static int be_netd(void)
 
 static int be_broker(void)
 {
-    return broker_sandbox_calls();
+    return broker_sandbox_calls(false);
 }
 
 static int be_relay(void)
 {
     return relay_confine();
+}
+
+/* Without its files, which tests/unit/test_sandbox_files.c looks at. */
+static int be_dnsmasq(void)
+{
+    struct confine_filter filter;
+    int r = dnsmasq_sandbox_prepare(&filter);
+
+    return r < 0 ? r : confine_as(&filter);
 }
 
 static int be_anchor(void)
@@ -100,7 +114,7 @@ static int look_up_a_user(void)
 static int read_a_file(void)
 {
     char byte;
-    int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
 
     return fd >= 0 && read(fd, &byte, 1) == 1 ? close(fd) : -1;
 }
@@ -113,6 +127,55 @@ static int write_a_file(void)
 static int make_a_file(void)
 {
     return open("/dev/null", O_RDONLY | O_CREAT | O_CLOEXEC, 0600) >= 0 ? 0 : -1;
+}
+
+static int empty_a_file_while_reading(void)
+{
+    return open("/dev/null", O_RDONLY | O_TRUNC | O_CLOEXEC) >= 0 ? 0 : -1;
+}
+
+static int change_a_mode(void)
+{
+    (void)chmod("/nonexistent", 0777);
+    return 0;
+}
+
+/* The first half of talking to a session bus, or to anybody's server. */
+static int connect_to_a_server(void)
+{
+    struct sockaddr_un there = { .sun_family = AF_UNIX, .sun_path = "/nonexistent" };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return fd >= 0 && connect(fd, (struct sockaddr *)&there, sizeof there) < 0 && errno == ENOENT
+               ? 0
+               : -1;
+}
+
+static int be_refused_a_server(void)
+{
+    return connect_to_a_server() == -1 && (errno == EACCES || errno == EPERM) ? 0 : -1;
+}
+
+static int name_a_link(void)
+{
+    return if_nametoindex("lo") == 1 ? 0 : -1;
+}
+
+static int be_refused_a_namespace(void)
+{
+    return unshare(CLONE_NEWUSER) == -1 && errno == EPERM ? 0 : -1;
+}
+
+static int be_refused_nftables(void)
+{
+    return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER) == -1 && errno == EPERM
+               ? 0
+               : -1;
+}
+
+static int be_refused_typing(void)
+{
+    return ioctl(0, TIOCSTI, "x") == -1 && errno == EPERM ? 0 : -1;
 }
 
 static int ask_the_internet(void)
@@ -237,10 +300,16 @@ static const struct story {
     { "broker", be_broker, "mounts", mount_something, DIES },
     { "broker", be_broker, "kills by number", kill_somebody, DIES },
 
+    { "broker", be_broker, "empties a file", empty_a_file_while_reading, DIES, .strict = true },
+    { "broker", be_broker, "changes a mode", change_a_mode, DIES },
+
     { "netd", be_netd, "reads a file", read_a_file, LIVES },
     { "netd", be_netd, "writes a file", write_a_file, LIVES },
     { "netd", be_netd, "talks to the kernel", talk_to_the_kernel, LIVES },
     { "netd", be_netd, "connects to nobody", be_refused_a_connection, LIVES },
+    { "netd", be_netd, "connects to no server", be_refused_a_server, LIVES },
+    { "netd", be_netd, "empties a file", empty_a_file_while_reading, DIES, .strict = true },
+    { "netd", be_netd, "changes a mode", change_a_mode, DIES },
     { "netd", be_netd, "tries a call of the future", call_the_future, LIVES },
     { "netd", be_netd, "starts a process", start_a_process, DIES, .strict = true },
     { "netd", be_netd, "traces", trace, DIES, .strict = true },
@@ -261,6 +330,8 @@ static const struct story {
     { "relay", be_relay, "traces", trace, DIES, .strict = true },
     { "relay", be_relay, "writes a file", write_a_file, DIES, .strict = true },
     { "relay", be_relay, "makes a file", make_a_file, DIES, .strict = true },
+    { "relay", be_relay, "names a link", name_a_link, LIVES },
+    { "relay", be_relay, "connects to a server", connect_to_a_server, DIES },
     { "relay", be_relay, "starts a program", start_a_program, DIES },
     { "relay", be_relay, "talks to the kernel", talk_to_the_kernel, DIES },
     { "relay", be_relay, "enters a namespace", enter_a_namespace, DIES },
@@ -271,6 +342,17 @@ static const struct story {
     { "anchor", be_anchor, "reads a file", read_a_file, DIES, .strict = true },
     { "anchor", be_anchor, "asks the internet", ask_the_internet, DIES },
     { "anchor", be_anchor, "enters a namespace", enter_a_namespace, DIES },
+
+    { "dnsmasq", be_dnsmasq, "becomes itself", start_a_program, LIVES },
+    { "dnsmasq", be_dnsmasq, "starts a process", start_a_process, LIVES },
+    { "dnsmasq", be_dnsmasq, "writes a file", write_a_file, LIVES },
+    { "dnsmasq", be_dnsmasq, "talks to the kernel", talk_to_the_kernel, LIVES },
+    { "dnsmasq", be_dnsmasq, "names a link", name_a_link, LIVES },
+    { "dnsmasq", be_dnsmasq, "tries a call of the future", call_the_future, LIVES },
+    { "dnsmasq", be_dnsmasq, "changes no rules", be_refused_nftables, LIVES },
+    { "dnsmasq", be_dnsmasq, "connects to no server", be_refused_a_server, LIVES },
+    { "dnsmasq", be_dnsmasq, "makes no namespace", be_refused_a_namespace, LIVES },
+    { "dnsmasq", be_dnsmasq, "does not type for the user", be_refused_typing, LIVES },
 
     { "spawner", be_spawner, "starts a program", start_a_program, LIVES },
     { "spawner", be_spawner, "starts a process", start_a_process, LIVES },
