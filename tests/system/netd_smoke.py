@@ -765,6 +765,7 @@ def dies_unused(netd):
     netd.process.wait()
     b.close()
     os.kill(netd.anchor, signal.SIGTERM)
+    await_death(netd.anchor)
     netd.start()
     b = Broker(netd)
     check(b.networks == ["one"], "without an anchor dnsmasq shows the way in", str(b.networks))
