@@ -156,18 +156,18 @@ int confine_not(const struct call_rule *list)
 static int export(scmp_filter_ctx filter, struct confine_filter *ret)
 {
     int fd = memfd_create("filter", MFD_CLOEXEC);
-    struct stat st;
+    struct stat st = { 0 };
 
     if (fd < 0)
         return -errno;
     int r = seccomp_export_bpf(filter, fd);
     if (r == 0 && fstat(fd, &st) < 0)
         r = -errno;
-    void *code = r < 0 ? NULL : malloc((size_t)st.st_size);
+    void *code = r == 0 ? malloc((size_t)st.st_size) : NULL;
     if (r == 0 && (!code || pread(fd, code, (size_t)st.st_size, 0) != st.st_size))
         r = -ENOMEM;
     (void)close(fd);
-    if (r < 0) {
+    if (r != 0) {
         free(code);
         return r;
     }
