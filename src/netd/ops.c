@@ -159,7 +159,7 @@ static int do_open_tap(struct ops_context *ctx, struct session *session, const s
 {
     struct netd_header header = header_of(NETD_OPEN_TAP, msg->header.id, 0, 0);
     struct netd_interface made = { 0 };
-    int fds[NETD_QUEUES_MAX];
+    int fds[NETD_QUEUES_MAX] = { -1 }; /* all are set on success, which gcc -O3 does not see */
     int r;
 
     r = networks_open_tap(ctx->networks, &msg->body.interface, &made, fds, why);
