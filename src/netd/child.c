@@ -15,6 +15,7 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -67,34 +68,55 @@ static int keep_network_capabilities(void)
     return capng_apply(CAPNG_SELECT_ALL) < 0 ? -EPERM : 0;
 }
 
-static int become_dnsmasq(const struct workshop *shop, uint32_t network, const int *own)
+/* What a child will do when it gets the word. */
+union plan {
+    struct {
+        char path[64], conf[4200];
+        char *argv[5];
+    } dnsmasq;
+    struct engine_argv engine;
+};
+
+static int plan_dnsmasq(const struct workshop *shop, uint32_t network, const int *own,
+                        union plan *plan)
 {
     static char name[] = "dnsmasq", foreground[] = "--keep-in-foreground", user[] = "--user=";
-    char path[64], directory[4120], conf[4200];
-    char *const argv[] = { name, foreground, user, conf, NULL };
+    char *const argv[] = { name, foreground, user, plan->dnsmasq.conf, NULL };
+    char directory[4120];
     int r;
 
-    r = program_of_system("dnsmasq", path, sizeof path);
+    memcpy(plan->dnsmasq.argv, argv, sizeof argv);
+    r = program_of_system("dnsmasq", plan->dnsmasq.path, sizeof plan->dnsmasq.path);
     if (r == 0)
         r = str_format(directory, sizeof directory, "%s/%u", shop->state_path, network);
     if (r == 0)
-        r = str_format(conf, sizeof conf, "--conf-file=%s/dnsmasq.conf", directory);
+        r = str_format(plan->dnsmasq.conf, sizeof plan->dnsmasq.conf, "--conf-file=%s/dnsmasq.conf",
+                       directory);
     if (r == 0)
         r = anchor_enter_by(own[USERNS], own[NETNS]);
     if (r == 0)
         r = keep_network_capabilities();
-    if (r == 0)
-        r = dnsmasq_sandbox_enter(&shop->dnsmasq, directory);
-    return r < 0 ? r : exec_program(path, argv);
+    return r < 0 ? r : dnsmasq_sandbox_enter(&shop->dnsmasq, directory);
 }
 
-static int become_engine(const struct workshop *shop, enum child_kind kind)
+/* All that can be done before the word: netd has other things to do meanwhile. */
+static int get_ready(const struct workshop *shop, const struct order *order, const int *own,
+                     union plan *plan)
 {
-    struct engine_argv command;
-    int r;
-
-    r = engine_argv(kind, shop->anchor, getuid(), &command);
-    return r < 0 ? r : exec_program(command.path, command.argv);
+    switch ((enum child_kind)order->kind) {
+    case CHILD_DNSMASQ:
+        return plan_dnsmasq(shop, order->network, own, plan);
+    case CHILD_PASTA:
+    case CHILD_SLIRP4NETNS:
+        return engine_argv((enum child_kind)order->kind, shop->anchor, getuid(), &plan->engine);
+    case CHILD_ANCHOR:
+        return anchor_enter_by(own[USERNS], own[NETNS]);
+    case CHILD_RELAY:
+        return 0;
+    case CHILD_KINDS:
+        break;
+    }
+    return -EINVAL;
 }
 
 /* Not a program of its own, so nothing closes what is left but us. */
@@ -110,34 +132,34 @@ static int become_relay(const int *own)
     relay_main(3, 4);
 }
 
-static int become_anchor(const int *own)
+/* Returns only what went wrong. */
+static int begin(uint32_t kind, const int *own, const union plan *plan)
 {
-    int r = anchor_enter_by(own[USERNS], own[NETNS]);
-
-    if (r < 0)
-        return r;
-    anchor_stay(own[LEASH]);
+    if (kind == CHILD_DNSMASQ)
+        return exec_program(plan->dnsmasq.path, plan->dnsmasq.argv);
+    if (kind == CHILD_RELAY)
+        return become_relay(own);
+    if (kind == CHILD_ANCHOR)
+        anchor_stay(own[LEASH]);
+    return exec_program(plan->engine.path, plan->engine.argv);
 }
 
 _Noreturn void child_main(const struct workshop *shop, const struct order *order, const int *fds,
                           int leash)
 {
     int own[OWN] = { leash, shop->userns, shop->netns };
+    union plan plan;
     char word;
     int32_t r;
 
     signals_default();
     r = arrange_fds(fds, order->n_fds, own);
+    if (r == 0)
+        r = get_ready(shop, order, own, &plan);
     if (read(own[LEASH], &word, 1) != 1)
         _exit(127); /* netd is dead */
-    if (r == 0 && order->kind == CHILD_DNSMASQ)
-        r = become_dnsmasq(shop, order->network, own);
-    else if (r == 0 && order->kind == CHILD_RELAY)
-        r = become_relay(own);
-    else if (r == 0 && order->kind == CHILD_ANCHOR)
-        r = become_anchor(own);
-    else if (r == 0)
-        r = become_engine(shop, (enum child_kind)order->kind);
+    if (r == 0)
+        r = begin(order->kind, own, &plan);
     (void)!write(own[LEASH], &r, sizeof r);
     _exit(127);
 }

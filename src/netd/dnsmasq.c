@@ -6,6 +6,7 @@
  */
 #include "dnsmasq_part.h"
 
+#include "fd.h"
 #include "leases.h"
 #include "log.h"
 #include "mem.h"
@@ -23,6 +24,7 @@
 static void tell_ready(struct dnsmasq *d, int err)
 {
     d->look = sd_event_source_disable_unref(d->look);
+    fd_closep(&d->leash);
     d->setup.ready(d->setup.arg, err); /* last: it may free us */
 }
 
@@ -32,11 +34,10 @@ static int on_look(sd_event_source *source, uint64_t usec, void *arg)
 
     if (faccessat(d->setup.dirfd, "pid", F_OK, 0) == 0) {
         tell_ready(d, 0);
-    } else if (d->waited >= READY_PATIENCE) {
+    } else if (usec >= d->deadline) {
         tell_ready(d, -ETIMEDOUT);
-    } else {
-        d->waited += READY_STEP;
-        (void)sd_event_source_set_time(source, usec + READY_STEP);
+    } else { /* from now on: looks that were missed are not caught up with */
+        (void)sd_event_source_set_time_relative(source, READY_STEP);
         (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     }
     return 0;
@@ -47,21 +48,44 @@ static int on_look(sd_event_source *source, uint64_t usec, void *arg)
 static void on_ended(void *arg)
 {
     struct dnsmasq *d = arg;
+    int err = child_outcome(&d->leash);
 
+    if (err < 0)
+        (void)log_failure(err, "%s: cannot be executed", d->what);
     if (d->look)
-        tell_ready(d, -ECHILD);
+        tell_ready(d, err < 0 ? err : -ECHILD);
 }
 
+static struct spawner_order order_of(const struct dnsmasq *d)
+{
+    return (struct spawner_order){ .kind = CHILD_DNSMASQ,
+                                   .network = d->setup.index,
+                                   .write_down = d->setup.started,
+                                   .arg = d->setup.arg };
+}
+
+static int ask_for_process(struct dnsmasq *d)
+{
+    const struct spawner_order order = order_of(d);
+    int r = spawner_ask(d->setup.spawner, &order);
+
+    d->asked = r == 0;
+    return r;
+}
+
+/* Does not wait for its exec(): whoever waits for the pid file hears of a failure, too. */
 static int start_process(void *arg, struct child *ret)
 {
     struct dnsmasq *d = arg;
-    const struct spawner_order order = { .kind = CHILD_DNSMASQ,
-                                         .network = d->setup.index,
-                                         .write_down = d->setup.started,
-                                         .arg = d->setup.arg };
+    const struct spawner_order order = order_of(d);
+    int r = 0;
 
+    fd_closep(&d->leash);
     (void)unlinkat(d->setup.dirfd, "pid", 0);
-    return spawner_run(d->setup.spawner, &order, ret);
+    if (!d->asked)
+        r = ask_for_process(d);
+    d->asked = false;
+    return r < 0 ? r : spawner_take(d->setup.spawner, &order, ret, &d->leash);
 }
 
 int dnsmasq_new(const struct dnsmasq_setup *setup, struct dnsmasq **ret)
@@ -71,6 +95,7 @@ int dnsmasq_new(const struct dnsmasq_setup *setup, struct dnsmasq **ret)
     if (!d)
         return -ENOMEM;
     d->setup = *setup;
+    d->leash = -1;
     (void)str_format(d->what, sizeof d->what, "network '%s': dnsmasq", setup->net->name);
     d->process =
         (struct supervised){ .what = d->what, .start = start_process, .ended = on_ended, .arg = d };
@@ -79,18 +104,25 @@ int dnsmasq_new(const struct dnsmasq_setup *setup, struct dnsmasq **ret)
     return 0;
 }
 
-int dnsmasq_start(struct dnsmasq *d, const struct port *ports)
+int dnsmasq_prepare(struct dnsmasq *d)
 {
-    int r;
+    int r = ask_for_process(d);
 
-    r = dnsmasq_write_config(&d->setup);
     if (r == 0)
-        r = dnsmasq_write_who(&d->setup, ports);
-    if (r == 0)
-        r = supervise_start(&d->process);
+        r = dnsmasq_write_config(&d->setup);
+    return r < 0 ? r : dnsmasq_write_who(&d->setup, NULL);
+}
+
+int dnsmasq_start(struct dnsmasq *d)
+{
+    int r = supervise_start(&d->process);
+
     if (r < 0)
         return r;
-    d->waited = 0;
+    r = sd_event_now(d->setup.event, CLOCK_MONOTONIC, &d->deadline);
+    if (r < 0)
+        return r;
+    d->deadline += READY_PATIENCE;
     return sd_event_add_time_relative(d->setup.event, &d->look, CLOCK_MONOTONIC, READY_STEP, 1,
                                       on_look, d);
 }
@@ -151,7 +183,10 @@ void dnsmasq_free(struct dnsmasq *d)
     if (!d)
         return;
     dnsmasq_ask_to_end(d);
+    if (d->asked)
+        spawner_drop(d->setup.spawner);
     supervise_stop(&d->process);
+    fd_closep(&d->leash);
     free(d);
 }
 
@@ -161,5 +196,6 @@ void dnsmasq_leave(struct dnsmasq *d)
         return;
     d->look = sd_event_source_disable_unref(d->look);
     supervise_leave(&d->process);
+    fd_closep(&d->leash);
     free(d);
 }

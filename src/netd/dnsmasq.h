@@ -35,8 +35,11 @@ struct dnsmasq_setup {
 };
 
 int dnsmasq_new(const struct dnsmasq_setup *setup, struct dnsmasq **ret);
-/* Configuration and process; ready() follows when this returns 0. */
-int dnsmasq_start(struct dnsmasq *d, const struct port *ports);
+/* Its files, for a network without ports, and a process that waits for dnsmasq_start(), which
+ * is what comes next of all that the spawner does. */
+int dnsmasq_prepare(struct dnsmasq *d);
+/* ready() follows when this returns 0. */
+int dnsmasq_start(struct dnsmasq *d);
 /* A process of an earlier netd, by the journal's word; starts a new one when that has
  * ended. No ready() follows. */
 int dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t born, const struct port *ports);

@@ -9,8 +9,10 @@ struct dnsmasq {
     struct dnsmasq_setup setup;
     struct supervised process;
     char what[NAME_SIZE + 32];
+    bool asked;            /* the spawner has a process for us that nobody has taken */
+    int leash;             /* -1: none; tells why the last one could not begin */
     sd_event_source *look; /* while we wait for the pid file */
-    uint64_t waited;
+    uint64_t deadline;
 };
 
 /* dnsmasq.conf, once. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* network.c - one network: a directory, a bridge, dnsmasq, filter and router rules.
  *
- * Building starts dnsmasq as early as its bridge is there, because it takes longest;
- * the rules are made while it gets ready. No guest is on the network before the
- * answer, so nothing passes unfiltered.
+ * dnsmasq takes longest, so all else is done meanwhile: its process is forked while the
+ * bridge is made, begins as soon as that is there, and gets ready while the rules are made.
+ * No guest is on the network before the answer, so nothing passes unfiltered.
  */
 #include "network.h"
 
@@ -157,8 +157,11 @@ static void on_dnsmasq_ready(void *arg, int err)
         err = journal_built(net->all->tools.journal, net->index);
         if (err < 0)
             (void)why_failed(&why, err, "network '%s': cannot write the journal", net->def.name);
-    } else {
+    } else if (err == -ECHILD || err == -ETIMEDOUT) {
         (void)why_failed(&why, err, "network '%s': dnsmasq does not start (its log is netd's)",
+                         net->def.name);
+    } else {
+        (void)why_failed(&why, err, "network '%s': cannot execute dnsmasq (vmnet-brokerctl doctor)",
                          net->def.name);
     }
     net->serves = err == 0;
@@ -205,24 +208,36 @@ int network_add_rules(struct network *net, struct netd_why *why)
     return 0;
 }
 
+static int make_bridge(struct network *net, struct netd_why *why)
+{
+    struct link_ctx *links = net->all->tools.links;
+    int r;
+
+    r = bridge_build(links, net->bridge, group_of(net->index), &net->def, why);
+    if (r < 0)
+        return r;
+    net->bridge_index = r = link_index(links, net->bridge);
+    return r < 0 ? why_failed(why, r, "network '%s': cannot find %s", net->def.name, net->bridge)
+                 : 0;
+}
+
 /* Up to the point where only dnsmasq's word is missing. */
 int network_make(struct network *net, struct netd_why *why)
 {
-    struct networks *all = net->all;
     int r;
 
     r = network_open_directory(net);
     if (r < 0)
         return why_failed(why, r, "network '%s': cannot make its directory", net->def.name);
-    r = bridge_build(all->tools.links, net->bridge, group_of(net->index), &net->def, why);
-    if (r < 0)
-        return r;
-    net->bridge_index = r = link_index(all->tools.links, net->bridge);
-    if (r < 0)
-        return why_failed(why, r, "network '%s': cannot find %s", net->def.name, net->bridge);
     r = network_new_dnsmasq(net);
     if (r == 0)
-        r = dnsmasq_start(net->dnsmasq, NULL);
+        r = dnsmasq_prepare(net->dnsmasq);
+    if (r < 0)
+        return why_failed(why, r, "network '%s': cannot prepare dnsmasq", net->def.name);
+    r = make_bridge(net, why);
+    if (r < 0)
+        return r;
+    r = dnsmasq_start(net->dnsmasq);
     if (r < 0)
         return why_failed(why, r, "network '%s': cannot start dnsmasq", net->def.name);
     return network_add_rules(net, why);

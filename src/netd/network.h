@@ -45,6 +45,7 @@ struct networks {
     struct network *at[NETWORKS_MAX]; /* by index */
     struct supervised relay;
     bool relay_wanted;
+    int relay_udp, relay_tcp; /* until it starts: what is asked meanwhile waits there */
     int monitor;
     sd_event_source *monitor_source, *update;
     struct guard *guard;

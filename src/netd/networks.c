@@ -52,10 +52,11 @@ static int write_down_relay(void *arg, const struct child *child)
 static int start_relay(void *arg, struct child *ret)
 {
     struct networks *all = arg;
-    AUTO_FD udp = -1, tcp = -1;
-    int r;
+    AUTO_FD udp = fd_take(&all->relay_udp), tcp = fd_take(&all->relay_tcp);
+    int r = 0;
 
-    r = relay_open_sockets(&udp, &tcp);
+    if (udp < 0)
+        r = relay_open_sockets(&udp, &tcp);
     if (r < 0)
         return r;
     return spawner_run(all->tools.spawner,
@@ -67,19 +68,36 @@ static int start_relay(void *arg, struct child *ret)
                        ret);
 }
 
-/* A network without names from outside is still a network: this logs, and goes on. */
+static void close_relay_sockets(struct networks *all)
+{
+    fd_closep(&all->relay_udp);
+    fd_closep(&all->relay_tcp);
+}
+
+/* Nobody has to wait for the process, which takes 2 ms, as soon as there are sockets. A
+ * network without names from outside is still a network: this logs, and goes on. */
+static void want_relay(struct networks *all)
+{
+    int r = relay_open_sockets(&all->relay_udp, &all->relay_tcp);
+
+    if (r == 0)
+        r = supervise_start_soon(&all->relay);
+    all->relay_wanted = r == 0;
+    if (r < 0) {
+        (void)log_failure(r, "cannot start the DNS relay; guests resolve local names only");
+        close_relay_sockets(all);
+    }
+}
+
 void networks_share(struct networks *all)
 {
     bool relay = any_wants(all, wants_relay);
-    int r;
 
     if (relay && !all->relay_wanted) {
-        r = supervise_start(&all->relay);
-        if (r < 0)
-            (void)log_failure(r, "cannot start the DNS relay; guests resolve local names only");
-        all->relay_wanted = r == 0;
+        want_relay(all);
     } else if (!relay && all->relay_wanted) {
         supervise_stop(&all->relay);
+        close_relay_sockets(all);
         all->relay_wanted = false;
     }
     if (any_wants(all, wants_uplink))
@@ -280,7 +298,7 @@ int networks_new(const struct network_tools *tools, const struct network_events 
         return why_failed(why, -ENOMEM, "networks");
     all->tools = *tools;
     all->events = *events;
-    all->monitor = -1;
+    all->monitor = all->relay_udp = all->relay_tcp = -1;
     all->relay = (struct supervised){ .what = "relay", .start = start_relay, .arg = all };
     supervise_init(&all->relay, tools->event);
     uplink_set_child_watch(tools->uplink, on_engine, all);
@@ -303,6 +321,7 @@ void networks_free(struct networks *all)
     if (!all)
         return;
     supervise_stop(&all->relay);
+    close_relay_sockets(all);
     uplink_set_child_watch(all->tools.uplink, NULL, NULL);
     ports_unwatch(all);
     free(all);

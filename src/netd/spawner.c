@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
@@ -86,57 +87,103 @@ void spawner_free(struct spawner *spawner)
     free(spawner);
 }
 
-/* Gives the word, and hears whether the child has become what it should: exec() closes
- * its end. */
-static int let_go(int leash)
-{
-    int32_t err = 0;
-
-    if (send(leash, "", 1, MSG_NOSIGNAL) != 1)
-        return -EPIPE;
-    return read(leash, &err, sizeof err) == sizeof err ? err : 0;
-}
-
-/* One question and its answer; the answer's descriptors are the caller's, also on error. */
-static int ask(struct spawner *spawner, struct order *order, const int *fds, struct answer *ret,
-               int *ret_fds, size_t *ret_n)
-{
-    int r = packet_send(spawner->sock, order, sizeof *order, fds, order->n_fds);
-
-    if (r == 0)
-        r = packet_receive(spawner->sock, ret, sizeof *ret, ret_fds, ret_n);
-    return r < 0 ? r : ret->err;
-}
-
-static void close_all(const int *fds, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        (void)close(fds[i]);
-}
-
-int spawner_run(struct spawner *spawner, const struct spawner_order *order, struct child *ret)
+int spawner_ask(struct spawner *spawner, const struct spawner_order *order)
 {
     struct order wanted = { .kind = order->kind,
                             .network = order->network,
                             .n_fds = (uint32_t)order->n_fds };
-    struct answer answer = { 0 };
-    struct child child;
+
+    if (order->n_fds > PACKET_FDS)
+        return -EINVAL;
+    return packet_send(spawner->sock, &wanted, sizeof wanted, order->fds, order->n_fds);
+}
+
+/* Exactly so many descriptors, or an error and none. */
+static int hear(const struct spawner *spawner, struct answer *ret, int *ret_fds, size_t wanted)
+{
     int fds[PACKET_FDS];
     size_t n = 0;
     int r;
 
-    if (order->n_fds > PACKET_FDS)
-        return -EINVAL;
-    r = ask(spawner, &wanted, order->fds, &answer, fds, &n);
-    if (r < 0 || n != RESULTS) { /* without its leash a child ends */
-        close_all(fds, n);
-        return r < 0 ? r : -EMFILE;
-    }
-    child = (struct child){ .pid = answer.pid, .pidfd = fds[RESULT_PIDFD], .born = answer.born };
-    r = order->write_down(order->arg, &child);
+    r = packet_receive(spawner->sock, ret, sizeof *ret, fds, &n);
     if (r == 0)
-        r = let_go(fds[RESULT_LEASH]);
-    (void)close(fds[RESULT_LEASH]);
+        r = ret->err;
+    if (r == 0 && n != wanted)
+        r = -EMFILE;
+    for (size_t i = 0; i < n; i++)
+        if (r == 0)
+            ret_fds[i] = fds[i];
+        else
+            (void)close(fds[i]);
+    return r;
+}
+
+/* Without its leash a child ends. */
+static int hear_of_child(const struct spawner *spawner, struct child *ret, int *ret_leash)
+{
+    struct answer answer = { 0 };
+    int fds[RESULTS];
+    int r = hear(spawner, &answer, fds, RESULTS);
+
+    if (r < 0)
+        return r;
+    *ret = (struct child){ .pid = answer.pid, .pidfd = fds[RESULT_PIDFD], .born = answer.born };
+    *ret_leash = fds[RESULT_LEASH];
+    return 0;
+}
+
+void spawner_drop(struct spawner *spawner)
+{
+    struct child child;
+    AUTO_FD leash = -1;
+
+    if (hear_of_child(spawner, &child, &leash) == 0)
+        child_forget(&child);
+}
+
+int spawner_take(struct spawner *spawner, const struct spawner_order *order, struct child *ret,
+                 int *ret_leash)
+{
+    struct child child;
+    AUTO_FD leash = -1;
+    int r;
+
+    r = hear_of_child(spawner, &child, &leash);
+    if (r < 0)
+        return r;
+    r = order->write_down(order->arg, &child);
+    if (r == 0 && send(leash, "", 1, MSG_NOSIGNAL) != 1)
+        r = -EPIPE;
+    if (r < 0) {
+        child_forget(&child);
+        return r;
+    }
+    *ret = child;
+    *ret_leash = fd_take(&leash);
+    return 0;
+}
+
+int child_outcome(int *leash)
+{
+    int32_t err = 0;
+    bool told = *leash >= 0 && read(*leash, &err, sizeof err) == sizeof err;
+
+    fd_closep(leash); /* exec() closes the other end, and says nothing */
+    return told ? err : 0;
+}
+
+int spawner_run(struct spawner *spawner, const struct spawner_order *order, struct child *ret)
+{
+    struct child child;
+    AUTO_FD leash = -1;
+    int r;
+
+    r = spawner_ask(spawner, order);
+    if (r == 0)
+        r = spawner_take(spawner, order, &child, &leash);
+    if (r < 0)
+        return r;
+    r = child_outcome(&leash);
     if (r < 0)
         child_forget(&child);
     else
@@ -144,30 +191,26 @@ int spawner_run(struct spawner *spawner, const struct spawner_order *order, stru
     return r;
 }
 
+static int order_listening(struct spawner *spawner, uint32_t kind, int *ret_fds, size_t n)
+{
+    struct order order = { .kind = kind };
+    struct answer answer = { 0 };
+    int r = packet_send(spawner->sock, &order, sizeof order, NULL, 0);
+
+    return r < 0 ? r : hear(spawner, &answer, ret_fds, n);
+}
+
 int spawner_listen(struct spawner *spawner)
 {
-    struct order order = { .kind = ORDER_LISTEN };
-    struct answer answer = { 0 };
-    int fds[PACKET_FDS];
-    size_t n = 0;
-    int r = ask(spawner, &order, NULL, &answer, fds, &n);
+    int fd = -1;
+    int r = order_listening(spawner, ORDER_LISTEN, &fd, 1);
 
-    if (r == 0 && n == 1)
-        return fds[0];
-    close_all(fds, n);
-    return r < 0 ? r : -EMFILE;
+    return r < 0 ? r : fd;
 }
 
 int spawner_unlisten(struct spawner *spawner)
 {
-    struct order order = { .kind = ORDER_UNLISTEN };
-    struct answer answer = { 0 };
-    int fds[PACKET_FDS];
-    size_t n = 0;
-    int r = ask(spawner, &order, NULL, &answer, fds, &n);
-
-    close_all(fds, n);
-    return r;
+    return order_listening(spawner, ORDER_UNLISTEN, NULL, 0);
 }
 
 int child_adopt(pid_t pid, uint64_t born, struct child *ret)

@@ -44,14 +44,29 @@ struct spawner_order {
     uint32_t network;
     const int *fds;
     size_t n_fds;
-    /* Writes the child down before it can do anything, so that there is none that the next
-     * netd does not know of. Negative: it ends, and that is spawner_run()'s error. */
+    /* Writes the child down before it begins, so that there is none that the next netd does
+     * not know of. Negative: it ends, and that is the error of who takes it. */
     int (*write_down)(void *arg, const struct child *child);
     void *arg;
 };
 
 /* On error *ret is untouched. */
 int spawner_run(struct spawner *spawner, const struct spawner_order *order, struct child *ret);
+
+/* The same in three steps, for who has something else to do meanwhile.
+ *
+ * The child is forked and gets ready. The next that is done with the spawner takes it or
+ * drops it. */
+int spawner_ask(struct spawner *spawner, const struct spawner_order *order);
+void spawner_drop(struct spawner *spawner);
+/* By the same order: the child is written down and begins. ret_leash: the caller's, for
+ * child_outcome(). On error nothing is returned, and the child ends. */
+int spawner_take(struct spawner *spawner, const struct spawner_order *order, struct child *ret,
+                 int *ret_leash);
+/* Waits until the child has become what it should: 0, or why it cannot. Closes the leash; 0
+ * if that is closed already. */
+int child_outcome(int *leash);
+
 /* server_listen() and server_unlisten(), where netd may not reach. */
 int spawner_listen(struct spawner *spawner);
 int spawner_unlisten(struct spawner *spawner);

@@ -15,6 +15,7 @@
 #define PAUSE_MAX     (30 * SECOND)
 #define LIVED_WELL    (2 * SECOND) /* after this long an end is not a failure to start */
 #define STOP_PATIENCE 500          /* ms */
+#define SOON          (SECOND / 100)
 
 static uint64_t now_usec(void)
 {
@@ -44,11 +45,22 @@ static int on_again(sd_event_source *source, uint64_t usec, void *arg)
     s->again = sd_event_source_unref(s->again);
     r = supervise_start(s);
     if (r < 0) {
-        (void)log_failure(r, "%s: cannot start again", s->what);
+        (void)log_failure(r, "%s: cannot start", s->what);
         s->failures++;
         schedule(s);
     }
     return 0;
+}
+
+static int start_after(struct supervised *s, uint64_t pause)
+{
+    return sd_event_add_time_relative(s->event, &s->again, CLOCK_MONOTONIC, pause, SECOND / 100,
+                                      on_again, s);
+}
+
+int supervise_start_soon(struct supervised *s)
+{
+    return start_after(s, SOON);
 }
 
 /* The next start, after a pause that doubles. */
@@ -61,8 +73,7 @@ static void schedule(struct supervised *s)
         pause = s->failures > 9 ? PAUSE_MAX : PAUSE_FIRST << (s->failures - 1);
     if (pause > PAUSE_MAX)
         pause = PAUSE_MAX;
-    r = sd_event_add_time_relative(s->event, &s->again, CLOCK_MONOTONIC, pause, SECOND / 100,
-                                   on_again, s);
+    r = start_after(s, pause);
     if (r < 0)
         (void)log_failure(r, "%s: stays down", s->what);
 }

@@ -30,6 +30,8 @@ struct supervised {
 void supervise_init(struct supervised *s, sd_event *event);
 /* Returns the first start's error, and then does not try again. */
 int supervise_start(struct supervised *s);
+/* Starts it in a moment, and goes on trying. */
+int supervise_start_soon(struct supervised *s);
 /* Goes on with a child that an earlier netd started. Takes it over. */
 int supervise_adopt(struct supervised *s, const struct child *child);
 /* Asks it to end, does not restart it any more, and returns at once. */

@@ -9,9 +9,9 @@
  * namespaces with the rights of whoever started netd, and ends when netd's end of the socket
  * closes. Its children go on: the next netd adopts them.
  *
- * A child is on a leash until netd has written it down: it waits for a word on a socket of
- * which netd has the other end, and ends with that. On the same socket it says why it could
- * not become what it should.
+ * A child is on a leash until netd has written it down: it gets ready, waits for a word on a
+ * socket of which netd has the other end, and ends with that. On the same socket it says why it
+ * could not become what it should.
  *
  * The spawner also makes netd's socket anew when its directory has vanished, and removes it in
  * the end: netd itself writes to no directory but its own.

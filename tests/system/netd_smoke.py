@@ -789,6 +789,42 @@ def dies_unused(netd):
     check(status == 0 and not children(netd), "... and goes", str(children(netd)))
 
 
+def without_dnsmasq(netd):
+    """netd does not wait for a child's exec(), but hears of its failure."""
+    program = shutil.which("dnsmasq", path="/usr/sbin:/usr/bin:/sbin:/bin")
+    subprocess.run(["mount", "--bind", "/dev/null", program], check=True, timeout=10)
+    netd.start()
+    b = Broker(netd)
+    refused(lambda: b.build("one", ONE, PREFIX), 2, "cannot execute dnsmasq")
+    check("vb0" not in netd.inside("ip", "-o", "link"), "... and nothing of the network is left")
+    subprocess.run(["umount", program], check=True, timeout=10)
+    b.build("one", ONE, PREFIX)
+    check(True, "... and when it is installed, the network is built")
+    b.call(LEAVE)
+    netd.wait()
+
+
+def asks_at_once(netd):
+    """The relay starts when the answer is out; what is asked of it before that waits."""
+    ask = """import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(0.5)
+s.connect(("127.0.0.54", 53))
+try:
+    s.send(bytes(12)), s.recv(512)
+except TimeoutError:
+    print("waits")"""
+    netd.start()
+    b = Broker(netd)
+    b.build("one", ONE, PREFIX)
+    os.kill(netd.process.pid, signal.SIGSTOP)
+    answer = netd.inside("python3", "-c", ask)
+    os.kill(netd.process.pid, signal.SIGCONT)
+    check("refused" not in answer, "a name asked for at once is not refused", answer)
+    b.call(LEAVE)
+    netd.wait()
+
+
 def held_by_another(b, count):
     """TAPs that only another process has open; its pid, and their names."""
     guests = [b.open_tap("one", f"vm{i}", f"192.168.64.{i + 2}", f"52:54:00:00:02:{i:02x}")
@@ -902,6 +938,8 @@ def story(program, place, uid):
         b = netd_is_stopped(netd, b, [heir, db, lone, other])
         the_end(netd, b, [heir, db, lone, other])
         dies_unused(netd)
+        without_dnsmasq(netd)
+        asks_at_once(netd)
         many_die(netd)
         idles(netd)
     except Exception as e:  # a broken step ends the story, not the report
