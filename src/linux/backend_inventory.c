@@ -16,28 +16,6 @@
 
 /* ---- the inventory ----------------------------------------------------------------- */
 
-/* The definition that a network was made by, as far as it can still be known. */
-static struct net_def def_of(const struct netd_network *spec)
-{
-    struct net_def def = { .uplink = UPLINK_AUTO };
-    (void)net_def_find(spec->name, &def);
-    (void)str_copy(def.name, sizeof def.name, spec->name);
-    def.mode = (enum net_mode)spec->mode;
-    def.anti_spoofing = (enum anti_spoofing)spec->anti_spoofing;
-    def.mtu = spec->mtu;
-    def.subnet = (struct subnet4){ spec->ipv4_base, spec->ipv4_prefix };
-    def.prefix6.len = spec->ipv6_len;
-    memcpy(def.prefix6.addr, spec->ipv6, sizeof def.prefix6.addr);
-    def.nat44 = spec->flags & NETD_NET_NAT44;
-    def.nat66 = spec->flags & NETD_NET_NAT66;
-    def.dhcp = spec->flags & NETD_NET_DHCP;
-    def.dns_proxy = spec->flags & NETD_NET_DNS;
-    def.router_advertisement = spec->flags & NETD_NET_RA;
-    def.isolation = spec->flags & NETD_NET_ISOLATED;
-    def.idle_timeout_sec = spec->idle_timeout_sec;
-    return def;
-}
-
 static int remember_network(struct record *record)
 {
     const struct netd_network *spec = &record->handle.spec;
@@ -64,7 +42,8 @@ static void take_network(struct backend_netd *b, const struct netd_network *spec
         record_lost(record, &replaced);
         record = record_find(b, spec->name);
     }
-    struct net_def def = def_of(spec);
+    struct net_def def;
+    spec_to_def(spec, &def);
     if (!record)
         record = record_new(b, &def);
     if (!record) {
@@ -73,6 +52,7 @@ static void take_network(struct backend_netd *b, const struct netd_network *spec
     }
     record_set_spec(record, spec);
     record->present = record->seen = true;
+    update_repeat(record); /* it may be another netd */
     if (remember_network(record) < 0)
         (void)log_failure(-ENOMEM, "network '%s': cannot remember it", spec->name);
 }

@@ -249,6 +249,7 @@ static const struct backend_ops netd_ops = {
     .name = "vmnet-netd",
     .build = networks_build,
     .remove = networks_remove,
+    .update = networks_update,
     .start_interface = interfaces_start,
     .drop_interface = interfaces_drop,
     .interfaces_of = interfaces_of,

@@ -88,31 +88,16 @@ static int choose_addresses(struct record *record, struct failure *failure)
     return 0;
 }
 
-static uint32_t flags_of(const struct net_def *def)
-{
-    return (def->nat44 ? NETD_NET_NAT44 : 0u) | (def->nat66 ? NETD_NET_NAT66 : 0u) |
-           (def->dhcp ? NETD_NET_DHCP : 0u) | (def->dns_proxy ? NETD_NET_DNS : 0u) |
-           (def->router_advertisement ? NETD_NET_RA : 0u) |
-           (def->isolation ? NETD_NET_ISOLATED : 0u);
-}
-
 static void compose_network(struct record *record)
 {
-    const struct net_def *def = &record->def;
     const struct memory_network *memory = record->memory;
-    struct netd_network spec = { .mode = def->mode,
-                                 .anti_spoofing = def->anti_spoofing,
-                                 .flags = flags_of(def),
-                                 .mtu = def->mtu,
-                                 .ipv4_base = memory->subnet.base,
+    struct netd_network spec = { .ipv4_base = memory->subnet.base,
                                  .ipv4_prefix = memory->subnet.prefix,
-                                 .ipv6_len = memory->prefix6.len,
-                                 .idle_timeout_sec = def->idle_timeout_sec == UINT32_MAX
-                                                         ? record->b->idle_timeout_sec
-                                                         : def->idle_timeout_sec };
+                                 .ipv6_len = memory->prefix6.len };
     char uuid[UUID_TEXT];
 
-    (void)str_copy(spec.name, sizeof spec.name, def->name);
+    spec_set_keys(&spec, &record->def, record->b->idle_timeout_sec);
+    (void)str_copy(spec.name, sizeof spec.name, record->def.name);
     (void)str_copy(spec.id, sizeof spec.id, uuid_random(&random_system, uuid));
     memcpy(spec.ipv6, memory->prefix6.addr, sizeof spec.ipv6);
     record_set_spec(record, &spec);
@@ -140,6 +125,7 @@ static void send_build(struct record *record)
     struct failure failure;
     int r = choose_addresses(record, &failure);
     if (r == 0) {
+        update_forget(record);
         compose_network(record);
         r = netd_line_ask(record->b->line, NETD_BUILD, &record->handle.spec, on_built, record);
         if (r < 0)
@@ -201,22 +187,16 @@ static void send_remove(struct record *record)
 
 /* ---- the difference, and the next step --------------------------------------------- */
 
-/* Is what netd has what the definition says now? */
-static bool as_defined(const struct record *record)
-{
-    const struct net_def *def = &record->def;
-    const struct netd_network *spec = &record->handle.spec;
-    return spec->mode == def->mode && spec->anti_spoofing == def->anti_spoofing &&
-           spec->mtu == def->mtu && spec->flags == flags_of(def) &&
-           (def->subnet.prefix == 0 ||
-            (spec->ipv4_base == def->subnet.base && spec->ipv4_prefix == def->subnet.prefix));
-}
-
 static void settle(struct record *record)
 {
     if (record->busy || !netd_line_is_up(record->b->line))
         return;
-    if (record->built.done && record->present && (record->live > 0 || as_defined(record)))
+    if (record->update.wanted && record->present && record->held && !record->removed.done) {
+        update_send(record);
+        return;
+    }
+    if (record->built.done && record->present &&
+        (record->live > 0 || spec_is_as_defined(&record->handle.spec, &record->def)))
         tell_built(record); /* a leftover of an earlier time; not renewed under live VMs */
     else if (record->built.done && record->present)
         send_remove(record);

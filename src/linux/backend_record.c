@@ -109,7 +109,7 @@ struct record *record_find(const struct backend_netd *b, const char *name)
 void record_set_spec(struct record *record, const struct netd_network *spec)
 {
     record->handle.spec = *spec;
-    record->handle.uplink = spec->mode == NET_MODE_SHARED ? record->b->uplink : "none";
+    record->handle.uplink = spec_has_uplink(spec) ? record->b->uplink : "none";
 }
 
 struct record *record_new(struct backend_netd *b, const struct net_def *def)
@@ -142,6 +142,7 @@ void record_free(struct record *record)
 {
     entries_remove_all(record);
     record_unlist(record);
+    reserved_clear(&record->update.reserved);
     free(record);
 }
 

@@ -12,6 +12,8 @@
  *   backend_netd.c        the port's entry: made, inspected, told of by the line, ended
  *   backend_record.c      records, and telling those who wait
  *   backend_networks.c    subnets, BUILD, REMOVE, and the difference
+ *   backend_spec.c        a definition in netd's words, and back
+ *   backend_update.c      what changes while VMs run: UPDATE
  *   backend_interfaces.c  identities, OPEN_TAP, TAPs that go
  *   backend_inventory.c   what a netd has when we come to it
  *
@@ -59,7 +61,7 @@ struct record {
     bool listed;                   /* false: gone, and the core has yet to drop it */
     bool held;                     /* the core has the handle */
     bool present;                  /* netd has it */
-    bool busy;                     /* BUILD or REMOVE is under way */
+    bool busy;                     /* BUILD, REMOVE or UPDATE is under way */
     bool check;                    /* networks_settle() has something to look at */
     bool seen;                     /* in the inventory just read */
     unsigned live;                 /* length of handle.interfaces */
@@ -72,6 +74,13 @@ struct record {
         void *arg;
     } removed;
     sd_event_source *timer; /* the patience of whoever waits */
+    struct {
+        struct reserved reserved; /* as the core gave them last */
+        bool given;               /* it has */
+        bool wanted;              /* netd does not have all of it */
+        bool again;               /* changed while it was being told */
+        size_t next, asked;       /* where we are in the list */
+    } update;
 };
 
 /* ---- backend_record.c */
@@ -117,6 +126,25 @@ void networks_drop(void *self, struct net_handle *handle);
 void networks_settle(struct backend_netd *b);
 bool networks_waiting(const struct backend_netd *b); /* somebody waits for an answer */
 void networks_fail_all(struct backend_netd *b, const struct failure *failure);
+
+/* ---- backend_spec.c */
+
+/* All that a definition says; name, id and chosen addresses stay as they are. */
+void spec_set_keys(struct netd_network *spec, const struct net_def *def, uint32_t idle_timeout_sec);
+/* Is what netd has what the definition says now? */
+bool spec_is_as_defined(const struct netd_network *spec, const struct net_def *def);
+/* The definition that a network was made by. */
+void spec_to_def(const struct netd_network *spec, struct net_def *ret);
+bool spec_has_uplink(const struct netd_network *spec);
+
+/* ---- backend_update.c */
+
+int networks_update(void *self, const struct definition *def);
+/* A network that is made anew: nothing is reserved until update() says so. */
+void update_forget(struct record *record);
+void update_send(struct record *record);
+/* netd may not have what it was told. */
+void update_repeat(struct record *record);
 
 /* ---- backend_interfaces.c */
 

@@ -6,6 +6,10 @@
  * the uid that asked first. Within a network every id, name, MAC and address has at
  * most one identity, live or remembered.
  *
+ * What the definition reserves outranks what is remembered: the reserved MAC gets the
+ * reserved address and name, whoever asks for the reserved name gets the reserved MAC, and
+ * what others remember of it they have lost. Only a live interface keeps it, until it ends.
+ *
  * The table is a list in order of last use, least recent first: that order is all the
  * bookkeeping which reclaiming needs, and the order of a saved list is the order of
  * use. Linear searches are meant: a network has tens of interfaces, seldom hundreds,
@@ -15,6 +19,7 @@
 #include "addr.h"
 #include "net_def.h"
 #include "random.h"
+#include "reserved.h"
 #include "status.h"
 
 #include <stdbool.h>
@@ -43,6 +48,7 @@ TAILQ_HEAD(identity_list, identity);
 struct identity_table {
     struct subnet4 subnet;
     struct identity_list list; /* least recently used first */
+    struct reserved reserved;
 };
 
 void identity_table_init(struct identity_table *table);
@@ -51,6 +57,9 @@ void identity_table_clear(struct identity_table *table);
 /* The network is in this subnet from now on. Remembered addresses that are not of it
  * are given up. */
 void identity_table_move(struct identity_table *table, struct subnet4 subnet);
+
+/* What its definition reserves from now on; copied. 0 or -ENOMEM; then nothing has changed. */
+int identity_table_reserve(struct identity_table *table, const struct reservation *list, size_t n);
 
 struct identity_wish {
     uid_t uid;
@@ -65,7 +74,9 @@ struct identity_wish {
  *
  * -EEXIST         the identity, its name or its MAC is live already
  * -EPERM          id, name or MAC belong to another user
- * -EINVAL         the name is reserved
+ *                 or the name and the MAC are reserved for others
+ * -EADDRINUSE     the reserved address is still another live interface's
+ * -EINVAL         the name is the network's own
  * -EDQUOT         this user has IDENTITIES_PER_UID live ones
  * -EADDRNOTAVAIL  every address of the subnet is live
  * -ENOMEM

@@ -49,12 +49,15 @@ static struct {
     enum misdeed misdeed;
     uint16_t at;
     struct netd_msg held_back; /* what HANG did not answer */
-    unsigned asked[NETD_LEAVE + 1];
+    unsigned asked[NETD_UPDATE + 1];
     struct netd_network networks[NETS];
     struct netd_interface taps[TAPS];
     int tap_fds[TAPS]; /* reading ends; -1: no descriptor of it is open */
     size_t n_networks, n_taps;
     struct netd_interface last_tap;
+    struct netd_reservation reserved[64]; /* the list that was told last */
+    size_t n_reserved;
+    uint32_t idle_timeout_sec;
 } fake = { .lock = PTHREAD_MUTEX_INITIALIZER, .listener = -1, .session = -1 };
 
 static void fake_say(const struct netd_header *to, uint32_t flags, int err, const void *body,
@@ -117,6 +120,16 @@ static void fake_stats(const struct netd_header *to)
     fake_say(to, 0, 0, NULL, 0, NULL, 0);
 }
 
+static void fake_update(const struct netd_update *update)
+{
+    fake.idle_timeout_sec = update->idle_timeout_sec;
+    if (update->first == 0)
+        fake.n_reserved = 0;
+    assert_int_equal(update->first, fake.n_reserved);
+    for (uint32_t i = 0; i < update->count; i++)
+        fake.reserved[fake.n_reserved++] = update->reservations[i];
+}
+
 static void fake_answer(const struct netd_msg *msg)
 {
     const struct netd_welcome welcome = { 4711, 4712, "pasta", "ok" };
@@ -136,6 +149,9 @@ static void fake_answer(const struct netd_msg *msg)
             return;
         }
         fake.n_networks--;
+        break;
+    case NETD_UPDATE:
+        fake_update(&msg->body.update);
         break;
     case NETD_OPEN_TAP:
         fake_open_tap(msg);
@@ -303,7 +319,8 @@ struct world {
     struct failure failure; /* the last one; err 0: it worked */
     struct net_handle *handle;
     struct iface_handle *iface;
-    unsigned found, lost, live, interface_events;
+    unsigned found, lost, live, interface_events, applied;
+    struct net_def found_def;
     char lost_why[256];
 };
 
@@ -364,6 +381,7 @@ static void on_core_found(void *arg, const struct net_def *def, struct net_handl
     w->found++;
     w->handle = handle;
     w->live = live;
+    w->found_def = *def;
     assert_string_equal(def->name, handle->spec.name);
 }
 
@@ -385,9 +403,18 @@ static void on_core_lost(void *arg, const char *name, const struct failure *fail
     w->handle = NULL;
 }
 
+static void on_core_applied(void *arg, const char *name, const struct failure *failure)
+{
+    struct world *w = arg;
+    assert_string_equal(name, "shared");
+    w->applied++;
+    keep_failure(w, failure);
+}
+
 static void open_backend(struct world *w, const char *program)
 {
-    struct backend_events events = { on_core_found, on_core_interfaces, on_core_lost, NULL, w };
+    struct backend_events events = { on_core_found, on_core_interfaces, on_core_lost,
+                                     on_core_applied, w };
     struct backend_netd_config config = { .paths = &w->paths,
                                           .netd_program = program,
                                           .state_dirfd = w->state,
@@ -1147,6 +1174,185 @@ static void the_loop_goes_on_while_netd_starts(void **unused)
     world_end(&w);
 }
 
+/* ---- definitions ------------------------------------------------------------------- */
+
+/* Every key is another than the default. */
+static struct net_def unusual(void)
+{
+    struct net_def def;
+    net_def_default("shared", NET_MODE_SHARED, &def);
+    def.anti_spoofing = SPOOF_MAC;
+    def.uplink = UPLINK_USER;
+    def.subnet = (struct subnet4){ 0x0a010000, 20 };
+    assert_int_equal(prefix6_parse("fd00:42::/64", &def.prefix6), 0);
+    def.mtu = 9000;
+    def.nat44 = def.dhcp = def.dns_proxy = def.router_advertisement = false;
+    def.isolation = true;
+    def.idle_timeout_sec = 7;
+    strcpy(def.external_interface, "eth7");
+    def.n_dns_servers = 2;
+    assert_int_equal(address_parse("203.0.113.53", &def.dns_servers[0]), 0);
+    assert_int_equal(address_parse("2001:db8::53", &def.dns_servers[1]), 0);
+    strcpy(def.domain, "lab.example");
+    return def;
+}
+
+static void build_as(struct world *w, const struct net_def *def)
+{
+    w->built = false;
+    assert_int_equal(w->backend.ops->build(w->backend.self, def, on_core_built, w), 0);
+    await(w, &w->built, "built");
+    assert_non_null(w->handle);
+}
+
+static void all_keys_go_to_netd_and_come_back(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    struct net_def def = unusual();
+    build_as(&w, &def);
+    struct netd_network spec = fake.networks[0];
+    assert_int_equal(spec.ipv4_base, 0x0a010000);
+    assert_int_equal(spec.flags, NETD_NET_NAT66 | NETD_NET_ISOLATED);
+    assert_int_equal(spec.idle_timeout_sec, 7);
+    assert_string_equal(spec.domain, "lab.example");
+    close_backend(&w);
+
+    open_backend(&w, NULL); /* a new broker finds it */
+    assert_int_equal(w.found, 1);
+    assert_memory_equal(&w.found_def, &def, sizeof def);
+    world_end(&w);
+}
+
+static void what_is_as_defined_is_taken_as_it_is(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    struct net_def def = unusual();
+    build_as(&w, &def);
+    w.backend.ops->drop(w.backend.self, w.handle);
+    w.handle = NULL;
+    build_as(&w, &def);
+    assert_int_equal(fake_asked(NETD_BUILD), 1);
+    def.idle_timeout_sec = 8; /* nothing to build anew for */
+    w.backend.ops->drop(w.backend.self, w.handle);
+    w.handle = NULL;
+    build_as(&w, &def);
+    assert_int_equal(fake_asked(NETD_BUILD), 1);
+    strcpy(def.domain, "other.example");
+    w.backend.ops->drop(w.backend.self, w.handle);
+    w.handle = NULL;
+    build_as(&w, &def);
+    assert_int_equal(fake_asked(NETD_BUILD), 2);
+    world_end(&w);
+}
+
+/* n reservations: 10.1.0.100 and so on. */
+static void update(struct world *w, const struct net_def *net, unsigned n)
+{
+    struct reservation list[64] = { { .ipv4 = 0 } };
+    struct definition def = { .net = *net, .reservations = list, .n_reservations = n };
+    for (unsigned i = 0; i < n; i++) {
+        list[i] = (struct reservation){ .mac = { { 0x52, 0x54, 0, 0, 0, (uint8_t)i } },
+                                        .ipv4 = 0x0a010064 + i };
+        (void)snprintf(list[i].name, sizeof list[i].name, "vm%u", i);
+    }
+    assert_int_equal(w->backend.ops->update(w->backend.self, &def), 0);
+}
+
+static size_t fake_reserved(void)
+{
+    pthread_mutex_lock(&fake.lock);
+    size_t n = fake.n_reserved;
+    pthread_mutex_unlock(&fake.lock);
+    return n;
+}
+
+static void reservations_reach_netd_and_the_next_interface(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    struct net_def def = unusual();
+    build_as(&w, &def);
+    def.idle_timeout_sec = 60;
+    update(&w, &def, 40);
+    must_start(&w, "vm3");
+    assert_int_equal(w.iface->spec.ipv4, 0x0a010067);
+    assert_int_equal(w.iface->spec.mac[5], 3);
+    AWAIT(&w, w.applied == 1);
+    assert_int_equal(w.failure.err, 0);
+    assert_int_equal(fake_asked(NETD_UPDATE), 3);
+    assert_int_equal(fake_reserved(), 40);
+    assert_string_equal(fake.reserved[39].name, "vm39");
+    assert_int_equal(fake.idle_timeout_sec, 60);
+
+    update(&w, &def, 30);
+    update(&w, &def, 20); /* while the 30 are being told */
+    AWAIT(&w, w.applied == 2);
+    assert_int_equal(fake_reserved(), 20);
+    update(&w, &def, 0);
+    AWAIT(&w, w.applied == 3);
+    assert_int_equal(fake_reserved(), 0);
+    end_interface(&w);
+    world_end(&w);
+}
+
+static void the_next_netd_is_told_again(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    struct net_def def = unusual();
+    build_as(&w, &def);
+    update(&w, &def, 5);
+    AWAIT(&w, w.applied == 1);
+    pthread_mutex_lock(&fake.lock);
+    fake.n_reserved = 0;
+    fake_hang_up();
+    pthread_mutex_unlock(&fake.lock);
+    AWAIT(&w, fake_reserved() == 5);
+    AWAIT(&w, w.applied == 2);
+    world_end(&w);
+}
+
+static void a_list_that_netd_refuses_is_told_to_the_core(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    struct net_def def = unusual();
+    build_as(&w, &def);
+    misbehave(REFUSE, NETD_UPDATE);
+    update(&w, &def, 5);
+    AWAIT(&w, w.applied == 1);
+    assert_words(&w, -EPERM, "the kernel said no");
+    must_start(&w, "web"); /* and nothing else is the matter */
+    end_interface(&w);
+    world_end(&w);
+}
+
+static void a_network_made_anew_has_no_reservations(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    struct net_def def = unusual();
+    build_as(&w, &def);
+    update(&w, &def, 5);
+    AWAIT(&w, w.applied == 1);
+    ask_remove(&w);
+    await(&w, &w.removed, "removed");
+    build_as(&w, &def);
+    must_start(&w, "vm3");
+    assert_int_equal(w.iface->spec.ipv4, 0x0a010002);
+    assert_int_equal(fake_asked(NETD_UPDATE), 1);
+    end_interface(&w);
+    world_end(&w);
+}
+
 /* ---- the host's routes ------------------------------------------------------------- */
 
 static void the_hosts_routes_are_read(void **unused)
@@ -1196,6 +1402,12 @@ int main(void)
         cmocka_unit_test(a_netd_that_cannot_start_says_why),
         cmocka_unit_test(a_system_broker_starts_nothing_itself),
         cmocka_unit_test(the_loop_goes_on_while_netd_starts),
+        cmocka_unit_test(all_keys_go_to_netd_and_come_back),
+        cmocka_unit_test(what_is_as_defined_is_taken_as_it_is),
+        cmocka_unit_test(reservations_reach_netd_and_the_next_interface),
+        cmocka_unit_test(the_next_netd_is_told_again),
+        cmocka_unit_test(a_list_that_netd_refuses_is_told_to_the_core),
+        cmocka_unit_test(a_network_made_anew_has_no_reservations),
         cmocka_unit_test(the_hosts_routes_are_read),
     };
     return cmocka_run_group_tests_name("backend_netd", tests, NULL, NULL);
