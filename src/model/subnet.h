@@ -2,7 +2,7 @@
 /* subnet.h - which subnet a network gets, and what may stand in the way.
  *
  * Whoever chooses first collects what is taken: the host's routes and addresses
- * (linux/host_routes.h), other networks. Each range carries the name of its
+ * (host/host_routes.h), other networks. Each range carries the name of its
  * owner, because a refusal that does not name the other party helps nobody.
  * Pure: nothing here asks the system.
  */
