@@ -87,26 +87,25 @@ static int check_file(const struct stat *st, uid_t owner, const char *path, stru
 
 /* ---- reading ---- */
 
+/* Whether an error says that we lack something for the moment, not that the thing is bad. */
+static bool momentary(int err)
+{
+    return err == ENOMEM || err == EMFILE || err == ENFILE;
+}
+
 /* -EBADMSG with words for a file that is there and cannot be opened as one. */
 static int open_file(int dir, const char *name, struct complaints *out)
 {
     int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd >= 0)
         return fd;
-    switch (errno) {
-    case ENOENT:
-    case ENOMEM:
-    case EMFILE:
-    case ENFILE:
+    if (errno == ENOENT || momentary(errno))
         return -errno;
-    case ELOOP:
-    case EMLINK:
-        (void)broken(out, "the file is a symbolic link");
-        complaints_remedy(out, "put the definition itself there");
-        return -EBADMSG;
-    default:
+    if (errno != ELOOP)
         return broken(out, "the file cannot be opened: %s", strerror(errno));
-    }
+    (void)broken(out, "the file is a symbolic link");
+    complaints_remedy(out, "put the definition itself there");
+    return -EBADMSG;
 }
 
 /* A file that shrinks or grows while we read it is what it is in the end: not larger than
@@ -144,7 +143,7 @@ static int load(int fd, const struct stat *st, const char *name, const char *pat
     return r;
 }
 
-/* -ENOENT: this directory has no such file. */
+/* -ENOENT: this directory has no such file; nor has one that we may not read. */
 static int find_in(const struct def_dirs *dirs, const char *path, const char *name,
                    struct definition **ret, char *file, struct complaints *out)
 {
@@ -153,7 +152,7 @@ static int find_in(const struct def_dirs *dirs, const char *path, const char *na
     (void)snprintf(file_name, sizeof file_name, "%s" DEFINITION_SUFFIX, name);
     AUTO_FD dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
-        return -errno;
+        return momentary(errno) ? -errno : -ENOENT;
     int r = str_format(file, PATH_MAX, "%s/%s", path, file_name);
     if (r < 0)
         return r;
@@ -171,12 +170,14 @@ static int find_in(const struct def_dirs *dirs, const char *path, const char *na
 int def_dir_find(const struct def_dirs *dirs, const char *name, struct definition **ret, char *file,
                  struct complaints *out)
 {
+    file[0] = '\0';
     if (!name_valid(name))
         return -EINVAL;
     for (size_t i = 0; i < dirs->n; i++) {
         int r = find_in(dirs, dirs->paths[i], name, ret, file, out);
         if (r != -ENOENT)
             return r;
+        file[0] = '\0';
     }
     return definition_builtin(name, ret);
 }
@@ -213,15 +214,22 @@ static bool listed(const struct def_names *names, const char *name)
     return false;
 }
 
+static bool is_definition(const char *file)
+{
+    size_t len = strlen(file), suffix = strlen(DEFINITION_SUFFIX);
+    return file[0] != '.' && len >= suffix && strcmp(file + len - suffix, DEFINITION_SUFFIX) == 0;
+}
+
 /* "lab.json" gives "lab"; false: no definition's file name. */
 static bool name_of_file(const char *file, char ret[NAME_SIZE])
 {
-    size_t len = strlen(file), suffix = strlen(DEFINITION_SUFFIX);
-    if (len <= suffix || len - suffix >= NAME_SIZE ||
-        strcmp(file + len - suffix, DEFINITION_SUFFIX) != 0)
+    if (!is_definition(file))
         return false;
-    memcpy(ret, file, len - suffix);
-    ret[len - suffix] = '\0';
+    size_t len = strlen(file) - strlen(DEFINITION_SUFFIX);
+    if (len >= NAME_SIZE)
+        return false;
+    memcpy(ret, file, len);
+    ret[len] = '\0';
     return name_valid(ret);
 }
 
@@ -261,4 +269,20 @@ void def_names_clear(struct def_names *names)
 {
     free(names->names);
     *names = (struct def_names){ 0 };
+}
+
+void def_dir_misnamed(const struct def_dirs *dirs, void (*found)(void *arg, const char *path),
+                      void *arg)
+{
+    for (size_t i = 0; i < dirs->n; i++) {
+        struct dirent *entry;
+        char name[NAME_SIZE], path[PATH_MAX];
+        DIR *dir = opendir(dirs->paths[i]);
+        while (dir && (entry = readdir(dir)))
+            if (is_definition(entry->d_name) && !name_of_file(entry->d_name, name) &&
+                str_format(path, sizeof path, "%s/%s", dirs->paths[i], entry->d_name) == 0)
+                found(arg, path);
+        if (dir)
+            (void)closedir(dir);
+    }
 }

@@ -30,10 +30,14 @@ struct def_dirs {
 };
 
 /* The definition of a network: from the first directory that has a file of the name, or
- * built in. 0, and *ret is the caller's reference; -EINVAL: no valid name; -ENOENT: nobody
- * defines it (a directory that does not exist has no files); -EBADMSG: there is a file,
- * *file (PATH_MAX bytes) names it, and out says what is wrong; -ENOMEM, -EMFILE and the like:
- * nothing was found out. On error *ret is untouched. */
+ * built in.
+ *
+ * file  PATH_MAX bytes; the path of the file that was found, "" if none was
+ *
+ * 0, and *ret is the caller's reference; -EINVAL: no valid name; -ENOENT: nobody defines it
+ * (a directory that does not exist, or that we may not read, has no files); -EBADMSG: there is a
+ * file, and out says what is wrong with it; -ENOMEM, -EMFILE and the like: it could not be found
+ * out. On error *ret is untouched. */
 int def_dir_find(const struct def_dirs *dirs, const char *name, struct definition **ret, char *file,
                  struct complaints *out);
 
@@ -51,3 +55,8 @@ struct def_names {
 /* 0; -ENOMEM; -E2BIG: there are more than DEF_NAMES_MAX, which are given. */
 int def_dir_names(const struct def_dirs *dirs, struct def_names *ret);
 void def_names_clear(struct def_names *names);
+
+/* Calls found() with the path of each file there that ends like a definition, but has the name
+ * of no network: somebody may wait for it in vain. */
+void def_dir_misnamed(const struct def_dirs *dirs, void (*found)(void *arg, const char *path),
+                      void *arg);

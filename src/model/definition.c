@@ -181,8 +181,10 @@ const char *definition_keys_format(definition_keys keys, char *ret, size_t size)
         if (!(keys & 1u << key))
             continue;
         int n = snprintf(ret + len, size - len, "%s%s", len > 0 ? ", " : "", key_names[key]);
-        if (n < 0 || (size_t)n >= size - len)
-            break; /* cut, but whole up to here as a text */
+        if (n < 0 || (size_t)n >= size - len) {
+            ret[len] = '\0';
+            break;
+        }
         len += (size_t)n;
     }
     return ret;

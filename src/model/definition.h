@@ -27,9 +27,9 @@
 #define FORWARDS_MAX           1024u
 #define ALLOWED_MAX            64u /* users, and groups */
 #define DEFINITION_IDLE_MAX    (7u * 24 * 3600)
-#define SUBNET_PREFIX_SHORTEST 8u
-#define SUBNET_PREFIX_LONGEST  29u /* gateway, host and four VMs */
-#define PREFIX6_LENGTH         64  /* the one that SLAAC works with */
+#define SUBNET_PREFIX_SHORTEST 8
+#define SUBNET_PREFIX_LONGEST  29 /* gateway, host and four VMs */
+#define PREFIX6_LENGTH         64 /* the one that SLAAC works with */
 
 /* In the order of the manual page, which is that of complaints about the whole file. */
 enum definition_key {
@@ -147,14 +147,16 @@ int definition_parse(const char *name, const char *file, const char *text, size_
  * is no change. `& DEFINITION_LIVE_KEYS` is what can be applied now, the rest is pending. */
 definition_keys definition_differs(const struct definition *a, const struct definition *b);
 
-/* The names of keys, "mtu, nat44" into ret, cut when too long. Returns ret. */
+/* The names of keys, "nat44, mtu", as many as fit whole. Returns ret. */
 const char *definition_keys_format(definition_keys keys, char *ret, size_t size);
 
 /* Complains when the subnet lies in the range of somebody else: the host's routes, live
  * networks, other definitions, as the caller collected them. 0 or -EADDRINUSE. */
 int definition_check_overlap(const struct definition *definition, const struct taken_list *taken,
                              struct complaints *out);
-/* The same between two definitions, for what taken_list does not know: IPv6 prefixes, and
- * ports of the host that both want. 0 or -EADDRINUSE. */
-int definition_check_other(const struct definition *definition, const struct definition *other,
-                           struct complaints *out);
+/* The same for the IPv6 prefix and one other. owner: "network 'lab'" */
+int definition_check_prefix(const struct definition *definition, const struct prefix6 *taken,
+                            const char *owner, struct complaints *out);
+/* Complains when both forward the same port of the host. 0 or -EADDRINUSE. */
+int definition_check_forwards(const struct definition *definition, const struct definition *other,
+                              struct complaints *out);

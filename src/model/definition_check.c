@@ -4,7 +4,6 @@
 #include "definition_part.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* ---- within a definition ---- */
 
@@ -26,32 +25,12 @@ static void check_host_mode(struct reader *r, const char *const at[DEFINITION_KE
     }
 }
 
-static bool address_loopback(const struct address *a)
-{
-    static const uint8_t one[16] = { [15] = 1 };
-    return a->version == 4 ? a->v4 >> 24 == 127 : memcmp(a->v6, one, sizeof one) == 0;
-}
-
-static void check_servers(struct reader *r, const char *at)
-{
-    const struct net_def *net = &r->definition->net;
-    char text[ADDR6_TEXT];
-    for (unsigned i = 0; at && i < net->n_dns_servers; i++) {
-        const struct address *server = &net->dns_servers[i];
-        if (net->dns_proxy || !address_loopback(server))
-            continue;
-        reader_wrong(r, at, "%s would be the VM itself", address_format(server, text));
-        reader_remedy(r, "write an address that VMs reach, or \"dns_proxy\": true");
-    }
-}
-
 void check_contradictions(struct reader *r, const char *const at[DEFINITION_KEYS])
 {
     const struct definition *d = r->definition;
 
     if (d->net.mode == NET_MODE_HOST)
         check_host_mode(r, at);
-    check_servers(r, at[KEY_DNS_SERVERS]);
     if (at[KEY_DHCP_RESERVATIONS] && !d->net.dhcp) {
         reader_wrong(r, at[KEY_DHCP_RESERVATIONS],
                      "\"dhcp_reservations\" contradicts \"dhcp\": false");
@@ -80,15 +59,15 @@ int definition_check_overlap(const struct definition *definition, const struct t
     return -EADDRINUSE;
 }
 
-static int check_prefixes(const struct definition *d, const struct definition *other,
-                          struct complaints *out)
+int definition_check_prefix(const struct definition *definition, const struct prefix6 *taken,
+                            const char *owner, struct complaints *out)
 {
     char text[PREFIX6_TEXT];
-    if (d->net.prefix6.len == 0 || other->net.prefix6.len == 0 ||
-        !prefix6_overlaps(&d->net.prefix6, &other->net.prefix6))
+    const struct prefix6 *p = &definition->net.prefix6;
+    if (p->len == 0 || taken->len == 0 || !prefix6_overlaps(p, taken))
         return 0;
-    complaints_add(out, d->key_at[KEY_IPV6_PREFIX], "its prefix %s is that of network '%s'",
-                   prefix6_format(&d->net.prefix6, text), other->net.name);
+    complaints_add(out, definition->key_at[KEY_IPV6_PREFIX], "its prefix %s conflicts with %s",
+                   prefix6_format(p, text), owner);
     complaints_remedy(out, "choose another prefix, or none to have one chosen");
     return -EADDRINUSE;
 }
@@ -104,10 +83,10 @@ static bool forward_taken(const struct forward *f, const struct definition *othe
     return false;
 }
 
-int definition_check_other(const struct definition *definition, const struct definition *other,
-                           struct complaints *out)
+int definition_check_forwards(const struct definition *definition, const struct definition *other,
+                              struct complaints *out)
 {
-    int result = check_prefixes(definition, other, out);
+    int result = 0;
     for (size_t i = 0; i < definition->n_forwards; i++) {
         const struct forward *f = &definition->forwards[i];
         if (!forward_taken(f, other))

@@ -12,18 +12,25 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A string member that must be there. NULL: it is not, and that has been said. */
+/* Whether a member that must be there is, with a value to judge. */
+static bool have(struct reader *r, const struct members *m, size_t i, const char *key,
+                 const char *example, const char *owner_at)
+{
+    if (!m->at[i] && !m->misspelt[i]) {
+        reader_wrong(r, owner_at, "\"%s\" is missing here", key);
+        reader_remedy(r, "write \"%s\": %s", key, example);
+    }
+    return m->values[i] != NULL;
+}
+
+/* Its text; NULL: there is none, and that has been said. */
 static const char *required_text(struct reader *r, const struct members *m, size_t i,
                                  const char *key, const char *example, const char *owner_at)
 {
-    if (!m->at[i]) {
-        reader_wrong(r, owner_at, "\"%s\" is missing here", key);
-        reader_remedy(r, "write \"%s\": %s", key, example);
+    if (!have(r, m, i, key, example, owner_at) ||
+        !reader_type(r, key, m->values[i], m->at[i], JSON_STRING, example))
         return NULL;
-    }
-    return reader_type(r, key, m->values[i], m->at[i], JSON_STRING, example)
-               ? json_string_value(m->values[i])
-               : NULL;
+    return json_string_value(m->values[i]);
 }
 
 /* What the network itself is, "" where a VM can be. */
@@ -120,12 +127,15 @@ static bool read_reserved_mac(struct reader *r, const struct members *m, const c
     const char *text = required_text(r, m, RESERVATION_MAC, "mac", example, at);
     if (!text)
         return false;
-    if (mac_parse(text, ret) == 0 && mac_is_unicast(*ret))
+    if (mac_parse(text, ret) < 0) {
+        reader_wrong(r, m->at[RESERVATION_MAC], "\"%s\" is no MAC address", EXCERPT(text));
+        reader_remedy(r, "write six pairs of hexadecimal digits, like %s", example);
+        return false;
+    }
+    if (mac_is_unicast(*ret))
         return true;
-    reader_wrong(r, m->at[RESERVATION_MAC], "\"%s\" is no MAC address of an interface",
-                 EXCERPT(text));
-    reader_remedy(r, "write six pairs of hexadecimal digits, like %s; the first pair even",
-                  example);
+    reader_wrong(r, m->at[RESERVATION_MAC], "%s is not the address of one interface", text);
+    reader_remedy(r, "write one like %s: not zero, and the first pair even", example);
     return false;
 }
 
@@ -150,7 +160,8 @@ static bool read_reserved_name(struct reader *r, const struct members *m, char r
     const char *at = m->at[RESERVATION_NAME];
     if (!at)
         return true;
-    if (!reader_type(r, "name", m->values[RESERVATION_NAME], at, JSON_STRING, "\"web\""))
+    if (!m->values[RESERVATION_NAME] ||
+        !reader_type(r, "name", m->values[RESERVATION_NAME], at, JSON_STRING, "\"web\""))
         return false;
     const char *text = json_string_value(m->values[RESERVATION_NAME]);
     if (!name_valid(text)) {
@@ -193,8 +204,9 @@ static void read_reservation(struct reader *r, const json_t *object, const char 
     struct reservation new = { 0 };
     struct members m;
 
-    if (!reader_type(r, "dhcp_reservations", object, at, JSON_OBJECT,
-                     "[ { \"mac\": \"52:54:00:00:00:01\", \"address\": \"192.168.42.10\" } ]"))
+    if (!reader_element_type(
+            r, "dhcp_reservations", object, at, JSON_OBJECT,
+            "[ { \"mac\": \"52:54:00:00:00:01\", \"address\": \"192.168.42.10\" } ]"))
         return;
     read_members(r, object, at, &reservation_vocabulary, &m);
     bool good = read_reserved_mac(r, &m, at, &new.mac);
@@ -245,12 +257,8 @@ static bool read_port(struct reader *r, const struct members *m, size_t i, const
 {
     unsigned port;
     const char *key = forward_keys[i];
-    if (!m->at[i]) {
-        reader_wrong(r, at, "\"%s\" is missing here", key);
-        reader_remedy(r, "write \"%s\": 8080", key);
-        return false;
-    }
-    if (!reader_number(r, key, m->values[i], m->at[i], 1, UINT16_MAX, "8080", &port))
+    if (!have(r, m, i, key, "8080", at) ||
+        !reader_number(r, key, m->values[i], m->at[i], 1, UINT16_MAX, "8080", &port))
         return false;
     *ret = (uint16_t)port;
     return true;
@@ -291,9 +299,9 @@ static void read_forward(struct reader *r, const json_t *object, const char *at)
     struct forward new = { 0 };
     struct members m;
 
-    if (!reader_type(r, "port_forwarding", object, at, JSON_OBJECT,
-                     "[ { \"protocol\": \"tcp\", \"external_port\": 8080, \"address\": "
-                     "\"192.168.42.10\", \"internal_port\": 80 } ]"))
+    if (!reader_element_type(r, "port_forwarding", object, at, JSON_OBJECT,
+                             "[ { \"protocol\": \"tcp\", \"external_port\": 8080, \"address\": "
+                             "\"192.168.42.10\", \"internal_port\": 80 } ]"))
         return;
     read_members(r, object, at, &forward_vocabulary, &m);
     bool good = read_protocol(r, &m, at, &new.protocol);
@@ -337,7 +345,7 @@ static void read_account(struct reader *r, const char *key, const json_t *value,
                          char (*names)[ACCOUNT_NAME_SIZE], size_t *n)
 {
     const char *example = "[ \"alice\" ]";
-    if (!reader_type(r, key, value, at, JSON_STRING, example))
+    if (!reader_element_type(r, key, value, at, JSON_STRING, example))
         return;
     const char *text = json_string_value(value);
     if (account_valid(text)) {
@@ -355,7 +363,8 @@ static void read_accounts(struct reader *r, const struct members *m, size_t whic
     size_t i;
     json_t *value;
     void *room;
-    if (!at || !reader_type(r, key, m->values[which], at, JSON_ARRAY, "[ \"alice\" ]"))
+    if (!m->values[which] ||
+        !reader_type(r, key, m->values[which], at, JSON_ARRAY, "[ \"alice\" ]"))
         return;
     if (!make_room(r, key, at, json_array_size(m->values[which]), ALLOWED_MAX, sizeof **names,
                    &room))

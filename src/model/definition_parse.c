@@ -66,13 +66,26 @@ static void check_types(struct reader *r, struct members *m)
             m->values[key] = NULL;
 }
 
+/* A file may say how `host` is to be, but not that it has a way out: programs ask for it by
+ * name, and rely on what the name says. */
+static void check_built_in(struct reader *r, const struct members *m, const char *name,
+                           enum net_mode mode)
+{
+    struct net_def built_in;
+    if (!m->values[KEY_MODE] || net_def_find(name, &built_in) < 0 || built_in.mode == mode)
+        return;
+    reader_wrong(r, m->at[KEY_MODE], "the network '%s' cannot be of mode \"%s\"", name,
+                 net_mode_name(mode));
+    reader_remedy(r, "write \"%s\", or give the file another name", net_mode_name(built_in.mode));
+}
+
 static void read_mode(struct reader *r, const struct members *m, const char *name)
 {
     enum net_mode mode = NET_MODE_SHARED; /* to judge the rest by, when there is none */
     const json_t *value = m->values[KEY_MODE];
     const char *text = value ? json_string_value(value) : "";
 
-    if (!m->at[KEY_MODE]) {
+    if (!m->at[KEY_MODE] && !m->misspelt[KEY_MODE]) {
         complaints_add(r->out, (struct position){ 0 }, "\"mode\" is missing");
         reader_remedy(r, "write \"mode\": \"shared\", or \"host\" for a network without a way out");
     } else if (value && net_mode_parse(text, &mode) < 0) {
@@ -82,6 +95,7 @@ static void read_mode(struct reader *r, const struct members *m, const char *nam
                          : "");
         reader_remedy(r, "write \"shared\" or \"host\"");
     }
+    check_built_in(r, m, name, mode);
     net_def_default(name, mode, &r->definition->net);
 }
 
@@ -117,27 +131,75 @@ static void read_root(struct reader *r, const json_t *root, const char *name)
     check_contradictions(r, m.at);
 }
 
-/* jansson's words, and what usually helps. */
-static void complain_syntax(struct reader *r, const json_error_t *error)
+/* What jansson says of the usual slips, and what helps. */
+static const struct slip {
+    const char *said, *remedy;
+} slips[] = {
+    { "string or '}' expected near '}'", "remove the comma in front of it" },
+    { "unexpected token near ']'", "remove the comma in front of it" },
+    { "'}' expected near '\"", "write a comma in front of it" },
+    { "']' expected near '\"", "write a comma in front of it" },
+    { "'[' or '{' expected near end of file", "write { \"mode\": \"shared\" }" },
+    { "near '/'", "JSON has no comments: write it as \"description\"" },
+    { "near '#'", "JSON has no comments: write it as \"description\"" },
+    { "near '''", "write double quotes" },
+    { "near 'True'", "write true and false with small letters" },
+    { "near 'False'", "write true and false with small letters" },
+    { "invalid token near", "write strings in double quotes" },
+    { "too big", "write a smaller number" },
+    { "premature end of input", "write the closing quote" },
+    { "end of file expected", "remove what follows the definition" },
+    { "unexpected newline", "write the closing quote" },
+    { "control character", "write it as \\n, \\t or \\u001b" },
+    { "unable to decode byte", "save the file as UTF-8" },
+    { "near end of file", "write the closing brackets" },
+    { "", "look for a comma, quote or bracket too many or too few" },
+};
+
+/* jansson's column is that of the last character of what it names. */
+static struct position syntax_position(const json_error_t *error)
 {
+    const char *near = strstr(error->text, "near '");
     struct position at = { (unsigned)error->line, (unsigned)error->column };
-    complaints_add(r->out, at, "this is no JSON: %s", error->text);
-    reader_remedy(r, "look for a comma, quote or bracket too many or too few just before");
+    if (near) {
+        const char *token = near + strlen("near '");
+        struct position behind = json_walk_position(token, strrchr(token, '\''));
+        at.column -= behind.column - 2 < at.column ? behind.column - 2 : 0;
+    }
+    at.column += at.column == 0;
+    return at;
 }
 
+static void complain_syntax(struct reader *r, const json_error_t *error)
+{
+    size_t i = 0;
+    while (!strstr(error->text, slips[i].said))
+        i++;
+    complaints_add(r->out, syntax_position(error), "this is no JSON: %s", error->text);
+    reader_remedy(r, "%s", slips[i].remedy);
+}
+
+/* Twice: when memory is short for a moment, jansson (2.14) can take that for a slip of the text,
+ * or leave a letter out of a long string and say nothing. Two readings of the same text that
+ * differ are a lack of memory. tests/fault found it. */
 static json_t *load(struct reader *r)
 {
     json_error_t error;
-    json_t *root = json_loadb(r->text, (size_t)(r->end - r->text), 0, &error);
-    if (!root && json_error_code(&error) == json_error_out_of_memory)
+    size_t len = (size_t)(r->end - r->text);
+    AUTO(json_decref) json_t *first = json_loadb(r->text, len, 0, &error);
+    AUTO(json_decref) json_t *root = json_loadb(r->text, len, 0, &error);
+
+    if ((first || root) && !json_equal(first, root)) {
         r->no_memory = true;
-    else if (!root)
+        return NULL;
+    }
+    if (!root) {
         complain_syntax(r, &error);
-    else if (!json_is_object(root)) {
+    } else if (!json_is_object(root)) {
         reader_wrong(r, json_walk_root(r->text, r->end), "a definition must be an object");
         reader_remedy(r, "write { \"mode\": \"shared\" }");
     }
-    return root;
+    return take_ptr(&root);
 }
 
 int definition_parse(const char *name, const char *file, const char *text, size_t len,

@@ -30,11 +30,12 @@ struct vocabulary {
 
 /* The members of an object in the order of its vocabulary. */
 struct members {
-    const json_t *values[MEMBERS_MAX]; /* NULL: not there */
-    const char *at[MEMBERS_MAX];       /* in the text */
+    const json_t *values[MEMBERS_MAX]; /* NULL: not there, or complained of */
+    const char *at[MEMBERS_MAX];       /* in the text; NULL: not there */
+    bool misspelt[MEMBERS_MAX];        /* probably meant by a key that there is not */
 };
 
-/* Complains of unknown and repeated keys. what: "a reservation" */
+/* Complains of unknown and repeated keys. */
 void read_members(struct reader *r, const json_t *object, const char *at,
                   const struct vocabulary *vocabulary, struct members *ret);
 
@@ -47,6 +48,9 @@ __attribute__((format(printf, 3, 4))) void reader_wrong(struct reader *r, const 
  * member, as it could be. */
 bool reader_type(struct reader *r, const char *key, const json_t *value, const char *at,
                  json_type wanted, const char *example);
+/* The same for an element of a list. */
+bool reader_element_type(struct reader *r, const char *key, const json_t *value, const char *at,
+                         json_type wanted, const char *example);
 /* A whole number in a range; complains when not. */
 bool reader_number(struct reader *r, const char *key, const json_t *value, const char *at,
                    unsigned min, unsigned max, const char *example, unsigned *ret);

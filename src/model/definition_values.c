@@ -71,20 +71,40 @@ void read_idle_timeout(struct reader *r, const json_t *value, const char *at)
         r->definition->net.idle_timeout_sec = seconds;
 }
 
-static bool read_server(struct reader *r, const json_t *value, const char *at)
+static bool address_loopback(const struct address *a)
+{
+    static const uint8_t one[16] = { [15] = 1 };
+    return a->version == 4 ? a->v4 >> 24 == 127 : memcmp(a->v6, one, sizeof one) == 0;
+}
+
+/* Whoever is to ask it, could: the host, or, without dns_proxy, each VM itself. */
+static bool server_reachable(struct reader *r, const struct address *server, const char *at)
+{
+    const struct net_def *net = &r->definition->net;
+    char text[ADDR6_TEXT];
+    if (net->mode == NET_MODE_HOST)
+        return reader_vm_address(r, at, server);
+    if (net->dns_proxy || !address_loopback(server))
+        return true;
+    reader_wrong(r, at, "%s would be the VM itself", address_format(server, text));
+    reader_remedy(r, "write an address that VMs reach, or \"dns_proxy\": true");
+    return false;
+}
+
+static void read_server(struct reader *r, const json_t *value, const char *at)
 {
     struct net_def *net = &r->definition->net;
     struct address *server = &net->dns_servers[net->n_dns_servers];
-    if (!reader_type(r, "dns_servers", value, at, JSON_STRING, "[ \"192.168.1.1\" ]"))
-        return false;
+    if (!reader_element_type(r, "dns_servers", value, at, JSON_STRING, "[ \"192.168.1.1\" ]"))
+        return;
     const char *text = json_string_value(value);
     if (address_parse(text, server) < 0) {
         reader_wrong(r, at, "\"%s\" is no address", EXCERPT(text));
         reader_remedy(r, "write the IPv4 or IPv6 address of a DNS server, without a port");
-        return false;
+        return;
     }
-    net->n_dns_servers++;
-    return true;
+    if (server_reachable(r, server, at))
+        net->n_dns_servers++;
 }
 
 void read_dns_servers(struct reader *r, const json_t *value, const char *at)
@@ -98,7 +118,7 @@ void read_dns_servers(struct reader *r, const json_t *value, const char *at)
         return;
     }
     json_array_foreach (value, i, element)
-        (void)read_server(r, element, json_walk_element(&walk));
+        read_server(r, element, json_walk_element(&walk));
 }
 
 /* ---- values that are one of a few words ---- */
@@ -160,31 +180,28 @@ static bool range_impossible(struct subnet4 s)
     return false;
 }
 
-/* -EINVAL: no mask; -ERANGE: one, but not for a network of VMs. */
-static int parse_mask(const char *text, unsigned *ret)
+/* The length of a mask, 0 to 32; -EINVAL: there are ones behind zeros, or it is no address. */
+static int mask_length(const char *text)
 {
     uint32_t mask;
     if (addr4_parse(text, &mask) < 0)
         return -EINVAL;
-    unsigned prefix = mask == 0 ? 0 : (unsigned)__builtin_popcount(mask);
-    if (mask != subnet4_mask((struct subnet4){ 0, prefix }))
-        return -EINVAL;
-    if (prefix < SUBNET_PREFIX_SHORTEST || prefix > SUBNET_PREFIX_LONGEST)
-        return -ERANGE;
-    *ret = prefix;
-    return 0;
+    int prefix = __builtin_popcount(mask);
+    return mask == subnet4_mask((struct subnet4){ 0, (unsigned)prefix }) ? prefix : -EINVAL;
 }
 
 static bool read_mask(struct reader *r, const char *text, const char *at, unsigned *ret)
 {
-    int e = parse_mask(text, ret);
-    if (e == 0)
+    int prefix = mask_length(text);
+    if (prefix >= SUBNET_PREFIX_SHORTEST && prefix <= SUBNET_PREFIX_LONGEST) {
+        *ret = (unsigned)prefix;
         return true;
-    if (e == -ERANGE)
-        reader_wrong(r, at, "a network of mask %s is %s", text,
-                     *text == '2' ? "too small" : "too large");
-    else
+    }
+    if (prefix < 0)
         reader_wrong(r, at, "\"%s\" is no mask", EXCERPT(text));
+    else
+        reader_wrong(r, at, "a network of mask %s is too %s", text,
+                     prefix < SUBNET_PREFIX_SHORTEST ? "large" : "small");
     reader_remedy(r, "write one from \"255.0.0.0\" to \"255.255.255.248\", usually "
                      "\"255.255.255.0\"");
     return false;
@@ -223,24 +240,36 @@ static void take_subnet(struct reader *r, uint32_t addr, unsigned prefix, const 
     }
 }
 
+/* Given, but not to be read: it has been complained of. */
+static bool spoilt(const struct members *m, enum definition_key key)
+{
+    return (m->at[key] && !m->values[key]) || m->misspelt[key];
+}
+
+static void complain_alone(struct reader *r, const struct members *m, enum definition_key key,
+                           enum definition_key needed)
+{
+    if (!m->at[key] || m->at[needed] || m->misspelt[needed])
+        return;
+    reader_wrong(r, m->at[key], "\"%s\" means nothing without \"%s\"", definition_key_name(key),
+                 definition_key_name(needed));
+    reader_remedy(r, "write \"%s\" too, or remove it", definition_key_name(needed));
+}
+
 void read_subnet(struct reader *r, const struct members *m)
 {
     const json_t *subnet = m->values[KEY_SUBNET], *mask = m->values[KEY_MASK];
     unsigned prefix = 24;
-    uint32_t addr;
+    uint32_t addr = 0;
 
-    if (mask && !m->at[KEY_SUBNET]) {
-        reader_wrong(r, m->at[KEY_MASK], "\"mask\" means nothing without \"subnet\"");
-        reader_remedy(r, "write \"subnet\", or remove \"mask\"");
-    }
-    bool good = (!m->at[KEY_MASK] || mask) && (!m->at[KEY_SUBNET] || subnet);
+    complain_alone(r, m, KEY_MASK, KEY_SUBNET);
+    r->subnet_bad = spoilt(m, KEY_MASK) || spoilt(m, KEY_SUBNET);
     if (mask && !read_mask(r, json_string_value(mask), m->at[KEY_MASK], &prefix))
-        good = false;
+        r->subnet_bad = true;
     if (subnet && !parse_subnet(r, json_string_value(subnet), m->at[KEY_SUBNET], &addr))
-        good = false;
-    if (subnet && good)
+        r->subnet_bad = true;
+    if (subnet && !r->subnet_bad)
         take_subnet(r, addr, prefix, m->at[KEY_SUBNET]);
-    r->subnet_bad = r->subnet_bad || !good;
 }
 
 /* A prefix that routers forward: no multicast, link-local, loopback or mapped IPv4. */
@@ -279,11 +308,8 @@ void read_prefix(struct reader *r, const struct members *m)
 {
     const json_t *prefix = m->values[KEY_IPV6_PREFIX], *length = m->values[KEY_IPV6_PREFIX_LENGTH];
 
-    if (length && !m->at[KEY_IPV6_PREFIX]) {
-        reader_wrong(r, m->at[KEY_IPV6_PREFIX_LENGTH],
-                     "\"ipv6_prefix_length\" means nothing without \"ipv6_prefix\"");
-        reader_remedy(r, "write \"ipv6_prefix\", or remove \"ipv6_prefix_length\"");
-    }
+    complain_alone(r, m, KEY_IPV6_PREFIX_LENGTH, KEY_IPV6_PREFIX);
+    r->prefix_bad = spoilt(m, KEY_IPV6_PREFIX);
     if (length && json_integer_value(length) != PREFIX6_LENGTH) {
         reader_wrong(r, m->at[KEY_IPV6_PREFIX_LENGTH],
                      "a prefix of length %" JSON_INTEGER_FORMAT " does not work: VMs make their "
@@ -293,6 +319,4 @@ void read_prefix(struct reader *r, const struct members *m)
     }
     if (prefix)
         take_prefix(r, json_string_value(prefix), m->at[KEY_IPV6_PREFIX]);
-    else if (m->at[KEY_IPV6_PREFIX])
-        r->prefix_bad = true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the broker remembers, when memory is short: nothing is half made, and what could not
  * be read or written is said. */
+#include "definition.h"
 #include "fault.h"
 #include "fault_memory.h"
 #include "memory.h"
@@ -138,6 +139,34 @@ static void a_range_is_taken_or_refused(void)
     taken_clear(&list);
 }
 
+static const char defined[] =
+    "{ \"description\": \"a lab\", \"mode\": \"shared\", \"subnet\": \"192.168.42.1\","
+    "  \"dns_servers\": [ \"192.168.1.1\" ], \"allow\": { \"users\": [ \"alice\" ],"
+    "  \"groups\": [ \"vmnet\" ] }, \"dhcp_reservations\": [ { \"mac\": \"52:54:00:00:00:01\","
+    "  \"address\": \"192.168.42.10\", \"name\": \"web\" } ], \"port_forwarding\": [ {"
+    "  \"protocol\": \"tcp\", \"external_port\": 80, \"address\": \"192.168.42.10\","
+    "  \"internal_port\": 80 } ] }";
+
+/* Nobody is told that a good definition is a bad one because memory was short. */
+static void a_definition_is_read_or_memory_was_short(void)
+{
+    struct definition *d = NULL;
+    struct complaints complaints = { 0 };
+
+    fault_begin();
+    int r = definition_parse("lab", "lab.json", defined, strlen(defined), &d, &complaints);
+    (void)fault_end();
+    assert_int_equal(complaints.n, 0);
+    assert_true(r == 0 || (r == -ENOMEM && fault_happened()));
+    assert_true((d != NULL) == (r == 0));
+    if (d) {
+        assert_int_equal(d->n_reservations + d->n_forwards, 2);
+        assert_int_equal(d->allow.n_users + d->allow.n_groups, 2);
+        assert_string_equal(d->description, "a lab");
+    }
+    definition_unref(d);
+}
+
 #define STORY(name, at_least)                                                                      \
     static void test_##name(void **unused)                                                         \
     {                                                                                              \
@@ -148,6 +177,7 @@ STORY(a_failed_start_changes_nothing, 3)
 STORY(what_cannot_be_read_is_said, 50)
 STORY(a_text_is_written_whole_or_not_at_all, 50)
 STORY(a_range_is_taken_or_refused, 1)
+STORY(a_definition_is_read_or_memory_was_short, 50)
 
 int main(void)
 {
@@ -156,6 +186,7 @@ int main(void)
         fault_test(test_what_cannot_be_read_is_said),
         fault_test(test_a_text_is_written_whole_or_not_at_all),
         fault_test(test_a_range_is_taken_or_refused),
+        fault_test(test_a_definition_is_read_or_memory_was_short),
     };
     fault_in_jansson();
     return cmocka_run_group_tests_name("faults in the model", tests, NULL, NULL);

@@ -206,6 +206,120 @@ static void a_ula_prefix_has_forty_random_bits(void **unused)
     assert_int_equal(next, 0xa6);
 }
 
+/* ---- against a model that is slow and obvious ---- */
+
+static uint64_t dice;
+
+static uint32_t roll(uint32_t n)
+{
+    dice ^= dice << 13;
+    dice ^= dice >> 7;
+    dice ^= dice << 17;
+    return (uint32_t)(dice >> 20) % n;
+}
+
+/* A range says which addresses are in it by division, not by masks. */
+static bool holds(struct subnet4 s, uint64_t addr)
+{
+    uint64_t size = UINT64_C(1) << (32 - s.prefix);
+    return addr / size == s.base / size;
+}
+
+static struct subnet4 random_range(uint32_t first, uint32_t size, unsigned shortest)
+{
+    struct subnet4 s = { .prefix = shortest + roll(33 - shortest) };
+    s.base = (first + roll(size)) & subnet4_mask(s);
+    return s;
+}
+
+static void two_ranges_overlap_when_they_have_an_address_in_common(void **unused)
+{
+    unsigned met = 0;
+    (void)unused;
+    dice = 4711;
+    for (unsigned i = 0; i < 20000; i++) {
+        struct subnet4 a = random_range(0x0a000000, 256, 24), b = random_range(0x0a000000, 256, 24);
+        bool common = false;
+        for (uint32_t addr = 0x0a000000; addr < 0x0a000100; addr++)
+            common = common || (holds(a, addr) && holds(b, addr));
+        assert_int_equal(subnet4_overlaps(a, b), common);
+        assert_int_equal(subnet4_overlaps(b, a), common);
+        met += common;
+    }
+    assert_in_range(met, 1000, 19000); /* the dice showed both */
+}
+
+static bool slow_free(const struct taken_list *taken, uint64_t base)
+{
+    for (size_t i = 0; i < taken->n; i++) {
+        struct subnet4 range = taken->items[i].range, s = { (uint32_t)base, 24 };
+        if (holds(range, base) || holds(s, range.base))
+            return false;
+    }
+    return true;
+}
+
+/* Every /24 of every pool in turn. 0: none is free. */
+static uint32_t slow_choice(const struct taken_list *taken)
+{
+    static const uint32_t pools[][2] = { { 0xc0a84000, 0xc0a8ff00 },
+                                         { 0xac100000, 0xac1fff00 },
+                                         { 0x0a000000, 0x0affff00 } };
+    for (size_t i = 0; i < N_ELEMENTS(pools); i++)
+        for (uint64_t base = pools[i][0]; base <= pools[i][1]; base += 256)
+            if (slow_free(taken, base))
+                return (uint32_t)base;
+    return 0;
+}
+
+/* Mostly small ones in the way of the first choice, sometimes half a pool. */
+static void take_at_random(struct taken_list *taken)
+{
+    static const struct {
+        uint32_t first, size;
+    } places[] = { { 0xc0a84000, 0xc000 },
+                   { 0xc0a84000, 0x800 },
+                   { 0xac100000, 0x100000 },
+                   { 0x0a000000, 0x1000000 } };
+    for (uint32_t n = roll(60); n > 0; n--) {
+        size_t place = roll(N_ELEMENTS(places));
+        unsigned shortest = roll(4) > 0 ? 20 : 9;
+        struct subnet4 s = random_range(places[place].first, places[place].size, shortest);
+        assert_int_equal(taken_add(taken, s, "route"), 0);
+    }
+}
+
+static void the_choice_is_the_first_subnet_that_nothing_touches(void **unused)
+{
+    unsigned pools[3] = { 0 };
+    (void)unused;
+    dice = 815;
+    for (unsigned i = 0; i < 2000; i++) {
+        struct taken_list taken = { 0 };
+        struct subnet4 got = { 0 };
+        take_at_random(&taken);
+        int r = subnet_choose(&(struct subnet_wish){ 0 }, &taken, &got, NULL);
+        uint32_t wanted = slow_choice(&taken);
+        assert_int_equal(r, wanted != 0 ? 0 : -EADDRNOTAVAIL);
+        assert_int_equal(got.base, wanted);
+        pools[wanted >> 24 == 192 ? 0 : wanted >> 24 == 172 ? 1 : 2]++;
+        taken_clear(&taken);
+    }
+    assert_true(pools[0] > 0 && pools[1] > 0 && pools[2] > 0);
+}
+
+static void two_small_networks_share_a_class_c(void **unused)
+{
+    struct taken_list taken = { 0 };
+    (void)unused;
+    take_range(&taken, "192.168.42.16/28");
+    assert_null(taken_conflict(&taken, net("192.168.42.0/28")));
+    assert_null(taken_conflict(&taken, net("192.168.42.32/28")));
+    assert_non_null(taken_conflict(&taken, net("192.168.42.0/27")));
+    assert_non_null(taken_conflict(&taken, net("192.168.42.24/29")));
+    taken_clear(&taken);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +328,9 @@ int main(void)
         cmocka_unit_test(the_pools_are_used_up_completely),
         cmocka_unit_test(a_router_with_a_full_table_does_not_stall),
         cmocka_unit_test(a_ula_prefix_has_forty_random_bits),
+        cmocka_unit_test(two_ranges_overlap_when_they_have_an_address_in_common),
+        cmocka_unit_test(the_choice_is_the_first_subnet_that_nothing_touches),
+        cmocka_unit_test(two_small_networks_share_a_class_c),
     };
     return cmocka_run_group_tests_name("subnet", tests, NULL, NULL);
 }
