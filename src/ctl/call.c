@@ -40,6 +40,28 @@ int call_broker(struct connection *c, const char *method, json_t *parameters, co
     return r;
 }
 
+/* One network a reply; a reply without one, when there is none. */
+int call_list(struct connection *c, json_t *networks)
+{
+    bool more = true;
+    int r = connection_send(c, "List", NULL, true);
+    while (r == 0 && more) {
+        AUTO_REPLY reply = REPLY_INIT;
+        r = connection_receive(c, &reply);
+        if (r < 0)
+            break;
+        if (call_check(&reply, NULL) < 0)
+            return -EREMOTEIO;
+        json_t *network = json_object_get(reply.parameters, "network");
+        if (json_is_object(network))
+            r = json_array_append(networks, network);
+        more = reply.continues;
+    }
+    if (r < 0)
+        complain("the connection to the broker broke");
+    return r;
+}
+
 void say_not_running(const struct ctl *ctl)
 {
     fputs(ctl->choice == ENDPOINT_SYSTEM ? "the system's broker is not running\n"

@@ -17,6 +17,10 @@ int call_broker(struct connection *c, const char *method, json_t *parameters, co
 /* Says why a reply is an error; 0 when it is none. */
 int call_check(const struct reply *reply, const char *network);
 
+/* Adds the NetworkStatus of each network that exists to the array. 0, or a negative errno,
+ * said. */
+int call_list(struct connection *c, json_t *networks);
+
 /* On standard error. */
 void say_not_running(const struct ctl *ctl);
 

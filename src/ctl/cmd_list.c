@@ -10,28 +10,6 @@
 DEFINE_AUTO(json_t *, json_decref);
 DEFINE_AUTO(struct table *, table_free);
 
-/* One network a reply; a reply without one, when there is none. */
-static int collect(struct connection *c, json_t *networks)
-{
-    bool more = true;
-    int r = connection_send(c, "List", NULL, true);
-    while (r == 0 && more) {
-        AUTO_REPLY reply = REPLY_INIT;
-        r = connection_receive(c, &reply);
-        if (r < 0)
-            break;
-        if (call_check(&reply, NULL) < 0)
-            return -EREMOTEIO;
-        json_t *network = json_object_get(reply.parameters, "network");
-        if (json_is_object(network))
-            r = json_array_append(networks, network);
-        more = reply.continues;
-    }
-    if (r < 0)
-        complain("the connection to the broker broke");
-    return r;
-}
-
 static const char *text(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));
@@ -79,7 +57,7 @@ int cmd_list(struct ctl *ctl, int argc, char **argv)
     r = call_open(ctl, &c);
     if (r == -ENOTCONN)
         say_not_running(ctl);
-    else if (r < 0 || collect(&c, networks) < 0)
+    else if (r < 0 || call_list(&c, networks) < 0)
         return EXIT_FAILED;
     if (ctl->json)
         return print_json(networks);

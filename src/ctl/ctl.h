@@ -25,6 +25,7 @@ struct ctl {
 
 /* Each gets the arguments from its own name on, and returns an exit status. */
 int cmd_acquire(struct ctl *ctl, int argc, char **argv);
+int cmd_check(struct ctl *ctl, int argc, char **argv);
 int cmd_doctor(struct ctl *ctl, int argc, char **argv);
 int cmd_exec(struct ctl *ctl, int argc, char **argv);
 int cmd_list(struct ctl *ctl, int argc, char **argv);

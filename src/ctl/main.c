@@ -25,6 +25,8 @@ static const struct verb {
       "run a command inside the networks' namespace" },
     { "list", cmd_list, "", "list the networks that exist" },
     { "status", cmd_status, "[NAME]", "show clients, interfaces and the uplink" },
+    { "check", cmd_check, "[--config-dir DIR] [FILE.json | NAME ...]",
+      "check network definitions, or all there are" },
     { "stop", cmd_stop, "", "ask an unused broker to exit" },
     { "doctor", cmd_doctor, "", "say what this machine lacks, and the remedy" },
 };
