@@ -6,6 +6,7 @@
  */
 #include "bare.h"
 #include "client.h"
+#include "crowd.h"
 #include "dhcp.h"
 #include "measure.h"
 
@@ -18,6 +19,8 @@
 #define CALLS        2000
 #define TAPS         50
 #define BIG          65536
+#define CROWDS_MAX   16
+#define CROWD_UID    5000
 #define REMOVAL_USEC 1.2e6 /* closing 50 TAPs one by one takes 0.85 s, then they go by group */
 
 static const char *broker_path;
@@ -208,6 +211,46 @@ static void others_during_removal(void)
     report_ratio("acquire while a network with 50 TAPs goes", "us", &removing, &quiet, "1.0");
 }
 
+/* Of a client that asks now and then, as a program that starts VMs does. */
+static double polite_median(int sock)
+{
+    enum { ASKED = 400, PAUSE_USEC = 1000 };
+    double took[ASKED];
+    for (size_t i = 0; i < ASKED; i++) {
+        usleep(PAUSE_USEC);
+        double start = now_usec();
+        (void)client_must(sock, ACQUIRE("host"), reply, sizeof reply, NULL);
+        took[i] = now_usec() - start;
+    }
+    return median(took, ASKED);
+}
+
+static void beside_a_crowd(int sock, enum crowd what, size_t n_crowds, const char *words)
+{
+    struct series quiet = { 0 }, disturbed = { 0 };
+    for (size_t i = 0; i < ROUNDS; i++) {
+        int crowds[CROWDS_MAX];
+        series_add(&quiet, polite_median(sock));
+        for (size_t k = 0; k < n_crowds; k++)
+            crowds[k] = crowd_start(broker_path, what, (uid_t)(CROWD_UID + k));
+        series_add(&disturbed, polite_median(sock));
+        for (size_t k = 0; k < n_crowds; k++)
+            crowd_end(crowds[k]);
+        (void)client_must(sock, ACQUIRE("host"), reply, sizeof reply, NULL);
+    }
+    report_ratio(words, "us", &disturbed, &quiet, "<= 2.0");
+}
+
+static void measure_hostile(void)
+{
+    int sock = client_connect(broker_path);
+    beside_a_crowd(sock, CROWD_SILENT, 1, "acquire beside 10,000 silent connections");
+    beside_a_crowd(sock, CROWD_SILENT, CROWDS_MAX, "... of 16 users each");
+    beside_a_crowd(sock, CROWD_KNOCKING, 1, "acquire while somebody connects without end");
+    beside_a_crowd(sock, CROWD_TALKING, 1, "acquire beside 400 connections full of requests");
+    close(sock);
+}
+
 static void measure_requests(size_t reply_len)
 {
     printf("request %zu bytes, reply %zu bytes, %d rounds\n", strlen(ACQUIRE("host")) + 1,
@@ -245,8 +288,10 @@ int main(int argc, char **argv)
         measure_interface();
     else if (strcmp(part, "removal") == 0)
         others_during_removal();
+    else if (strcmp(part, "hostile") == 0)
+        measure_hostile();
     else
-        give_up("usage: bench-control requests|offer|interface|removal BROKER-SOCKET");
+        give_up("usage: bench-control requests|offer|interface|removal|hostile BROKER-SOCKET");
     close(holder);
     (void)unlink(bare_path);
     return 0;

@@ -2,7 +2,10 @@
 /* leaving.h - when the broker exits.
  *
  * By itself, if it was started on demand: when no client has been connected for the idle
- * timeout and no network is left. An idle network that is to stay longer keeps it.
+ * timeout and no network is left. An idle network that is to stay longer keeps it. So does a
+ * connection, even one that never says a word: whoever connects is about to ask, or has a
+ * library that keeps its connection, and must not find it closed. It holds nothing by that
+ * but one small process.
  *
  * Or because somebody asked it to (Stop): as soon as every network is removed, without
  * waiting for idle timers. Whoever uses a network, or acquires one meanwhile, comes first,

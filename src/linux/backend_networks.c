@@ -8,6 +8,7 @@
 
 #include "host_routes.h"
 #include "log.h"
+#include "loop_sdevent.h"
 #include "mem.h"
 #include "str.h"
 #include "subnet.h"

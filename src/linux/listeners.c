@@ -2,7 +2,9 @@
 #include "listeners.h"
 #include "fd.h"
 #include "log.h"
+#include "loop_sdevent.h"
 #include "mem.h"
+#include "share.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +13,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define BURST      32u              /* accepted in one turn of the loop */
+#define BURST      4u               /* accepted in one turn of the loop: 20 us */
 #define PAUSE_USEC UINT64_C(100000) /* until we accept again */
 
 struct listener {
@@ -28,6 +30,8 @@ struct listeners {
     TAILQ_HEAD(, listener) list;
     sd_event_source *pause;    /* ends one */
     bool paused, short_of_fds; /* the latter is said once */
+    struct time_share time;
+    bool late; /* as connections can be: share.h */
 };
 
 /* ---- pauses ---- */
@@ -110,20 +114,40 @@ static int accept_one(struct listener *listener)
     return 0;
 }
 
+/* In a flood of connections those that are there already come first. */
+static bool must_wait(struct listeners *all, uint64_t now)
+{
+    bool late = time_share_is_used_up(&all->time, now);
+    struct listener *listener;
+
+    if (late == all->late)
+        return false;
+    TAILQ_FOREACH (listener, &all->list, link)
+        (void)sd_event_source_set_priority(listener->io,
+                                           late ? PRIORITY_LATE : SD_EVENT_PRIORITY_NORMAL);
+    all->late = late;
+    return late;
+}
+
 static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *arg)
 {
     struct listener *listener = arg;
+    struct listeners *all = listener->all;
+    uint64_t began = monotonic_usec();
     (void)source;
     (void)fd;
     (void)revents;
 
+    if (must_wait(all, began))
+        return 0;
     int r = 0;
     for (unsigned i = 0; i < BURST && r == 0; i++)
         r = accept_one(listener);
     if (r == -EAGAIN)
-        listener->all->short_of_fds = false; /* everybody is in */
+        all->short_of_fds = false; /* everybody is in */
     else if (r < 0)
-        pause_accepting(listener->all, r);
+        pause_accepting(all, r);
+    time_share_spend(&all->time, began, monotonic_usec());
     return 0;
 }
 

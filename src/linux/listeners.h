@@ -2,7 +2,8 @@
 /* listeners.h - the doors of the broker: sockets on which clients are accepted.
  *
  * Many may come at once, but not so many a turn of the loop that those inside have to
- * wait. When descriptors or memory are short, nobody is accepted for a moment: who waits
+ * wait; and while more come than share.h lets anybody have of the time, those who are inside
+ * come first. When descriptors or memory are short, nobody is accepted for a moment: who waits
  * at a door stays readable, and asking again at once would spin.
  */
 #pragma once

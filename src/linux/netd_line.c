@@ -2,6 +2,7 @@
 #include "netd_line.h"
 
 #include "log.h"
+#include "loop_sdevent.h"
 #include "mem.h"
 #include "str.h"
 

@@ -3,6 +3,7 @@
 
 #include "closer.h"
 #include "fd.h"
+#include "loop_sdevent.h"
 #include "mem.h"
 
 #include <errno.h>
@@ -41,13 +42,6 @@ struct netd_session {
     bool ended;
     bool busy, doomed; /* inside handle_input(); freed meanwhile */
 };
-
-uint64_t monotonic_usec(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 static void question_free(struct netd_session *session, struct question *q)
 {

@@ -55,5 +55,3 @@ int netd_session_turn(struct netd_session *session, uint64_t deadline_usec);
 
 /* How long the oldest question waits, in microseconds; 0: none does. */
 uint64_t netd_session_silence(const struct netd_session *session);
-
-uint64_t monotonic_usec(void);

@@ -12,6 +12,7 @@
 #include "fd.h"
 #include "host_routes.h"
 #include "log.h"
+#include "loop_sdevent.h"
 #include "mem.h"
 #include "str.h"
 

@@ -33,9 +33,10 @@ static struct core {
     unsigned peers, calls, freed_handles;
     struct peer *last;
     char asked[128];
-    bool answer_at_once, full;
+    bool answer_at_once, full, slow;
     struct net_handle network;
     struct netd_network *spec;
+    size_t n_networks;
 } core;
 
 static struct peer *core_peer_new(struct broker *broker, const struct peer_cred *cred,
@@ -63,6 +64,8 @@ static void core_acquire(struct peer *peer, struct call *call, const char *name)
 {
     core.calls++;
     (void)snprintf(core.asked, sizeof core.asked, "acquire %s", name);
+    if (core.slow)
+        usleep(6000);
     if (core.answer_at_once)
         transport_varlink_ops.answer_network(call, &core.network);
     else
@@ -113,10 +116,13 @@ static struct definition shared = { .net.name = "shared" },
 static void core_report(struct call *call, size_t n, bool detailed)
 {
     struct client_view clients[] = { { getpid(), getuid() }, { 999999999, 4000000000u } };
-    struct network_view networks[] = {
-        { &lab.net, &lab, 1u << KEY_MTU, "creating", 1, 0, NULL, NULL, 0 },
-        { &shared.net, &shared, 0, "ready", 2, 1, &core.network, detailed ? clients : NULL,
-          detailed ? 2 : 0 },
+    struct network_view *networks = calloc(n + 2, sizeof *networks);
+    for (size_t i = 0; i < n; i++)
+        networks[i] =
+            (struct network_view){ &lab.net, &lab, 1u << KEY_MTU, "creating", 1, 0, NULL, NULL, 0 };
+    networks[1] = (struct network_view){
+        &shared.net,     &shared, 0, "ready", 2, 1, &core.network, detailed ? clients : NULL,
+        detailed ? 2 : 0
     };
     struct broker_report report = { .networks = networks,
                                     .n_networks = n,
@@ -124,14 +130,13 @@ static void core_report(struct call *call, size_t n, bool detailed)
                                     .backend = { "pasta", "no\xfftice", 17 },
                                     .asker = getuid() };
     transport_varlink_ops.answer_report(call, &report);
+    free(networks);
 }
-
-static size_t n_networks = 2;
 
 static void core_list(struct peer *peer, struct call *call)
 {
     (void)peer;
-    core_report(call, n_networks, false);
+    core_report(call, core.n_networks, false);
 }
 
 static void core_status(struct peer *peer, struct call *call, const char *name)
@@ -173,7 +178,7 @@ static int setup(void **state)
     static const struct transport_about about = { "1.2.3", "user", "/state", "journal" };
     static struct iface_entry mine, others;
 
-    core = (struct core){ .answer_at_once = true };
+    core = (struct core){ .answer_at_once = true, .n_networks = 2 };
     core.network.uplink = "ok";
     core.network.spec = (struct netd_network){ .name = "shared",
                                                .id = "uuid",
@@ -359,12 +364,12 @@ static void more_gives_one_network_a_reply(void **state)
     text = hear(client);
     assert_null(strstr(text, "continues"));
     assert_non_null(strstr(text, "\"shared\""));
-    n_networks = 0;
+    core.n_networks = 0;
     say(client, "{" IN("List") ",\"more\":true}");
     assert_string_equal(hear(client), "{\"parameters\":{}}");
     say(client, "{" IN("List") "}");
     assert_string_equal(hear(client), "{\"parameters\":{\"networks\":[]}}");
-    n_networks = 2;
+    core.n_networks = 2;
     varlink_free(client);
     turn();
 }
@@ -477,6 +482,30 @@ static void a_refused_client_is_told_why_by_the_first_reply(void **state)
     turn();
 }
 
+static void a_crowd_of_refused_ones_is_told_at_once(void **state)
+{
+    enum { CROWD = 60, KEPT = 16 };
+    struct varlink *crowd[CROWD];
+    (void)state;
+    core.full = true;
+    for (size_t i = 0; i < CROWD; i++)
+        crowd[i] = client_new();
+    for (size_t i = 0; i < CROWD; i++) {
+        if (i < KEPT) {
+            assert_string_equal(hear(crowd[i]), "nothing");
+            say(crowd[i], "{" IN("List") "}");
+        }
+        assert_non_null(strstr(hear(crowd[i]), "NotAllowed"));
+        assert_string_equal(hear(crowd[i]), "closed");
+    }
+    struct varlink *late = client_new(); /* those before have gone: it is kept again */
+    assert_string_equal(hear(late), "nothing");
+    varlink_free(late);
+    for (size_t i = 0; i < CROWD; i++)
+        varlink_free(crowd[i]);
+    turn();
+}
+
 /* ---- who waits for whom ---- */
 
 static void one_call_of_a_peer_at_a_time(void **state)
@@ -577,6 +606,71 @@ static void a_client_that_never_reads_is_not_read_either(void **state)
     turn();
 }
 
+static size_t swallow(struct varlink *client)
+{
+    static char buf[65536];
+    size_t got = 0;
+    for (ssize_t n; (n = recv(varlink_fd(client), buf, sizeof buf, 0)) > 0; turn())
+        got += (size_t)n;
+    return got;
+}
+
+static void answers_that_a_users_clients_do_not_read_are_bounded(void **state)
+{
+    enum { CLIENTS = 40 };
+    struct varlink *clients[CLIENTS], *one;
+    (void)state;
+    core.n_networks = 15000; /* a reply of some megabytes */
+    for (size_t i = 0; i < CLIENTS; i++) {
+        clients[i] = client_new();
+        say(clients[i], "{" IN("List") "}");
+    }
+    one = clients[CLIENTS - 1];
+    assert_non_null(strstr(hear(one), "bytes of answers that its clients have not read"));
+    say(one, "{" IN("Acquire") ",\"parameters\":{\"network_name\":\"lab\"}}");
+    assert_string_equal(core.asked, "acquire lab"); /* small ones are given all the same */
+    assert_non_null(strstr(hear(one), "\"network\""));
+    size_t whole = swallow(clients[0]);
+    assert_in_range(whole, 1 << 20, 4 << 20);
+    for (size_t i = 1; i < CLIENTS - 1; i++) {
+        size_t got = swallow(clients[i]);
+        assert_true(got == whole || got < 1000);
+    }
+    say(one, "{" IN("List") "}"); /* all is read: welcome again */
+    assert_int_equal(swallow(one), whole);
+    for (size_t i = 0; i < CLIENTS; i++)
+        varlink_free(clients[i]);
+    turn();
+}
+
+static void whoever_keeps_the_broker_busy_queues_and_is_served_in_order(void **state)
+{
+    enum { CLIENTS = 20, CALLS = 3 };
+    struct varlink *clients[CLIENTS];
+    char text[512] = "";
+    (void)state;
+    core.slow = true; /* one call uses a user's time up */
+    for (size_t i = 0; i < CLIENTS; i++)
+        clients[i] = client_new();
+    for (size_t i = 0; i < CLIENTS; i++)
+        for (unsigned k = 0; k < CALLS; k++) {
+            (void)snprintf(text, sizeof text,
+                           "{" IN("Acquire") ",\"parameters\":{\"network_name\":\"n%u\"}}", k);
+            assert_true(send(varlink_fd(clients[i]), text, strlen(text) + 1, 0) > 0);
+        }
+    varlink_free(clients[0]); /* one goes while it waits */
+    while (core.calls < (CLIENTS - 1) * CALLS)
+        turn();
+    turn();
+    for (size_t i = 1; i < CLIENTS; i++) {
+        for (unsigned k = 0; k < CALLS; k++)
+            assert_non_null(strstr(hear(clients[i]), "\"network\""));
+        varlink_free(clients[i]);
+    }
+    turn();
+    assert_int_equal(core.peers, 0);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -591,11 +685,14 @@ int main(void)
         T(a_wrong_call_gets_its_error_and_keeps_its_connection),
         T(what_is_no_call_ends_the_connection),
         T(a_refused_client_is_told_why_by_the_first_reply),
+        T(a_crowd_of_refused_ones_is_told_at_once),
         T(one_call_of_a_peer_at_a_time),
         T(a_client_that_goes_while_it_waits_is_gone_at_once),
         T(a_half_closed_client_hears_its_answers_first),
         T(oneway_calls_are_carried_out_and_never_answered),
         T(a_client_that_never_reads_is_not_read_either),
+        T(answers_that_a_users_clients_do_not_read_are_bounded),
+        T(whoever_keeps_the_broker_busy_queues_and_is_served_in_order),
     };
     return cmocka_run_group_tests_name("transport", tests, NULL, NULL);
 }
