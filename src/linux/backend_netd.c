@@ -282,6 +282,13 @@ static int open_parts(struct backend_netd *b, const struct backend_netd_config *
     return r < 0 ? r : 0;
 }
 
+/* A netd that ended well leaves none; of two copies one is enough. */
+static bool has_journal(int state_dirfd)
+{
+    return faccessat(state_dirfd, "netd/journal", F_OK, 0) == 0 ||
+           faccessat(state_dirfd, "netd/journal.copy", F_OK, 0) == 0;
+}
+
 int backend_netd_new(const struct backend_netd_config *config, sd_event *event,
                      const struct backend_events *events, struct backend *ret)
 {
@@ -304,7 +311,7 @@ int backend_netd_new(const struct backend_netd_config *config, sd_event *event,
     b->adopting = true;
     netd_line_greet_running(b->line, RUNNING_NETD_USEC);
     b->adopting = false;
-    b->leftovers = !config->system && faccessat(config->state_dirfd, "netd/journal", F_OK, 0) == 0;
+    b->leftovers = !config->system && has_journal(config->state_dirfd);
     if (b->leftovers)
         netd_line_want(b->line);
     *ret = (struct backend){ &netd_ops, b };

@@ -253,7 +253,7 @@ static void line_down(struct netd_line *line, const struct failure *failure)
         line->failures = 0;
     else if (line->state == LINE_UP && line->failures > SERVED_FAILURES)
         line->failures = SERVED_FAILURES;
-    if (!line->leaving)
+    if (!line->leaving && strcmp(kept.why, line->failure.why) != 0) /* once, not each time */
         log_warning("vmnet-netd is not available: %s", kept.why);
     stop_timer(line);
     enter(line, LINE_DOWN);

@@ -24,17 +24,11 @@ static int adopt_network(struct networks *all, struct journal_state *state, uint
 
     r = network_new(all, &old->network, index, &net);
     if (r == 0)
-        r = journal_network(all->tools.journal, index, &old->network);
-    if (r == 0)
         r = network_open_directory(net);
     if (r < 0)
         return why_failed(why, r, "network '%s'", old->network.name);
     reservations_set(&net->reserved, old->reservations, old->n_reservations);
     old->reservations = NULL;
-    if (net->reserved.n > 0)
-        r = network_write_down_update(net);
-    if (r < 0)
-        return why_failed(why, r, "network '%s': cannot write the journal", net->def.name);
     net->bridge_index = r = link_index(all->tools.links, net->bridge);
     if (r < 0)
         return why_failed(why, r, "network '%s': %s", old->network.name, net->bridge);
@@ -52,7 +46,7 @@ static int adopt_network(struct networks *all, struct journal_state *state, uint
     if (r < 0)
         return why_failed(why, r, "network '%s': cannot adopt its dnsmasq", net->def.name);
     net->serves = true;
-    return journal_built(all->tools.journal, index);
+    return 0;
 }
 
 static void end_process(const struct process *process)
@@ -71,6 +65,8 @@ static void sweep_network(struct networks *all, const struct journal_state *stat
     end_process(&state->networks[index].dnsmasq);
     (void)link_delete_group(all->tools.links, group_of(index));
     (void)network_remove_directory(all, index);
+    if (state->networks[index].known)
+        (void)journal_network_gone(all->tools.journal, index);
 }
 
 static bool adopt_or_destroy(struct networks *all, struct journal_state *state, uint32_t index)

@@ -135,13 +135,20 @@ int dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t born, const struct port
     r = dnsmasq_write_config(&d->setup);
     if (r == 0)
         r = dnsmasq_write_who(&d->setup, ports);
-    if (r < 0)
-        return r;
+    if (r < 0) /* a full disk, say; those of its first netd are there */
+        (void)log_failure(r, "%s: cannot write its files anew", d->what);
     if (child_adopt(pid, born, &child) < 0)
         return supervise_start(&d->process);
     (void)d->setup.started(d->setup.arg, &child);
     (void)child_signal(&child, SIGHUP);
     return supervise_adopt(&d->process, &child);
+}
+
+struct process dnsmasq_process(const struct dnsmasq *d)
+{
+    const struct child *child = &d->process.child;
+
+    return (struct process){ .pid = child->pid, .born = child->born };
 }
 
 int dnsmasq_update(struct dnsmasq *d, const struct port *ports)

@@ -10,6 +10,7 @@
  *   leases, pid    dnsmasq's own
  */
 #pragma once
+#include "anchor.h"
 #include "port.h"
 #include "reservations.h"
 #include "spawner.h"
@@ -43,6 +44,8 @@ int dnsmasq_start(struct dnsmasq *d);
 /* A process of an earlier netd, by the journal's word; starts a new one when that has
  * ended. No ready() follows. */
 int dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t born, const struct port *ports);
+/* The process that runs, for the journal; pid 0: none. */
+struct process dnsmasq_process(const struct dnsmasq *d);
 /* Who is on the network has changed. */
 int dnsmasq_update(struct dnsmasq *d, const struct port *ports);
 /* Whose lease of this address dnsmasq still keeps, if it is not `mac`'s own. */

@@ -3,7 +3,8 @@
  *
  * STATE/netd/journal, a line a fact, in the order in which they became true:
  *
- *   {"fact":"anchor","boot":"3f0c…","pid":812,"born":104233}
+ *   {"fact":"boot","boot":"3f0c…"}
+ *   {"fact":"anchor","pid":812,"born":104233}
  *   {"fact":"network","index":0,"name":"shared","id":"…","mode":0,…}   to be built
  *   {"fact":"child","kind":"dnsmasq","index":0,"pid":815,"born":104301}
  *   {"fact":"built","index":0}
@@ -16,6 +17,11 @@
  * A line is written with one write(), and a line that did not fit on the disk is cut
  * off again, so that a torn one can only be the last. No fsync(): the kernel keeps
  * the file across our death, and a reboot voids all of it ("boot").
+ *
+ * There are two copies, journal and journal.copy, for running VMs hang on it: the one with
+ * more to tell is believed, whatever has happened to the other. And journal.spare, a file of
+ * nothing: where the disk is full it makes room, so that what was begun can be ended and a
+ * dead netd still has a successor. Nothing new is begun without it.
  */
 #include "journal_part.h"
 
@@ -26,25 +32,215 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NEW_NAME "journal.new"
+#define SPARE_NAME "journal.spare"
+#define SPARE_SIZE (128 * 1024) /* the facts of some 150 TAPs, in both copies */
+#define LONG       (256 * 1024) /* reading this much back takes 4 ms */
 
-struct journal {
-    int dirfd, fd;
+static const char *const new_names[JOURNAL_COPIES] = { "journal.new", "journal.copy.new" };
+
+/* One life of the files. */
+struct files {
+    int fd[JOURNAL_COPIES];
     off_t size;
 };
 
-int journal_new(int dirfd, struct journal **ret)
+struct journal {
+    int dirfd;
+    struct files files;
+    off_t fresh; /* its size when it held nothing but what was true */
+    struct process anchor;
+    bool spare;
+};
+
+/* ---- the spare ------------------------------------------------------------------ */
+
+static int create(int dirfd, const char *name, int flags)
 {
-    struct journal *journal = calloc(1, sizeof *journal);
+    int fd =
+        openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+
+    return fd < 0 ? -errno : fd;
+}
+
+static int make_spare(int dirfd)
+{
+    AUTO_FD fd = create(dirfd, SPARE_NAME, 0);
+    int r = fd < 0 ? fd : -posix_fallocate(fd, 0, SPARE_SIZE);
+
+    if (r < 0)
+        (void)unlinkat(dirfd, SPARE_NAME, 0);
+    return r;
+}
+
+int journal_room(struct journal *journal)
+{
+    int r = 0;
+
+    if (faccessat(journal->dirfd, ".", W_OK, 0) < 0)
+        return -errno; /* it was made read-only */
+    if (!journal->spare)
+        r = make_spare(journal->dirfd);
+    journal->spare = r == 0;
+    return r;
+}
+
+bool journal_gives_room(struct journal *journal, int err)
+{
+    if (err != -ENOSPC && err != -EDQUOT)
+        return false;
+    journal->spare = false;
+    return unlinkat(journal->dirfd, SPARE_NAME, 0) == 0;
+}
+
+/* ---- lines ---------------------------------------------------------------------- */
+
+static void files_close(struct files *files)
+{
+    for (size_t i = 0; i < JOURNAL_COPIES; i++)
+        fd_closep(&files->fd[i]);
+}
+
+static int files_open(int dirfd, struct files *ret)
+{
+    *ret = (struct files){ .fd = { -1, -1 } };
+    for (size_t i = 0; i < JOURNAL_COPIES; i++) {
+        int fd = ret->fd[i] = create(dirfd, new_names[i], O_APPEND);
+
+        if (fd < 0) {
+            files_close(ret);
+            return fd;
+        }
+    }
+    return 0;
+}
+
+static int files_write(struct files *files, const char *text, size_t len)
+{
+    for (size_t i = 0; i < JOURNAL_COPIES; i++) {
+        ssize_t n = write(files->fd[i], text, len);
+
+        if (n == (ssize_t)len)
+            continue;
+        n = n < 0 ? -errno : -ENOSPC;
+        for (size_t k = 0; k <= i; k++)
+            (void)!ftruncate(files->fd[k], files->size);
+        return (int)n;
+    }
+    files->size += (off_t)len;
+    return 0;
+}
+
+/* Takes the line over; NULL: there was no memory for it. */
+static int add(struct files *files, json_t *fact)
+{
+    AUTO(json_decref) json_t *line = fact;
+    AUTO_FREE char *text = NULL;
+    size_t len;
+
+    if (!line || json_text(line, JSON_COMPACT | JSON_ENSURE_ASCII, &text) < 0)
+        return -ENOMEM;
+    len = strlen(text);
+    text[len] = '\n'; /* in the place of the NUL: the file has no use for that */
+    return files_write(files, text, len + 1);
+}
+
+/* For all but what begins something new. */
+static int append(struct journal *journal, json_t *fact)
+{
+    AUTO(json_decref) json_t *line = fact;
+    int r = add(&journal->files, json_incref(line));
+
+    if (r < 0 && journal_gives_room(journal, r))
+        r = add(&journal->files, json_incref(line));
+    return r;
+}
+
+/* ---- beginning, and beginning again --------------------------------------------- */
+
+static int add_child(struct files *files, enum journal_child kind, uint32_t index,
+                     const struct process *child)
+{
+    return child->pid == 0 ? 0 : add(files, journal_line_child(kind, index, child));
+}
+
+static int add_network(struct files *files, uint32_t index, const struct journal_network *net)
+{
+    int r = add(files, journal_line_network(index, &net->network));
+
+    if (r == 0)
+        r = add_child(files, JOURNAL_DNSMASQ, index, &net->dnsmasq);
+    if (r == 0 && net->built)
+        r = add(files, journal_line_index("built", index));
+    if (r == 0 && net->n_reservations > 0)
+        r = add(files, journal_line_update(index, net->network.idle_timeout_sec, net->reservations,
+                                           net->n_reservations));
+    return r;
+}
+
+static int add_all(struct files *files, const struct process *anchor,
+                   const struct journal_state *state)
+{
+    int r = add(files, journal_line_boot());
+
+    if (r == 0 && anchor->pid != 0)
+        r = add(files, journal_line_anchor(anchor));
+    if (r == 0)
+        r = add_child(files, JOURNAL_ENGINE, 0, &state->engine);
+    if (r == 0)
+        r = add_child(files, JOURNAL_RELAY, 0, &state->relay);
+    for (uint32_t i = 0; r == 0 && i < NETWORKS_MAX; i++)
+        if (state->networks[i].known)
+            r = add_network(files, i, &state->networks[i]);
+    for (size_t i = 0; r == 0 && i < state->n_taps; i++)
+        r = add(files, journal_line_tap(state->taps[i].index, &state->taps[i].interface));
+    return r;
+}
+
+static int files_begin(int dirfd, const struct process *anchor, const struct journal_state *state,
+                       struct files *ret)
+{
+    int r = files_open(dirfd, ret);
+
+    if (r == 0)
+        r = add_all(ret, anchor, state);
+    for (size_t i = 0; r == 0 && i < JOURNAL_COPIES; i++)
+        if (renameat(dirfd, new_names[i], dirfd, journal_names[i]) < 0)
+            r = -errno;
+    if (r < 0) {
+        files_close(ret);
+        for (size_t i = 0; i < JOURNAL_COPIES; i++)
+            (void)unlinkat(dirfd, new_names[i], 0);
+    }
+    return r;
+}
+
+int journal_begin_again(struct journal *journal, const struct journal_state *state)
+{
+    struct files files;
+    int r;
+
+    (void)journal_gives_room(journal, -ENOSPC); /* in case that there is no other */
+    r = files_begin(journal->dirfd, &journal->anchor, state, &files);
+    if (r == 0) {
+        files_close(&journal->files);
+        journal->files = files;
+    }
+    journal->fresh = journal->files.size;
+    journal->spare = make_spare(journal->dirfd) == 0;
+    return r;
+}
+
+int journal_begin(int dirfd, const struct journal_state *state, struct journal **ret)
+{
+    struct journal *journal = malloc(sizeof *journal);
     int r;
 
     if (!journal)
         return -ENOMEM;
-    journal->dirfd = dirfd;
-    journal->fd = openat(dirfd, NEW_NAME,
-                         O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (journal->fd < 0) {
-        r = -errno;
+    *journal =
+        (struct journal){ .dirfd = dirfd, .files = { .fd = { -1, -1 } }, .anchor = state->anchor };
+    r = journal_begin_again(journal, state);
+    if (r < 0) {
         free(journal);
         return r;
     }
@@ -52,114 +248,60 @@ int journal_new(int dirfd, struct journal **ret)
     return 0;
 }
 
-int journal_commit(struct journal *journal)
+bool journal_is_long(const struct journal *journal)
 {
-    return renameat(journal->dirfd, NEW_NAME, journal->dirfd, JOURNAL_NAME) < 0 ? -errno : 0;
+    return journal->files.size > LONG && journal->files.size / 4 > journal->fresh;
 }
 
 void journal_free(struct journal *journal, bool remove)
 {
     if (!journal)
         return;
+    for (size_t i = 0; remove && i < JOURNAL_COPIES; i++)
+        (void)unlinkat(journal->dirfd, journal_names[i], 0);
     if (remove)
-        (void)unlinkat(journal->dirfd, JOURNAL_NAME, 0);
-    (void)close(journal->fd);
+        (void)unlinkat(journal->dirfd, SPARE_NAME, 0);
+    files_close(&journal->files);
     free(journal);
 }
 
-/* Takes the line over; NULL: there was no memory for it. */
-static int append(struct journal *journal, json_t *fact)
-{
-    AUTO(json_decref) json_t *line = fact;
-    AUTO_FREE char *text = NULL;
-    size_t len;
-    ssize_t n;
-
-    if (!line || json_text(line, JSON_COMPACT | JSON_ENSURE_ASCII, &text) < 0)
-        return -ENOMEM;
-    len = strlen(text);
-    text[len] = '\n'; /* in the place of the NUL: the file has no use for that */
-    n = write(journal->fd, text, len + 1);
-    if (n == (ssize_t)len + 1) {
-        journal->size += n;
-        return 0;
-    }
-    n = n < 0 ? -errno : -ENOSPC;
-    (void)!ftruncate(journal->fd, journal->size);
-    return (int)n;
-}
+/* ---- facts ---------------------------------------------------------------------- */
 
 int journal_anchor(struct journal *journal, const struct process *anchor)
 {
-    char boot[BOOT_SIZE];
-    int r = journal_boot_id(boot);
-
-    return r < 0 ? r
-                 : append(journal,
-                          json_pack("{s:s,s:s,s:i,s:I}", "fact", "anchor", "boot", boot, "pid",
-                                    (int)anchor->pid, "born", (json_int_t)anchor->born));
-}
-
-static json_t *line_of(const char *fact, uint32_t index)
-{
-    return json_pack("{s:s,s:i}", "fact", fact, "index", (int)index);
-}
-
-static int append_index(struct journal *journal, const char *fact, uint32_t index)
-{
-    return append(journal, line_of(fact, index));
+    journal->anchor = *anchor;
+    return append(journal, journal_line_anchor(anchor));
 }
 
 int journal_network(struct journal *journal, uint32_t index, const struct netd_network *network)
 {
-    AUTO(json_decref) json_t *line = line_of("network", index);
-
-    if (!line || journal_put_network(line, network) < 0)
-        return -ENOMEM;
-    return append(journal, take_ptr(&line));
+    return add(&journal->files, journal_line_network(index, network));
 }
 
 int journal_update(struct journal *journal, uint32_t index, uint32_t idle_timeout_sec,
                    const struct netd_reservation *reservations, size_t n)
 {
-    AUTO(json_decref) json_t *line = line_of("update", index);
-    json_t *list = json_array();
-
-    if (json_object_set_new(line, "reservations", list) < 0 || /* first: takes the list over */
-        json_object_set_new(line, "idle_timeout_sec", json_integer(idle_timeout_sec)) < 0)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        json_t *one = json_object();
-
-        if (json_array_append_new(list, one) < 0 ||
-            journal_put_reservation(one, &reservations[i]) < 0)
-            return -ENOMEM;
-    }
-    return append(journal, take_ptr(&line));
+    return append(journal, journal_line_update(index, idle_timeout_sec, reservations, n));
 }
 
 int journal_built(struct journal *journal, uint32_t index)
 {
-    return append_index(journal, "built", index);
+    return append(journal, journal_line_index("built", index));
 }
 
 int journal_unbuilt(struct journal *journal, uint32_t index)
 {
-    return append_index(journal, "unbuilt", index);
+    return append(journal, journal_line_index("unbuilt", index));
 }
 
 int journal_network_gone(struct journal *journal, uint32_t index)
 {
-    return append_index(journal, "network-gone", index);
+    return append(journal, journal_line_index("network-gone", index));
 }
 
 int journal_tap(struct journal *journal, uint32_t index, const struct netd_interface *interface)
 {
-    AUTO(json_decref) json_t *line = line_of("tap", index);
-
-    if (!line || journal_put_interface(line, interface) < 0)
-        return -ENOMEM;
-    return append(journal, take_ptr(&line));
+    return add(&journal->files, journal_line_tap(index, interface));
 }
 
 int journal_tap_gone(struct journal *journal, const char *tap)
@@ -170,7 +312,6 @@ int journal_tap_gone(struct journal *journal, const char *tap)
 int journal_child(struct journal *journal, enum journal_child kind, uint32_t index, pid_t pid,
                   uint64_t born)
 {
-    return append(journal, json_pack("{s:s,s:s,s:i,s:i,s:I}", "fact", "child", "kind",
-                                     journal_child_names[kind], "index", (int)index, "pid",
-                                     (int)pid, "born", (json_int_t)born));
+    return append(journal,
+                  journal_line_child(kind, index, &(struct process){ .pid = pid, .born = born }));
 }

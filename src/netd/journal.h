@@ -2,7 +2,7 @@
 /* journal.h - what netd has made, written down before it is made.
  *
  * A new netd reads what a dead one left and adopts or sweeps it; journal.c draws
- * the file. Whatever the journal names may exist, partly exist or not exist.
+ * the files. Whatever the journal names may exist, partly exist or not exist.
  */
 #pragma once
 #include "anchor.h"
@@ -30,26 +30,41 @@ struct journal_network {
     struct process dnsmasq;
 };
 
-/* What a file says in the end: things said to be gone are left out. */
+/* What a journal says in the end: things said to be gone are left out. */
 struct journal_state {
-    struct process anchor; /* pid 0: none, or of an earlier boot */
+    struct process anchor; /* pid 0: none */
     struct process engine, relay;
     struct journal_network networks[NETWORKS_MAX]; /* by index */
     struct journal_tap *taps;
     size_t n_taps;
 };
 
-/* No file gives an empty state; lines that make no sense are left out. The caller
- * frees. */
-int journal_read(int dirfd, struct journal_state **ret);
+/* An empty one, the caller's; NULL: no memory. */
+struct journal_state *journal_state_new(void);
 void journal_state_free(struct journal_state *state);
+int journal_state_add_tap(struct journal_state *state, uint32_t index,
+                          const struct netd_interface *interface);
 
-/* Begins a new file beside the old one, to be filled with what is true now;
- * journal_commit() puts it in the old one's place. dirfd: borrowed. */
-int journal_new(int dirfd, struct journal **ret);
-int journal_commit(struct journal *journal);
-/* remove: the file too, for nothing is left that it could tell of. */
+/* No journal gives an empty state, and so does one of an earlier boot; lines that make no
+ * sense are left out. The caller frees. */
+int journal_read(int dirfd, struct journal_state **ret);
+
+/* A journal that says as much, in the place of the old one; on error that stands as it was.
+ * dirfd: borrowed. */
+int journal_begin(int dirfd, const struct journal_state *state, struct journal **ret);
+/* The same, for one that goes on; but its anchor stays the last that it was told. */
+int journal_begin_again(struct journal *journal, const struct journal_state *state);
+/* Is most of it history by now? Then it is worth beginning again. */
+bool journal_is_long(const struct journal *journal);
+/* remove: the files too, for nothing is left that they could tell of. */
 void journal_free(struct journal *journal, bool remove);
+
+/* May something new be begun? 0, or why its directory cannot be written to. What is needed to
+ * end what was begun can still be written then: some room is kept for that. */
+int journal_room(struct journal *journal);
+/* err: what the writing of another file there said. Gives the room to it, when that was what it
+ * lacked: then the caller tries again. */
+bool journal_gives_room(struct journal *journal, int err);
 
 /* One fact each. 0 or a negative errno; then nothing was written. */
 int journal_anchor(struct journal *journal, const struct process *anchor);

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *const journal_names[JOURNAL_COPIES] = { "journal", "journal.copy" };
+
 const char *const journal_child_names[JOURNAL_CHILDREN] = {
     [JOURNAL_DNSMASQ] = "dnsmasq", [JOURNAL_ENGINE] = "engine", [JOURNAL_RELAY] = "relay"
 };
@@ -160,19 +162,74 @@ static int members_get(const json_t *line, const struct member *members, size_t 
     return r;
 }
 
-int journal_put_network(json_t *line, const struct netd_network *network)
+json_t *journal_line_boot(void)
 {
-    return members_put(line, network_members, N_ELEMENTS(network_members), network);
+    char boot[BOOT_SIZE];
+
+    return journal_boot_id(boot) < 0 ? NULL : json_pack("{s:s,s:s}", "fact", "boot", "boot", boot);
 }
 
-int journal_put_interface(json_t *line, const struct netd_interface *interface)
+json_t *journal_line_anchor(const struct process *anchor)
 {
-    return members_put(line, interface_members, N_ELEMENTS(interface_members), interface);
+    return json_pack("{s:s,s:i,s:I}", "fact", "anchor", "pid", (int)anchor->pid, "born",
+                     (json_int_t)anchor->born);
 }
 
-int journal_put_reservation(json_t *line, const struct netd_reservation *reservation)
+json_t *journal_line_index(const char *fact, uint32_t index)
 {
-    return members_put(line, reservation_members, N_ELEMENTS(reservation_members), reservation);
+    return json_pack("{s:s,s:i}", "fact", fact, "index", (int)index);
+}
+
+json_t *journal_line_network(uint32_t index, const struct netd_network *network)
+{
+    AUTO(json_decref) json_t *line = journal_line_index("network", index);
+
+    if (members_put(line, network_members, N_ELEMENTS(network_members), network) < 0)
+        return NULL;
+    return take_ptr(&line);
+}
+
+json_t *journal_line_tap(uint32_t index, const struct netd_interface *interface)
+{
+    AUTO(json_decref) json_t *line = journal_line_index("tap", index);
+
+    if (members_put(line, interface_members, N_ELEMENTS(interface_members), interface) < 0)
+        return NULL;
+    return take_ptr(&line);
+}
+
+static int put_reservations(json_t *line, const struct netd_reservation *reservations, size_t n)
+{
+    json_t *list = json_array();
+
+    if (json_object_set_new(line, "reservations", list) < 0) /* which takes it over */
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        json_t *one = json_object();
+
+        if (json_array_append_new(list, one) < 0 ||
+            members_put(one, reservation_members, N_ELEMENTS(reservation_members),
+                        &reservations[i]) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+json_t *journal_line_update(uint32_t index, uint32_t idle_timeout_sec,
+                            const struct netd_reservation *reservations, size_t n)
+{
+    AUTO(json_decref) json_t *line = journal_line_index("update", index);
+
+    if (json_object_set_new(line, "idle_timeout_sec", json_integer(idle_timeout_sec)) < 0 ||
+        put_reservations(line, reservations, n) < 0)
+        return NULL;
+    return take_ptr(&line);
+}
+
+json_t *journal_line_child(enum journal_child kind, uint32_t index, const struct process *child)
+{
+    return json_pack("{s:s,s:s,s:i,s:i,s:I}", "fact", "child", "kind", journal_child_names[kind],
+                     "index", (int)index, "pid", (int)child->pid, "born", (json_int_t)child->born);
 }
 
 int journal_get_network(const json_t *line, struct netd_network *ret)

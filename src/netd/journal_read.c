@@ -30,11 +30,6 @@ static struct journal_network *network_of(const json_t *line, struct journal_sta
 
 static int read_anchor(const json_t *line, struct journal_state *state)
 {
-    const char *said = json_string_value(json_object_get(line, "boot"));
-    char boot[BOOT_SIZE];
-
-    if (!said || journal_boot_id(boot) < 0 || strcmp(said, boot) != 0)
-        return -ESTALE;
     return process_get(line, &state->anchor);
 }
 
@@ -127,17 +122,11 @@ static int read_network_gone(const json_t *line, struct journal_state *state)
 static int read_tap(const json_t *line, struct journal_state *state)
 {
     const struct journal_network *net = network_of(line, state);
-    struct journal_tap tap = { 0 }, *more;
+    struct netd_interface interface;
 
-    if (!net || !net->known || journal_get_interface(line, &tap.interface) < 0)
+    if (!net || !net->known || journal_get_interface(line, &interface) < 0)
         return -EBADMSG;
-    tap.index = (uint32_t)(net - state->networks);
-    more = reallocarray(state->taps, state->n_taps + 1, sizeof *more);
-    if (!more)
-        return -ENOMEM;
-    state->taps = more;
-    state->taps[state->n_taps++] = tap;
-    return 0;
+    return journal_state_add_tap(state, (uint32_t)(net - state->networks), &interface);
 }
 
 static int read_tap_gone(const json_t *line, struct journal_state *state)
@@ -168,7 +157,7 @@ static int read_child(const json_t *line, struct journal_state *state)
     return -EBADMSG;
 }
 
-static int read_line(const char *text, size_t len, struct journal_state *state)
+static int read_fact(const json_t *line, struct journal_state *state)
 {
     static const struct {
         const char *fact;
@@ -184,7 +173,6 @@ static int read_line(const char *text, size_t len, struct journal_state *state)
         { "child", read_child },
         { "network-gone", read_network_gone },
     };
-    AUTO(json_decref) json_t *line = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
     const char *fact = json_string_value(json_object_get(line, "fact"));
 
     for (size_t i = 0; fact && i < N_ELEMENTS(facts); i++)
@@ -193,26 +181,81 @@ static int read_line(const char *text, size_t len, struct journal_state *state)
     return -EBADMSG;
 }
 
-int journal_read(int dirfd, struct journal_state **ret)
+/* Of an earlier boot nothing can exist. */
+static bool is_of_this_boot(const json_t *line)
 {
-    struct journal_state *state = calloc(1, sizeof *state);
+    const char *said = json_string_value(json_object_get(line, "boot"));
+    char boot[BOOT_SIZE];
+
+    return said && journal_boot_id(boot) == 0 && strcmp(said, boot) == 0;
+}
+
+/* Returns how many facts it tells, or a negative errno. */
+static int read_copy(int dirfd, const char *name, struct journal_state *state)
+{
     AUTO_FREE char *text = NULL;
     size_t len = 0;
-    int r = 0;
+    int facts = 0;
+    int r = file_read(dirfd, name, FILE_MAX, &text, &len);
 
-    if (!state)
-        return -ENOMEM;
-    r = file_read(dirfd, JOURNAL_NAME, FILE_MAX, &text, &len);
-    if (r < 0 && r != -ENOENT) {
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    for (char *at = text, *end; (end = memchr(at, '\n', len)); at = end + 1) {
+        AUTO(json_decref)
+        json_t *line = json_loadb(at, (size_t)(end - at), JSON_REJECT_DUPLICATES, NULL);
+
+        len -= (size_t)(end - at) + 1;
+        if (at == text && !is_of_this_boot(line))
+            break;
+        r = read_fact(line, state);
+        if (r == -ENOMEM)
+            return r;
+        facts += r == 0;
+    }
+    return facts;
+}
+
+int journal_read(int dirfd, struct journal_state **ret)
+{
+    struct journal_state *best = NULL;
+    int most = -1, first = 0;
+
+    for (size_t i = 0; i < JOURNAL_COPIES; i++) {
+        struct journal_state *state = journal_state_new();
+        int facts = state ? read_copy(dirfd, journal_names[i], state) : -ENOMEM;
+
+        if (facts < 0 && first == 0)
+            first = facts;
+        if (facts > most) {
+            most = facts;
+            journal_state_free(best);
+            best = take_ptr(&state);
+        }
         journal_state_free(state);
-        return r;
     }
-    for (char *line = text, *end; line && (end = memchr(line, '\n', len)); line = end + 1) {
-        if (read_line(line, (size_t)(end - line), state) == -ESTALE)
-            break; /* the first line, of an earlier boot: nothing of it can exist */
-        len -= (size_t)(end - line) + 1;
+    /* One that cannot be read is no reason to forget what the other says. */
+    if (first < 0 && most <= 0) {
+        journal_state_free(best);
+        return first;
     }
-    *ret = state;
+    *ret = best;
+    return 0;
+}
+
+struct journal_state *journal_state_new(void)
+{
+    return calloc(1, sizeof(struct journal_state));
+}
+
+int journal_state_add_tap(struct journal_state *state, uint32_t index,
+                          const struct netd_interface *interface)
+{
+    struct journal_tap *more = reallocarray(state->taps, state->n_taps + 1, sizeof *more);
+
+    if (!more)
+        return -ENOMEM;
+    state->taps = more;
+    state->taps[state->n_taps++] = (struct journal_tap){ index, *interface };
     return 0;
 }
 

@@ -172,20 +172,23 @@ static void on_crippled(void *arg)
     (void)sd_event_exit(nd->event, LIFE_ADOPT);
 }
 
-/* The new journal takes the old one's place when it knows all that was adopted. */
-static int begin_journal(struct netd *nd)
+/* It says what the old one said, until we have looked what is left of that. */
+static int begin_journal(struct netd *nd, struct netd_why *why)
 {
     struct keep_setup setup = { .event = nd->event,
                                 .spawner = nd->spawner,
                                 .anchor = on_anchor,
                                 .crippled = on_crippled,
                                 .arg = nd };
-    int r = journal_new(nd->place.dirfd, &nd->journal);
+    int r;
 
+    nd->old->anchor = nd->anchor;
+    r = journal_begin(nd->place.dirfd, nd->old, &nd->journal);
+    if (r < 0)
+        return why_unwritten(why, r, nd->place.dir_path);
     setup.journal = nd->journal;
-    if (r == 0 && nd->anchor.pid != 0)
-        r = journal_anchor(nd->journal, &nd->anchor);
-    return r < 0 ? r : keep_new(&setup, &nd->anchor, &nd->keep);
+    r = keep_new(&setup, &nd->anchor, &nd->keep);
+    return r < 0 ? why_failed(why, r, "cannot watch over anchor and spawner") : 0;
 }
 
 static int take_over_networks(struct netd *nd, struct netd_why *why)
@@ -207,10 +210,9 @@ static int take_over_networks(struct netd *nd, struct netd_why *why)
     r = networks_adopt(nd->networks, nd->old, why);
     if (r < 0)
         return r;
-    r = journal_commit(nd->journal);
-    if (r == 0 && nd->leash >= 0)
+    if (nd->leash >= 0)
         r = anchor_release(fd_take(&nd->leash));
-    return r < 0 ? why_failed(why, r, "cannot write %.100s/journal", nd->place.dir_path) : 0;
+    return r < 0 ? why_failed(why, r, "the namespaces' anchor has died") : 0;
 }
 
 static int start_serving(struct netd *nd, struct netd_why *why)
@@ -252,9 +254,9 @@ static int start_inside(struct netd *nd, struct netd_why *why)
     r = bridge_prepare_namespace(nd->links, why);
     if (r < 0)
         return r;
-    r = begin_journal(nd);
+    r = begin_journal(nd, why);
     if (r < 0)
-        return why_failed(why, r, "cannot write %.100s/journal", nd->place.dir_path);
+        return r;
     r = take_over_networks(nd, why);
     return r < 0 ? r : start_serving(nd, why);
 }
@@ -283,11 +285,14 @@ static void end(struct netd *nd)
     place_close(&nd->place);
 }
 
-/* A start that failed leaves a living namespace and its journal to the next try. */
+/* A start that failed leaves a living namespace and its journal to the next try. One of our
+ * own ends with us. */
 static void give_up(struct netd *nd)
 {
     if (nd->networks)
         networks_leave(nd->networks);
+    if (nd->leash >= 0)
+        journal_free(nd->journal, true);
     log_error("vmnet-netd ends");
 }
 

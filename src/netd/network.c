@@ -117,6 +117,7 @@ int network_destroy(struct network *net, struct netd_why *why)
     uint32_t index = net->index;
     int first = 0, r;
 
+    /* What can no longer be written down was done all the same: it is swept by the next netd. */
     (void)journal_unbuilt(all->tools.journal, index);
     dnsmasq_ask_to_end(net->dnsmasq);
     r = net->routed ? router_remove_network(all->tools.nft, net->bridge, &net->def) : 0;
@@ -127,9 +128,12 @@ int network_destroy(struct network *net, struct netd_why *why)
     dnsmasq_free(net->dnsmasq);
     r = link_delete_group(all->tools.links, group_of(net->index));
     note(r == -ENODEV ? 0 : r, &first, why, net, "links");
-    note(network_remove_directory(all, index), &first, why, net, "directory");
-    r = journal_network_gone(all->tools.journal, index);
-    note(r, &first, why, net, "journal entry");
+    r = network_remove_directory(all, index);
+    if (r == 0)
+        r = journal_network_gone(all->tools.journal, index);
+    if (r < 0)
+        (void)log_failure(r, "network '%s': removed, but not from %s", net->def.name,
+                          all->tools.state_path);
     network_free(net);
     return first;
 }
@@ -156,7 +160,7 @@ static void on_dnsmasq_ready(void *arg, int err)
     if (err == 0) {
         err = journal_built(net->all->tools.journal, net->index);
         if (err < 0)
-            (void)why_failed(&why, err, "network '%s': cannot write the journal", net->def.name);
+            (void)why_unwritten(&why, err, net->all->tools.state_path);
     } else if (err == -ECHILD || err == -ETIMEDOUT) {
         (void)why_failed(&why, err, "network '%s': dnsmasq does not start (its log is netd's)",
                          net->def.name);
@@ -228,10 +232,12 @@ int network_make(struct network *net, struct netd_why *why)
 
     r = network_open_directory(net);
     if (r < 0)
-        return why_failed(why, r, "network '%s': cannot make its directory", net->def.name);
+        return why_unwritten(why, r, net->all->tools.state_path);
     r = network_new_dnsmasq(net);
     if (r == 0)
         r = dnsmasq_prepare(net->dnsmasq);
+    if (r == -ENOSPC || r == -EDQUOT) /* which only its files can have said */
+        return why_unwritten(why, r, net->path);
     if (r < 0)
         return why_failed(why, r, "network '%s': cannot prepare dnsmasq", net->def.name);
     r = make_bridge(net, why);

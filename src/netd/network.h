@@ -79,6 +79,8 @@ int network_remove_directory(const struct networks *all, uint32_t index);
 
 /* Starts what any of them needs of relay and uplink, and stops what none does. */
 void networks_share(struct networks *all);
+/* Begins the journal again when most of it is history. */
+void networks_shorten_journal(struct networks *all);
 
 /* ---- port.c ----------------------------------------------------------------------- */
 

@@ -106,6 +106,64 @@ void networks_share(struct networks *all)
         uplink_stop(all->tools.uplink);
 }
 
+/* ---- the journal ------------------------------------------------------------------- */
+
+static struct process process_of(const struct child *child)
+{
+    return child ? (struct process){ .pid = child->pid, .born = child->born }
+                 : (struct process){ .pid = 0 };
+}
+
+static int describe_network(const struct network *net, struct journal_state *state)
+{
+    struct journal_network *ret = &state->networks[net->index];
+    size_t size = net->reserved.n * sizeof *ret->reservations;
+    int r = 0;
+
+    *ret = (struct journal_network){ .known = true,
+                                     .built = net->serves,
+                                     .network = net->def,
+                                     .dnsmasq = dnsmasq_process(net->dnsmasq) };
+    if (size > 0) {
+        ret->reservations = malloc(size);
+        if (!ret->reservations)
+            return -ENOMEM;
+        memcpy(ret->reservations, net->reserved.list, size);
+        ret->n_reservations = net->reserved.n;
+    }
+    for (const struct port *p = net->ports; r == 0 && p; p = p->next)
+        r = journal_state_add_tap(state, net->index, &p->interface);
+    return r;
+}
+
+static int describe_all(const struct networks *all, struct journal_state *state)
+{
+    int r = 0;
+
+    state->relay = process_of(&all->relay.child);
+    state->engine = process_of(uplink_child(all->tools.uplink));
+    FOREACH_NETWORK(net, all)
+    if (r == 0)
+        r = describe_network(net, state);
+    return r;
+}
+
+void networks_shorten_journal(struct networks *all)
+{
+    struct journal_state *state;
+    int r;
+
+    if (!journal_is_long(all->tools.journal))
+        return;
+    state = journal_state_new();
+    r = state ? describe_all(all, state) : -ENOMEM;
+    if (r == 0)
+        r = journal_begin_again(all->tools.journal, state);
+    if (r < 0)
+        (void)log_failure(r, "cannot begin the journal again; it goes on growing");
+    journal_state_free(state);
+}
+
 /* ---- building and removing --------------------------------------------------------- */
 
 /* What this netd has no means for is refused, never left out. */
@@ -193,13 +251,16 @@ int networks_build(struct networks *all, const struct netd_network *def, network
         return r;
     if (free_index(all, &index) < 0)
         return why_refused(why, -EDQUOT, "there are %u networks already", NETWORKS_MAX);
+    r = journal_room(all->tools.journal);
+    if (r < 0)
+        return why_unwritten(why, r, all->tools.state_path);
     r = network_new(all, def, index, &net);
     if (r < 0)
         return why_failed(why, r, "network '%s'", def->name);
     r = journal_network(all->tools.journal, index, def);
     if (r < 0) {
         network_free(net);
-        return why_failed(why, r, "network '%s': cannot write the journal", def->name);
+        return why_unwritten(why, r, all->tools.state_path);
     }
     net->made = on_made;
     net->built = built;
@@ -246,6 +307,7 @@ int networks_remove(struct networks *all, const char *name, struct netd_why *why
                            net->ports->interface.tap);
     r = network_destroy(net, why);
     networks_share(all);
+    networks_shorten_journal(all);
     return r;
 }
 

@@ -38,7 +38,7 @@ struct network_events {
 int networks_new(const struct network_tools *tools, const struct network_events *events,
                  struct networks **ret, struct netd_why *why);
 /* What a dead netd left in this namespace: built networks live on with their TAPs,
- * others are removed. All of it is written to the (new) journal. The dead one's rules hold
+ * others are removed. state: what the journal says already. The dead one's rules hold
  * until ours take their place, all at once. */
 int networks_adopt(struct networks *all, struct journal_state *state, struct netd_why *why);
 /* Forgets everything and leaves it as it is, for the next netd. */

@@ -168,6 +168,8 @@ static void tell_dnsmasq(struct network *net)
 
     ports_find_heirs(net);
     r = dnsmasq_update(net->dnsmasq, net->ports);
+    if (r < 0 && journal_gives_room(net->all->tools.journal, r))
+        r = dnsmasq_update(net->dnsmasq, net->ports);
     if (r < 0)
         (void)log_failure(r, "network '%s': cannot write its list of hosts", net->def.name);
 }
@@ -184,6 +186,7 @@ static int on_update(sd_event_source *source, uint64_t usec, void *arg)
             tell_dnsmasq(net);
         net->changed = false;
     }
+    networks_shorten_journal(all); /* which TAPs that come and go have made long */
     return 0;
 }
 
@@ -239,9 +242,12 @@ static int port_open(struct network *net, struct port *port, int *ret_fds, struc
     const struct network_tools *tools = &net->all->tools;
     int r;
 
-    r = journal_tap(tools->journal, net->index, &port->interface);
+    /* Who gets a TAP is to get an address, and for that dnsmasq is told by files. */
+    r = journal_room(tools->journal);
+    if (r == 0)
+        r = journal_tap(tools->journal, net->index, &port->interface);
     if (r < 0)
-        return why_failed(why, r, "network '%s': cannot write the journal", net->def.name);
+        return why_unwritten(why, r, tools->state_path);
     r = port_create(net, port, ret_fds, why);
     if (r < 0) {
         (void)journal_tap_gone(tools->journal, port->interface.tap);
@@ -282,8 +288,10 @@ void port_adopt(struct network *net, const struct netd_interface *itf)
     int index = link_index(tools->links, itf->tap), r;
     struct port *port;
 
-    if (index < 0)
-        return; /* closed while nobody looked, or never made */
+    if (index < 0) { /* closed while nobody looked, or never made */
+        (void)journal_tap_gone(tools->journal, itf->tap);
+        return;
+    }
     port = calloc(1, sizeof *port);
     if (!port) {
         log_error("no memory to adopt %s; it passes nothing", itf->tap);
@@ -291,9 +299,7 @@ void port_adopt(struct network *net, const struct netd_interface *itf)
     }
     port->interface = *itf;
     port->ifindex = index;
-    r = journal_tap(tools->journal, net->index, itf);
-    if (r == 0)
-        r = filter_add_port(tools->nft, net->index, &net->def, itf);
+    r = filter_add_port(tools->nft, net->index, &net->def, itf);
     if (r < 0)
         (void)log_failure(r, "network '%s': cannot adopt %s well", net->def.name, itf->tap);
     port_link(net, port);

@@ -69,8 +69,8 @@ static const struct call_rule relay_socket_calls[] = { CALL_IF("socket", 0, WHOL
                                                        CALL("listen"), CALLS_END };
 
 /* journal.c, dnsmasq.c, link.c (sysctl), network.c: files. */
-static const struct call_rule file_calls[] = { CALL("getcwd"), CALL("mkdir"), CALL("mkdirat"),
-                                               CALL("rmdir"), CALLS_END };
+static const struct call_rule file_calls[] = { CALL("fallocate"), CALL("getcwd"), CALL("mkdir"),
+                                               CALL("mkdirat"),   CALL("rmdir"),  CALLS_END };
 
 /* spawner.c, packet.c, supervise.c, anchor.c: children, by their pidfds; uplink_attempt.c: a pipe
  * for one. */

@@ -2,6 +2,7 @@
 /* why.c - see why.h. */
 #include "why.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,4 +50,15 @@ int why_refused(struct netd_why *why, int err, const char *fmt, ...)
     err = say(why, err, "", fmt, ap);
     va_end(ap);
     return err;
+}
+
+int why_unwritten(struct netd_why *why, int err, const char *directory)
+{
+    const char *remedy = "";
+
+    if (err == -ENOSPC || err == -EDQUOT)
+        remedy = "; make room there";
+    else if (err == -EROFS || err == -EACCES || err == -EPERM)
+        remedy = "; make it writable";
+    return why_refused(why, err, "cannot write to %.100s: %s%s", directory, strerror(-err), remedy);
 }

@@ -12,6 +12,8 @@
  * already there are not replaced. */
 __attribute__((format(printf, 3, 4))) int why_failed(struct netd_why *why, int err, const char *fmt,
                                                      ...);
+/* A file in this directory could not be written: with the remedy. */
+int why_unwritten(struct netd_why *why, int err, const char *directory);
 /* The same for a refusal, whose text says it all. */
 __attribute__((format(printf, 3, 4))) int why_refused(struct netd_why *why, int err,
                                                       const char *fmt, ...);

@@ -332,12 +332,12 @@ static bool make_namespaces(void)
 static int make_world(void **unused)
 {
     const struct network_events events = { .tap_gone = on_tap_gone };
+    const struct journal_state nothing = { .n_taps = 0 };
     struct netd_why why = { "" };
 
     (void)unused;
     assert_int_equal(bridge_prepare_namespace(world.tools.links, &why), 0);
-    assert_int_equal(journal_new(world.dirfd, &world.tools.journal), 0);
-    assert_int_equal(journal_commit(world.tools.journal), 0);
+    assert_int_equal(journal_begin(world.dirfd, &nothing, &world.tools.journal), 0);
     world.tools.state_dirfd = world.dirfd;
     world.tools.state_path = world.path;
     assert_int_equal(networks_new(&world.tools, &events, &world.all, &why), 0);

@@ -2,7 +2,7 @@
 /* The journal that a new netd reads, torn or scribbled on. What it says must be fit for
  * netd to act on: names become links, indices array positions, pids targets of signals. */
 #include "fuzz.h"
-#include "journal.h"
+#include "journal_part.h"
 
 #include <string.h>
 
@@ -19,11 +19,38 @@ static struct mac mac_of(const struct netd_reservation *reservation)
     return mac;
 }
 
+/* Behind the line that no seed can have: which boot it is. */
+static char *after_boot(const uint8_t *data, size_t size, size_t *ret_size)
+{
+    json_t *line = journal_line_boot();
+    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    size_t len = text ? strlen(text) : 0;
+    char *whole = malloc(len + 1 + size);
+
+    MUST(text && whole);
+    memcpy(whole, text, len);
+    whole[len] = '\n';
+    if (size > 0)
+        memcpy(whole + len + 1, data, size);
+    *ret_size = len + 1 + size;
+    free(text);
+    json_decref(line);
+    return whole;
+}
+
 FUZZ(data, size)
 {
     struct journal_state *state = NULL;
+    size_t whole_size;
+    char *whole;
 
     fuzz_set_file(data, size);
+    MUST(journal_read(-1, &state) == 0);
+    MUST(state->anchor.pid == 0);
+    journal_state_free(state);
+
+    whole = after_boot(data, size, &whole_size);
+    fuzz_set_file((const uint8_t *)whole, whole_size);
     MUST(journal_read(-1, &state) == 0);
     check_process(&state->anchor);
     check_process(&state->engine);
@@ -43,4 +70,5 @@ FUZZ(data, size)
         MUST(name_valid(state->taps[i].interface.network));
     }
     journal_state_free(state);
+    free(whole);
 }

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct process anchor = { .pid = 4711, .born = 99887766 };
@@ -76,8 +77,11 @@ static int tear_down(void **state)
 {
     struct place *place = *state;
 
-    (void)unlinkat(place->dirfd, "journal", 0);
-    (void)unlinkat(place->dirfd, "journal.new", 0);
+    static const char *const files[] = { "journal", "journal.copy", "journal.new",
+                                         "journal.copy.new", "journal.spare" };
+
+    for (size_t i = 0; i < N_ELEMENTS(files); i++)
+        (void)unlinkat(place->dirfd, files[i], 0);
     (void)close(place->dirfd);
     (void)rmdir(place->path);
     free(place);
@@ -87,16 +91,15 @@ static int tear_down(void **state)
 /* A network with a dnsmasq, a TAP and a relay: the usual life. */
 static struct journal *write_story(int dirfd)
 {
+    const struct journal_state nothing = { .anchor = anchor };
     struct journal *journal = NULL;
 
-    assert_int_equal(journal_new(dirfd, &journal), 0);
-    assert_int_equal(journal_anchor(journal, &anchor), 0);
+    assert_int_equal(journal_begin(dirfd, &nothing, &journal), 0);
     assert_int_equal(journal_network(journal, 3, &shared), 0);
     assert_int_equal(journal_child(journal, JOURNAL_DNSMASQ, 3, 815, 1111), 0);
     assert_int_equal(journal_built(journal, 3), 0);
     assert_int_equal(journal_tap(journal, 3, &web), 0);
     assert_int_equal(journal_child(journal, JOURNAL_RELAY, 0, 816, 2222), 0);
-    assert_int_equal(journal_commit(journal), 0);
     return journal;
 }
 
@@ -106,6 +109,27 @@ static struct journal_state *read_back(int dirfd)
 
     assert_int_equal(journal_read(dirfd, &state), 0);
     return state;
+}
+
+static void replace_both(int dirfd, const char *text, size_t len)
+{
+    assert_int_equal(file_replace(dirfd, "journal", text, len, 0600), 0);
+    assert_int_equal(file_replace(dirfd, "journal.copy", text, len, 0600), 0);
+}
+
+/* These lines, behind the one that says which boot it is. */
+static void write_lines(int dirfd, const char *lines)
+{
+    const struct journal_state nothing = { .n_taps = 0 };
+    AUTO_FREE char *first = NULL, *text = NULL;
+    struct journal *journal = NULL;
+    size_t len;
+
+    assert_int_equal(journal_begin(dirfd, &nothing, &journal), 0);
+    assert_int_equal(file_read(dirfd, "journal", 1 << 16, &first, &len), 0);
+    journal_free(journal, true);
+    assert_true(asprintf(&text, "%s%s", first, lines) > 0);
+    replace_both(dirfd, text, strlen(text));
 }
 
 static void nothing_written_is_nothing_known(void **unused)
@@ -179,7 +203,7 @@ static void what_an_older_netd_did_not_write_is_not_set(void **unused)
     struct place *place = *unused;
     struct journal_state *state;
 
-    assert_int_equal(file_replace(place->dirfd, "journal", text, strlen(text), 0600), 0);
+    write_lines(place->dirfd, text);
     state = read_back(place->dirfd);
     assert_true(state->networks[1].known);
     assert_string_equal(state->networks[1].network.domain, "");
@@ -208,23 +232,126 @@ static void what_has_gone_is_not_known(void **unused)
     assert_int_equal(faccessat(place->dirfd, "journal", F_OK, 0), -1);
 }
 
-static void the_old_file_stands_until_the_new_one_is_committed(void **unused)
+static bool is_story(const struct journal_state *state)
+{
+    return state->anchor.pid == anchor.pid && state->anchor.born == anchor.born &&
+           state->networks[3].built &&
+           memcmp(&state->networks[3].network, &shared, sizeof shared) == 0 &&
+           state->networks[3].dnsmasq.pid == 815 && state->relay.born == 2222 &&
+           state->n_taps == 1 && memcmp(&state->taps[0].interface, &web, sizeof web) == 0;
+}
+
+/* The next netd. */
+static void a_new_journal_says_what_the_old_one_said(void **unused)
 {
     struct place *place = *unused;
-    struct journal *journal = write_story(place->dirfd), *fresh = NULL;
+    struct journal *journal;
     struct journal_state *state;
 
-    assert_int_equal(journal_new(place->dirfd, &fresh), 0);
-    assert_int_equal(journal_anchor(fresh, &anchor), 0);
-    state = read_back(place->dirfd);
-    assert_true(state->networks[3].known);
-    journal_state_free(state);
-    assert_int_equal(journal_commit(fresh), 0);
-    state = read_back(place->dirfd);
-    assert_false(state->networks[3].known);
-    journal_state_free(state);
-    journal_free(fresh, false);
+    journal = write_story(place->dirfd);
+    assert_int_equal(journal_update(journal, 3, 60, reserved, 2), 0);
     journal_free(journal, false);
+    state = read_back(place->dirfd);
+    assert_int_equal(journal_begin(place->dirfd, state, &journal), 0);
+    journal_state_free(state);
+    check_update(place->dirfd, 60, reserved, 2);
+    assert_int_equal(journal_update(journal, 3, shared.idle_timeout_sec, NULL, 0), 0);
+    state = read_back(place->dirfd);
+    assert_true(is_story(state));
+    journal_state_free(state);
+    journal_free(journal, false);
+}
+
+/* A directory in the place of one of the files stands for all that can go wrong. */
+static void the_old_journal_stands_until_the_new_one_is_whole(void **unused)
+{
+    static const char *const in_the_way[] = { "journal.new", "journal.copy.new" };
+    const struct journal_state nothing = { .anchor = anchor };
+    struct place *place = *unused;
+    struct journal *journal = write_story(place->dirfd);
+
+    for (size_t i = 0; i < N_ELEMENTS(in_the_way); i++) {
+        struct journal_state *state;
+
+        assert_int_equal(mkdirat(place->dirfd, in_the_way[i], 0700), 0);
+        assert_int_equal(journal_begin_again(journal, &nothing), -EISDIR);
+        assert_int_equal(unlinkat(place->dirfd, in_the_way[i], AT_REMOVEDIR), 0);
+        assert_int_equal(journal_child(journal, JOURNAL_RELAY, 0, 816, 2222), 0);
+        state = read_back(place->dirfd);
+        assert_true(is_story(state));
+        journal_state_free(state);
+    }
+    assert_int_equal(journal_begin_again(journal, &nothing), 0);
+    journal_free(journal, false);
+    journal_free(write_story(place->dirfd), true);
+}
+
+static void one_copy_torn_at_any_byte_costs_nothing(void **unused)
+{
+    static const char *const names[] = { "journal", "journal.copy" };
+    struct place *place = *unused;
+    AUTO_FREE char *text = NULL;
+    size_t len;
+
+    journal_free(write_story(place->dirfd), false);
+    assert_int_equal(file_read(place->dirfd, "journal", 1 << 16, &text, &len), 0);
+    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+        replace_both(place->dirfd, text, len);
+        for (size_t cut = 0; cut <= len; cut++) {
+            struct journal_state *state;
+
+            assert_int_equal(file_replace(place->dirfd, names[i], text, cut, 0600), 0);
+            state = read_back(place->dirfd);
+            assert_true(is_story(state));
+            journal_state_free(state);
+        }
+    }
+}
+
+/* TAPs come and go for years. */
+static void a_long_journal_is_begun_again(void **unused)
+{
+    struct place *place = *unused;
+    struct journal *journal = write_story(place->dirfd);
+    struct journal_state *state;
+    struct stat st;
+
+    for (int i = 0; !journal_is_long(journal); i++) {
+        assert_true(i < 10000);
+        assert_int_equal(journal_tap_gone(journal, "vt0.0"), 0);
+        assert_int_equal(journal_tap(journal, 3, &web), 0);
+    }
+    state = read_back(place->dirfd);
+    assert_int_equal(journal_begin_again(journal, state), 0);
+    journal_state_free(state);
+    assert_false(journal_is_long(journal));
+    assert_int_equal(fstatat(place->dirfd, "journal", &st, 0), 0);
+    assert_true(st.st_size < 1024);
+    state = read_back(place->dirfd);
+    assert_true(is_story(state));
+    journal_state_free(state);
+    journal_free(journal, true);
+}
+
+static void something_new_wants_room_to_end_it(void **unused)
+{
+    struct place *place = *unused;
+    struct journal *journal = write_story(place->dirfd);
+    struct stat st;
+
+    assert_int_equal(fstatat(place->dirfd, "journal.spare", &st, 0), 0);
+    assert_true(st.st_blocks > 0); /* a hole would be no room */
+    assert_int_equal(journal_room(journal), 0);
+    assert_false(journal_gives_room(journal, -EROFS));
+    assert_true(journal_gives_room(journal, -ENOSPC));
+    assert_false(journal_gives_room(journal, -ENOSPC)); /* there is only one */
+    assert_int_equal(mkdirat(place->dirfd, "journal.spare", 0700), 0);
+    assert_int_equal(journal_room(journal), -EISDIR);
+    assert_int_equal(unlinkat(place->dirfd, "journal.spare", AT_REMOVEDIR), 0);
+    assert_int_equal(journal_room(journal), 0);
+    assert_int_equal(fstatat(place->dirfd, "journal.spare", &st, 0), 0);
+    journal_free(journal, true);
+    assert_int_equal(fstatat(place->dirfd, "journal.spare", &st, 0), -1);
 }
 
 /* Whatever a death leaves of the file: no crash, and nothing that was never written. */
@@ -241,7 +368,7 @@ static void a_file_torn_at_any_byte_tells_its_whole_lines(void **unused)
         struct journal_state *state;
         bool built, known;
 
-        assert_int_equal(file_replace(place->dirfd, "journal", text, cut, 0600), 0);
+        replace_both(place->dirfd, text, cut);
         state = read_back(place->dirfd);
         known = state->networks[3].known;
         built = state->networks[3].built;
@@ -267,7 +394,7 @@ static void lines_that_make_no_sense_are_left_out(void **unused)
         "{\"fact\":\"tap\",\"index\":1,\"tap\":\"vt1.0\"}",
         "{\"fact\":\"child\",\"kind\":\"dnsmasq\",\"index\":1,\"pid\":1,\"born\":5}",
         "{\"fact\":\"child\",\"kind\":\"cron\",\"index\":1,\"pid\":77,\"born\":5}",
-        "{\"fact\":\"anchor\",\"pid\":77,\"born\":5}",
+        "{\"fact\":\"anchor\",\"pid\":1,\"born\":5}",
         "{\"fact\":\"update\",\"index\":1,\"idle_timeout_sec\":5,\"reservations\":[]}",
     };
     struct place *place = *unused;
@@ -275,9 +402,9 @@ static void lines_that_make_no_sense_are_left_out(void **unused)
     for (size_t i = 0; i < N_ELEMENTS(lines); i++) {
         struct journal_state *state;
         char text[128];
-        int len = snprintf(text, sizeof text, "%s\n", lines[i]);
 
-        assert_int_equal(file_replace(place->dirfd, "journal", text, (size_t)len, 0600), 0);
+        (void)snprintf(text, sizeof text, "%s\n", lines[i]);
+        write_lines(place->dirfd, text);
         state = read_back(place->dirfd);
         if (state->anchor.pid || state->networks[1].known || state->networks[1].dnsmasq.pid ||
             state->n_taps)
@@ -298,7 +425,7 @@ static void a_journal_of_an_earlier_boot_is_void(void **unused)
     assert_int_equal(file_read(place->dirfd, "journal", 1 << 16, &text, &len), 0);
     boot = strstr(text, "\"boot\":\"") + strlen("\"boot\":\"");
     boot[0] = boot[0] == 'a' ? 'b' : 'a';
-    assert_int_equal(file_replace(place->dirfd, "journal", text, len, 0600), 0);
+    replace_both(place->dirfd, text, len);
     state = read_back(place->dirfd);
     assert_int_equal(state->anchor.pid, 0);
     assert_false(state->networks[3].known);
@@ -327,9 +454,13 @@ int main(void)
         IN_A_PLACE(what_has_gone_is_not_known),
         IN_A_PLACE(reservations_take_the_place_of_those_before),
         IN_A_PLACE(what_an_older_netd_did_not_write_is_not_set),
-        IN_A_PLACE(the_old_file_stands_until_the_new_one_is_committed),
+        IN_A_PLACE(a_new_journal_says_what_the_old_one_said),
+        IN_A_PLACE(the_old_journal_stands_until_the_new_one_is_whole),
         IN_A_PLACE(a_file_torn_at_any_byte_tells_its_whole_lines),
         IN_A_PLACE(lines_that_make_no_sense_are_left_out),
+        IN_A_PLACE(one_copy_torn_at_any_byte_costs_nothing),
+        IN_A_PLACE(a_long_journal_is_begun_again),
+        IN_A_PLACE(something_new_wants_room_to_end_it),
         IN_A_PLACE(a_journal_of_an_earlier_boot_is_void),
         cmocka_unit_test(a_process_is_itself_only_with_its_birth),
     };

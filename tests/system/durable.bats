@@ -1,0 +1,152 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What happens to the state directory happens to no VM: a full disk, one that cannot be written
+# to, a journal that is cut or lost. A VM is a process that holds a TAP here; what guests
+# notice of deaths is told by deaths.bats.
+load lib
+
+STATE=$(user_home)/.local/state
+
+setup() {
+    install -d -m 700 "$(user_home)/.local" "$STATE"
+    [ "$(id -u)" != 0 ] || chown "$WORLD_UID:$WORLD_UID" "$(user_home)/.local" "$STATE"
+}
+
+teardown() {
+    tell_what_happened
+    eventually 5 all_are_killed
+    ! mountpoint -q "$STATE" || umount "$STATE"
+    rm -rf "/run/user/$WORLD_UID/vmnet-broker" "$(user_home)/.local"
+}
+
+# Not at once: until it is killed itself, netd sees to it that others come back.
+all_are_killed() {
+    local line
+    while read -r line; do
+        kill -KILL "${line%% *}" 2>/dev/null || true
+    done < <(ours)
+    nothing_runs
+}
+
+# The state directory on a file system of its own, of this many KiB.
+small_state() {
+    mount -t tmpfs -o "size=$1k,mode=0700,uid=$WORLD_UID,gid=$WORLD_UID" state "$STATE"
+}
+
+start_vm() { # NETWORK NAME
+    as_user_in_background "vm-$2" vmnet-brokerctl run --network "$1" --name "$2" -- sleep 300
+    eventually 10 vm_is_there "$1" "$2"
+}
+
+vm_is_there() { # NETWORK NAME
+    has " $(vms_on "$1") " " $2 "
+} 2>/dev/null
+
+vms_on() { # NETWORK
+    status_of "$1" "' '.join(sorted(i['name'] for i in n['interfaces']))"
+}
+
+stop_vm() { # NAME -> and with it the sleep
+    kill -TERM "$(pgrep -f "vmnet-brokerctl run .* --name $1 ")"
+}
+
+vms_are() { # NETWORK NAME...
+    local network=$1
+    shift
+    is "$(vms_on "$network")" "$*"
+} 2>/dev/null
+
+# netd and broker, so that both have to find again what there is.
+both_die() {
+    local broker netd
+    broker=$(broker_pid) netd=$(processes vmnet-netd)
+    kill -KILL "$broker" "$netd"
+    eventually 5 not kill -0 "$broker" 2>/dev/null
+    eventually 5 not kill -0 "$netd" 2>/dev/null
+}
+
+fill() {
+    as_user dd if=/dev/zero "of=$STATE/filler" bs=1k 2>/dev/null || true
+    is "$(df --output=avail "$STATE" | tail -n 1 | tr -d ' ')" 0
+}
+
+refused_with() { # PATTERN COMMAND...
+    local pattern=$1
+    shift
+    run "$@"
+    not is "$status" 0
+    has "$output" "$pattern"
+} 2>/dev/null
+
+@test "on a full disk nothing new is begun, and what runs goes on, ends and comes back" {
+    small_state 700
+    start_vm shared a
+    start_vm shared b
+    fill
+    refused_with "cannot write to $STATE/vmnet-broker/netd*: *; make room there" \
+        ctl run --network host --name c -- true
+    not network_exists host
+    stop_vm b
+    eventually 10 vms_are shared a
+    both_die
+    start_broker
+    eventually 10 vms_are shared a
+    kill -KILL "$(pid_of_dnsmasq)"
+    eventually 10 running_dnsmasq
+    stop_vm a
+    eventually 10 vms_are shared
+    rm "$STATE/filler"
+    ctl run --network host --name c -- true
+    stop_everything
+    nothing_is_left
+}
+
+@test "on a disk without a byte left a new netd waits for room, and leaves everything as it is" {
+    small_state 700
+    start_vm shared a
+    fill
+    kill -STOP "$(broker_pid)"
+    kill -KILL "$(processes vmnet-netd)"
+    rm "$STATE/vmnet-broker/netd/journal.spare"
+    fill
+    kill -CONT "$(broker_pid)"
+    eventually 10 has_problem "cannot write to $STATE/vmnet-broker/netd: *; make room there"
+    running_dnsmasq
+    rm "$STATE/filler"
+    eventually 20 has_problem "\[\]"
+    vms_are shared a
+    ctl run --network host --name c -- true
+}
+
+has_problem() { # PATTERN
+    has "$(ctl status --json | pick "d['broker']['problems']")" "$1"
+} 2>/dev/null
+
+@test "a network is removed although the disk is full" {
+    small_state 700
+    ctl run --network shared --name a -- true
+    fill
+    stop_everything
+    rm "$STATE/filler"
+    nothing_is_left
+}
+
+@test "a state directory that cannot be written to: nothing new is begun, what runs goes on" {
+    start_vm shared a
+    chmod 500 "$STATE/vmnet-broker/netd"
+    refused_with "cannot write to $STATE/vmnet-broker/netd: *; make it writable" \
+        ctl run --network host --name c -- true
+    refused_with "make it writable" ctl run --network shared --name b -- true
+    vms_are shared a
+    chmod 700 "$STATE/vmnet-broker/netd"
+    ctl run --network host --name c -- true
+    vms_are shared a
+}
+
+pid_of_dnsmasq() {
+    pgrep -u "$WORLD_UID" -x dnsmasq
+}
+
+running_dnsmasq() {
+    pid_of_dnsmasq >/dev/null
+}
