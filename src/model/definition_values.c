@@ -77,17 +77,19 @@ static bool address_loopback(const struct address *a)
     return a->version == 4 ? a->v4 >> 24 == 127 : memcmp(a->v6, one, sizeof one) == 0;
 }
 
-/* Whoever is to ask it, could: the host, or, without dns_proxy, each VM itself. */
+/* Who asks it is the network itself, or each VM: for neither is the host at 127.0.0.1. */
 static bool server_reachable(struct reader *r, const struct address *server, const char *at)
 {
     const struct net_def *net = &r->definition->net;
     char text[ADDR6_TEXT];
     if (net->mode == NET_MODE_HOST)
         return reader_vm_address(r, at, server);
-    if (net->dns_proxy || !address_loopback(server))
+    if (!address_loopback(server))
         return true;
-    reader_wrong(r, at, "%s would be the VM itself", address_format(server, text));
-    reader_remedy(r, "write an address that VMs reach, or \"dns_proxy\": true");
+    reader_wrong(r, at, "%s is not the host, seen from within the network",
+                 address_format(server, text));
+    reader_remedy(r, net->dns_proxy ? "remove it: without \"dns_servers\" the host's are asked"
+                                    : "write an address that VMs reach");
     return false;
 }
 

@@ -1,19 +1,26 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""check.py VMNET_BROKERCTL - `vmnet-brokerctl check`, on directories of its own.
+"""check.py VMNET_BROKERCTL MAN_PAGE - `vmnet-brokerctl check`, on directories of its own.
 
 What is wrong with one definition is told by the cases beside this file; here it is which
-definitions are looked at, how they collide, and how scripts are told.
+definitions are looked at, how they collide, and how scripts are told. And that the
+manual page is right.
 """
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 import traceback
 
-PROGRAM = os.path.abspath(sys.argv[1])
+PROGRAM, MAN_PAGE = map(os.path.abspath, sys.argv[1:3])
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# A machine's own routes must not collide with our subnets, where it lets us have others.
+NO_ROUTES = ["unshare", "--user", "--map-current-user", "--net"]
+if subprocess.run([*NO_ROUTES, "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+    NO_ROUTES = []
 BEHAVIOURS = []
 
 
@@ -47,8 +54,8 @@ class Home:
 
     def check(self, *arguments):
         """Exit status and output."""
-        run = subprocess.run([PROGRAM, "--user", "check", *map(str, arguments)], env=self.env,
-                             cwd=self.dir, timeout=20, text=True, stdin=subprocess.DEVNULL,
+        run = subprocess.run([*NO_ROUTES, PROGRAM, "--user", "check", *map(str, arguments)],
+                             env=self.env, cwd=self.dir, timeout=20, text=True, stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         return run.returncode, run.stdout
 
@@ -168,6 +175,30 @@ def config_dir(home):
 def usage(home):
     status, output = home.check("--nonsense")
     equal((status, "usage: vmnet-brokerctl" in output), (2, True), output)
+
+
+def page():
+    return pathlib.Path(MAN_PAGE).read_text(encoding="utf-8")
+
+
+@behaviour("every example of vmnet-broker.d(5) is right, and all can be used together")
+def manual(home):
+    examples = re.findall(r"^\.Pa /etc/vmnet-broker\.d/(\S+\.json)\n.*?^\.Bd.*?\n(.*?)^\.Ed",
+                          page().partition(".Sh EXAMPLES")[2], re.MULTILINE | re.DOTALL)
+    assert len(examples) >= 5, examples
+    paths = sorted(home.write(name, text) for name, text in examples)
+    equal(home.check(), (0, "".join(f"{path}: ok\n" for path in paths)))
+
+
+@behaviour("vmnet-broker.d(5) has every key, and none that there is not")
+def keys(home):
+    code = (ROOT / "src/model/definition.c").read_text(encoding="utf-8")
+    known = set(re.findall(r'\[KEY_\w+\] = "(\w+)"', code))
+    described = re.findall(r"^\.It Cm (\w+)$", page(), re.MULTILINE)
+    equal(sorted(described), sorted(known))
+    home.write("lab.json", {key: None for key in described})
+    output = home.check("lab")[1]
+    equal(output.count(", not null; "), len(known), output)
 
 
 def main():
