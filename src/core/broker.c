@@ -13,6 +13,7 @@
 
 #include "broker_state.h"
 #include "log.h"
+#include "monitor.h"
 #include "redefine.h"
 #include "view.h"
 #include "words.h"
@@ -44,7 +45,7 @@ struct peer *broker_peer_new(struct broker *broker, const struct peer_cred *cred
     return peer;
 }
 
-static void log_leaving(const struct peer *peer)
+static void tell_leaving(const struct peer *peer)
 {
     const struct hold *hold;
     if (TAILQ_EMPTY(&peer->holds))
@@ -54,6 +55,8 @@ static void log_leaving(const struct peer *peer)
         log_user(peer->cred.uid, LOG_LEVEL_INFO, "%s disconnected, %s '%s' (%u client%s left)",
                  peer->tag, hold->waiting ? "no longer awaits" : "released", hold->network->name,
                  left, plural(left));
+        if (!hold->waiting)
+            monitor_tell_left(peer, hold->network, left);
     }
 }
 
@@ -61,8 +64,9 @@ void broker_peer_gone(struct peer *peer)
 {
     struct broker *broker = peer->broker;
 
-    log_leaving(peer);
-    TAILQ_REMOVE(&broker->peers, peer, link);
+    TAILQ_REMOVE(&broker->peers, peer, link); /* first: it is told nothing any more */
+    broker->watchers -= peer->watches;
+    tell_leaving(peer);
     if (--broker->n_peers == 0)
         leaving_alone(broker);
     registry_peer_gone(broker->registry, peer);
@@ -171,6 +175,8 @@ void broker_acquired(void *arg, struct peer *peer, const struct network *net, bo
     log_user(peer->cred.uid, again ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
              "%s acquired '%s' (%u client%s)", peer->tag, net->name, net->clients,
              plural(net->clients));
+    if (!again)
+        monitor_tell_came(peer, net);
     broker->transport->answer_network(peer_take_call(peer), net->handle);
 }
 
@@ -179,6 +185,14 @@ void broker_refused(void *arg, struct peer *peer, const char *name, const struct
     (void)arg;
     refuse(peer, peer_take_call(peer), status_from_create_errno(failure->err),
            "network '%s' cannot be created: %s", name, failure->why);
+}
+
+/* It may have ended with its last client. */
+static void tell_released(const struct peer *peer, const char *name)
+{
+    const struct network *net = registry_find(peer->broker->registry, name);
+    if (net)
+        monitor_tell_left(peer, net, net->clients);
 }
 
 void broker_release(struct peer *peer, struct call *call, const char *name)
@@ -193,6 +207,7 @@ void broker_release(struct peer *peer, struct call *call, const char *name)
         return;
     }
     log_user(peer->cred.uid, LOG_LEVEL_INFO, "%s released '%s'", peer->tag, name);
+    tell_released(peer, name);
     broker->transport->answer_done(call);
 }
 
@@ -410,6 +425,17 @@ void broker_status(struct peer *peer, struct call *call, const char *name)
         return;
     }
     peer_park(peer, call);
+}
+
+/* --- Monitor --- */
+
+void broker_monitor(struct peer *peer, struct call *call)
+{
+    if (!may_wait(peer, call))
+        return;
+    peer_park(peer, call);
+    peer->watches = true;
+    peer->broker->watchers++;
 }
 
 /* --- Stop --- */

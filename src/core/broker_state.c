@@ -6,12 +6,17 @@
 
 #include "accounts.h"
 #include "log.h"
+#include "monitor.h"
 #include "redefine.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Names of keys: all of them fit. */
+#define KEYS_TEXT 320
 
 static unsigned or_default(unsigned value, unsigned fallback)
 {
@@ -46,8 +51,45 @@ static void on_changed(void *arg)
 
 static void on_created(void *arg, struct network *net)
 {
-    (void)arg;
+    const struct event event = { .kind = EVENT_NETWORK_CREATED, .network = net->name };
+    monitor_tell(arg, &event);
     redefine_apply(net);
+}
+
+static void on_gone(void *arg, const char *name, const struct failure *failure)
+{
+    const struct event event = { .kind = EVENT_NETWORK_REMOVED,
+                                 .network = name,
+                                 .message = failure ? failure->why : NULL };
+    monitor_tell(arg, &event);
+}
+
+static void on_redefined(void *arg, const struct network *net, definition_keys applied,
+                         definition_keys pending)
+{
+    char now[KEYS_TEXT], later[KEYS_TEXT], message[2 * KEYS_TEXT + 64];
+    const struct event event = { .kind = EVENT_DEFINITION_CHANGED,
+                                 .network = net->name,
+                                 .message = message };
+
+    (void)definition_keys_format(applied, now, sizeof now);
+    (void)definition_keys_format(pending, later, sizeof later);
+    (void)snprintf(message, sizeof message, "%s%s%s%s", applied ? "applied: " : "", now,
+                   pending ? (applied ? "; pending until it is created again: "
+                                      : "pending until it is created again: ")
+                           : "",
+                   later);
+    log_info("network '%s': its definition has changed, %s", net->name, message);
+    monitor_tell(arg, &event);
+}
+
+/* One that is nobody's network: the first words, as the log has them all. */
+static void on_broken(void *arg, const char *name, const char *words)
+{
+    const struct event event = { .kind = EVENT_DEFINITION_BROKEN,
+                                 .network = name,
+                                 .message = words };
+    monitor_tell(arg, &event);
 }
 
 struct broker *broker_new(const struct broker_config *config, const struct loop *loop,
@@ -71,9 +113,11 @@ struct broker *broker_new(const struct broker_config *config, const struct loop 
                                       .refused = broker_refused,
                                       .changed = on_changed,
                                       .created = on_created,
+                                      .gone = on_gone,
+                                      .redefined = on_redefined,
                                       .arg = broker };
     broker->registry = registry_new(loop, config->idle_timeout_sec, &events);
-    broker->catalog = catalog_new(&config->definitions);
+    broker->catalog = catalog_new(&config->definitions, on_broken, broker);
     if (!broker->registry || !broker->catalog || persistent_init(broker) < 0 ||
         leaving_init(broker) < 0) {
         broker_free(broker);
@@ -145,9 +189,15 @@ static void on_lost(void *arg, const char *name, const struct failure *failure)
     registry_lost(broker->registry, name, failure);
 }
 
+static void on_happened(void *arg, const struct event *event)
+{
+    monitor_tell(arg, event);
+}
+
 struct backend_events broker_backend_events(struct broker *broker)
 {
-    return (struct backend_events){ on_found, on_interfaces, on_lost, on_applied, broker };
+    return (struct backend_events){ on_found,   on_interfaces, on_lost,
+                                    on_applied, on_happened,   broker };
 }
 
 /* Networks stay as they are: the next broker adopts them. */

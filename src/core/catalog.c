@@ -27,6 +27,8 @@ struct entry {
 
 struct catalog {
     struct definition_source source;
+    catalog_broken broken;
+    void *arg;
     TAILQ_HEAD(, entry) entries; /* oldest first */
     size_t n;
 };
@@ -62,12 +64,15 @@ static const struct definition_source_ops built_in_only = { find_built_in, stamp
 
 /* --- the catalog and its entries as objects --- */
 
-struct catalog *catalog_new(const struct definition_source *source)
+struct catalog *catalog_new(const struct definition_source *source, catalog_broken broken,
+                            void *arg)
 {
     struct catalog *catalog = calloc(1, sizeof *catalog);
     if (!catalog)
         return NULL;
     catalog->source = *source;
+    catalog->broken = broken;
+    catalog->arg = arg;
     if (!catalog->source.ops)
         catalog->source.ops = &built_in_only;
     TAILQ_INIT(&catalog->entries);
@@ -176,6 +181,7 @@ static int read_anew(struct catalog *catalog, const char *name, const struct fil
     if (r == -EBADMSG) {
         r = complain(name, file, &complaints, failure);
         remember(catalog, name, stamp, NULL, failure);
+        catalog->broken(catalog->arg, name, failure->why);
         return r;
     }
     entry_free(catalog, entry_find(catalog, name));

@@ -54,6 +54,7 @@ struct peer {
     struct call *call;     /* the one request that awaits its answer, or NULL */
     struct errand *errand; /* that this request is waiting for, or NULL */
     bool wants_stop;       /* the request is Stop */
+    bool watches;          /* the request is Monitor, and never fully answered */
 };
 TAILQ_HEAD(peer_list, peer);
 

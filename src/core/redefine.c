@@ -13,8 +13,6 @@
 #define KEYS_OF_BACKEND                                                                            \
     (1u << KEY_DHCP_RESERVATIONS | 1u << KEY_PORT_FORWARDING | 1u << KEY_IDLE_TIMEOUT)
 
-#define KEYS_TEXT 256
-
 static definition_keys live_keys(const struct network *net)
 {
     return KEYS_OF_CORE | (network_backend(net)->ops->update ? KEYS_OF_BACKEND : 0);
@@ -41,19 +39,6 @@ void redefine_apply(struct network *net)
     net->applied = definition_ref(net->wanted);
 }
 
-static void log_change(const struct network *net, definition_keys keys)
-{
-    char now[KEYS_TEXT], later[KEYS_TEXT];
-    definition_keys live = keys & live_keys(net), pending = redefine_pending(net);
-
-    if (live)
-        log_info("network '%s': its definition has changed, applied: %s", net->name,
-                 definition_keys_format(live, now, sizeof now));
-    if (pending)
-        log_info("network '%s': its definition has changed, pending until it is created again: %s",
-                 net->name, definition_keys_format(pending, later, sizeof later));
-}
-
 void redefine(struct network *net, struct definition *newest)
 {
     if (!newest) {
@@ -66,7 +51,7 @@ void redefine(struct network *net, struct definition *newest)
     definition_keys keys = definition_differs(net->wanted, newest);
     definition_unref(net->wanted);
     net->wanted = definition_ref(newest);
-    log_change(net, keys);
+    registry_redefined(net, keys & live_keys(net), redefine_pending(net));
     redefine_apply(net);
     if (keys & 1u << KEY_IDLE_TIMEOUT)
         registry_idle_time_changed(net);

@@ -241,6 +241,7 @@ static void settle_removal(struct network *net, const struct failure *failure)
     drop_handle(net);
     net->interfaces = 0;
     net->lost = false;
+    net->registry->events.gone(net->registry->events.arg, net->name, NULL);
     step(net, TAILQ_EMPTY(&net->waiters) && !net->kept ? EV_REMOVED : EV_REMOVED_WANTED, NULL);
 }
 
@@ -464,6 +465,12 @@ void registry_renew(struct network *net)
         step(net, EV_TIMEOUT, NULL);
 }
 
+void registry_redefined(const struct network *net, definition_keys applied, definition_keys pending)
+{
+    const struct registry_events *events = &net->registry->events;
+    events->redefined(events->arg, net, applied, pending);
+}
+
 void registry_idle_time_changed(struct network *net)
 {
     if (net->state == NET_IDLE)
@@ -571,6 +578,8 @@ void registry_lost(struct registry *reg, const char *name, const struct failure 
     drop_handle(net);
     net->interfaces = 0;
     net->lost = net->state == NET_REMOVING;
+    if (!net->lost)
+        reg->events.gone(reg->events.arg, name, failure);
     step(net, EV_LOST, NULL);
     changed(reg);
 }

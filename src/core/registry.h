@@ -51,6 +51,11 @@ struct registry_events {
     void (*changed)(void *arg);
     /* It has just been created. */
     void (*created)(void *arg, struct network *network);
+    /* It existed, and does no longer; failure: why, if nobody wanted that. */
+    void (*gone)(void *arg, const char *name, const struct failure *failure);
+    /* Its definition has changed: these keys are applied, those wait. */
+    void (*redefined)(void *arg, const struct network *network, definition_keys applied,
+                      definition_keys pending);
     void *arg;
 };
 
@@ -95,6 +100,9 @@ unsigned registry_count_networks(const struct registry *registry, uid_t uid, con
 void registry_renew(struct network *network);
 /* Its idle time is another now: if the timer runs, it begins anew. */
 void registry_idle_time_changed(struct network *network);
+/* redefine.c has given it another definition. */
+void registry_redefined(const struct network *network, definition_keys applied,
+                        definition_keys pending);
 const struct backend *network_backend(const struct network *network);
 
 /* Begin to remove what nobody uses without waiting for its timer. again: also what

@@ -2,6 +2,7 @@
 /* cmd_list.c - the networks that exist. */
 #include "call.h"
 #include "mem.h"
+#include "show.h"
 #include "table.h"
 
 #include <errno.h>
@@ -10,27 +11,20 @@
 DEFINE_AUTO(json_t *, json_decref);
 DEFINE_AUTO(struct table *, table_free);
 
-static const char *text(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
-
 static void add_row(struct table *table, const json_t *status)
 {
     const json_t *network = json_object_get(status, "network");
     char clients[24], interfaces[24];
-    (void)snprintf(clients, sizeof clients, "%lld",
-                   (long long)json_integer_value(json_object_get(status, "clients")));
-    (void)snprintf(interfaces, sizeof interfaces, "%lld",
-                   (long long)json_integer_value(json_object_get(status, "interfaces")));
-    const char *cells[] = { text(status, "name"),
-                            text(status, "mode"),
-                            text(status, "state"),
+    (void)snprintf(clients, sizeof clients, "%lld", member_number(status, "clients"));
+    (void)snprintf(interfaces, sizeof interfaces, "%lld", member_number(status, "interfaces"));
+    const char *cells[] = { member_text(status, "name"),
+                            member_text(status, "mode"),
+                            member_text(status, "state"),
                             clients,
                             interfaces,
-                            text(network, "ipv4_subnet"),
-                            text(network, "ipv6_prefix"),
-                            text(network, "uplink") };
+                            member_text(network, "ipv4_subnet"),
+                            member_text(network, "ipv6_prefix"),
+                            member_text(network, "uplink") };
     table_add(table, cells);
 }
 

@@ -2,47 +2,15 @@
 /* cmd_status.c - everything about the broker and its networks, for people. */
 #include "call.h"
 #include "mem.h"
+#include "show.h"
 #include "table.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 DEFINE_AUTO(json_t *, json_decref);
 DEFINE_AUTO(struct table *, table_free);
-
-static const char *text(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
-
-static json_int_t number(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
-/* A line of words from elsewhere, on a terminal. */
-__attribute__((format(printf, 1, 2))) static void print_clean(const char *fmt, ...)
-{
-    AUTO_FREE char *line = NULL;
-    va_list ap;
-    va_start(ap, fmt);
-    int n = vasprintf(&line, fmt, ap);
-    va_end(ap);
-    if (n < 0) {
-        line = NULL;
-        return;
-    }
-    for (char *c = line; *c; c++)
-        putchar((unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c);
-    putchar('\n');
-}
-
-static const char *or_dash(const char *value)
-{
-    return value && value[0] ? value : "-";
-}
 
 static void print_broker(const json_t *broker)
 {
@@ -50,18 +18,18 @@ static void print_broker(const json_t *broker)
         json_int_t seconds;
         const char *name;
     } units[] = { { 86400, "days" }, { 3600, "hours" }, { 60, "minutes" }, { 1, "seconds" } };
-    json_int_t uptime = number(broker, "uptime_seconds");
+    long long uptime = member_number(broker, "uptime_seconds");
     size_t u = 0;
     while (u + 1 < N_ELEMENTS(units) && uptime < 2 * units[u].seconds)
         u++;
 
     print_clean("broker    %s instance, version %s, pid %lld, up %lld %s",
-                or_dash(text(broker, "instance")), or_dash(text(broker, "version")),
-                (long long)number(broker, "pid"), (long long)(uptime / units[u].seconds),
+                or_dash(member_text(broker, "instance")), or_dash(member_text(broker, "version")),
+                member_number(broker, "pid"), (long long)(uptime / units[u].seconds),
                 units[u].name);
-    print_clean("uplink    %s", or_dash(text(broker, "uplink_engine")));
-    print_clean("state     %s", or_dash(text(broker, "state_directory")));
-    print_clean("log       %s", or_dash(text(broker, "log")));
+    print_clean("uplink    %s", or_dash(member_text(broker, "uplink_engine")));
+    print_clean("state     %s", or_dash(member_text(broker, "state_directory")));
+    print_clean("log       %s", or_dash(member_text(broker, "log")));
 
     size_t i;
     json_t *problem;
@@ -72,17 +40,17 @@ static void print_broker(const json_t *broker)
 static void print_network(const json_t *status)
 {
     const json_t *network = json_object_get(status, "network");
-    print_clean("%s", or_dash(text(status, "name")));
-    print_clean("  mode      %s, %s", or_dash(text(status, "mode")),
-                or_dash(text(status, "state")));
+    print_clean("%s", or_dash(member_text(status, "name")));
+    print_clean("  mode      %s, %s", or_dash(member_text(status, "mode")),
+                or_dash(member_text(status, "state")));
     if (!network || json_is_null(network))
         return;
-    print_clean("  ipv4      %s, gateway %s", or_dash(text(network, "ipv4_subnet")),
-                or_dash(text(network, "ipv4_gateway")));
-    print_clean("  ipv6      %s, gateway %s", or_dash(text(network, "ipv6_prefix")),
-                or_dash(text(network, "ipv6_gateway")));
-    print_clean("  mtu       %lld", (long long)number(network, "mtu"));
-    print_clean("  uplink    %s", or_dash(text(network, "uplink")));
+    print_clean("  ipv4      %s, gateway %s", or_dash(member_text(network, "ipv4_subnet")),
+                or_dash(member_text(network, "ipv4_gateway")));
+    print_clean("  ipv6      %s, gateway %s", or_dash(member_text(network, "ipv6_prefix")),
+                or_dash(member_text(network, "ipv6_gateway")));
+    print_clean("  mtu       %lld", member_number(network, "mtu"));
+    print_clean("  uplink    %s", or_dash(member_text(network, "uplink")));
 }
 
 static void print_clients(const json_t *status, const json_t *clients)
@@ -90,14 +58,14 @@ static void print_clients(const json_t *status, const json_t *clients)
     size_t i;
     json_t *client;
     if (json_array_size(clients) == 0) {
-        print_clean("  clients   %lld", (long long)number(status, "clients"));
+        print_clean("  clients   %lld", member_number(status, "clients"));
         return;
     }
     AUTO(table_free) struct table *table = table_new("CLIENT> USER COMMAND");
     json_array_foreach (clients, i, client) {
         char pid[24];
-        (void)snprintf(pid, sizeof pid, "%lld", (long long)number(client, "pid"));
-        const char *cells[] = { pid, text(client, "user"), text(client, "command") };
+        (void)snprintf(pid, sizeof pid, "%lld", member_number(client, "pid"));
+        const char *cells[] = { pid, member_text(client, "user"), member_text(client, "command") };
         table_add(table, cells);
     }
     table_print(table, stdout, "  ");
@@ -106,15 +74,15 @@ static void print_clients(const json_t *status, const json_t *clients)
 static void add_interface(struct table *table, const json_t *iface)
 {
     char rx[SIZE_TEXT], tx[SIZE_TEXT], dropped[24];
-    (void)snprintf(dropped, sizeof dropped, "%lld", (long long)number(iface, "dropped"));
-    const char *name = text(iface, "name");
+    (void)snprintf(dropped, sizeof dropped, "%lld", member_number(iface, "dropped"));
+    const char *name = member_text(iface, "name");
     const char *cells[] = {
-        name ? name : text(iface, "id"),
-        text(iface, "mac_address"),
-        text(iface, "ipv4_address"),
-        text(iface, "tap"),
-        format_size((double)number(iface, "rx_bytes"), rx),
-        format_size((double)number(iface, "tx_bytes"), tx),
+        name ? name : member_text(iface, "id"),
+        member_text(iface, "mac_address"),
+        member_text(iface, "ipv4_address"),
+        member_text(iface, "tap"),
+        format_size((double)member_number(iface, "rx_bytes"), rx),
+        format_size((double)member_number(iface, "tx_bytes"), tx),
         dropped,
     };
     table_add(table, cells);
@@ -140,10 +108,10 @@ static void print_definition(const json_t *details)
     size_t i;
     json_t *key;
 
-    if (text(details, "description"))
-        print_clean("  about     %s", text(details, "description"));
-    if (text(details, "definition"))
-        print_clean("  defined   %s", text(details, "definition"));
+    if (member_text(details, "description"))
+        print_clean("  about     %s", member_text(details, "description"));
+    if (member_text(details, "definition"))
+        print_clean("  defined   %s", member_text(details, "definition"));
     json_array_foreach (pending, i, key)
         print_clean("  pending   %s, until the network is created again",
                     or_dash(json_string_value(key)));

@@ -27,6 +27,7 @@ static const struct verb {
     { "status", cmd_status, "[NAME]", "show clients, interfaces and the uplink" },
     { "check", cmd_check, "[--config-dir DIR] [FILE.json | NAME ...]",
       "check network definitions, or all there are" },
+    { "monitor", cmd_monitor, "", "show what happens, as it happens" },
     { "stop", cmd_stop, "", "ask an unused broker to exit" },
     { "doctor", cmd_doctor, "", "say what this machine lacks, and the remedy" },
 };

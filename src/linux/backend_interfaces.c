@@ -111,6 +111,7 @@ static void tap_opened(struct starting *s, const struct netd_answer *answer)
         return;
     }
     log_debug("network '%s': interface %s is up", s->network, answer->msg->body.interface.tap);
+    tell_interface(record, EVENT_INTERFACE_STARTED, &answer->msg->body.interface);
     tell_interfaces(record);
     starting_tell(s, NULL, handle);
 }
@@ -291,8 +292,10 @@ void interfaces_tap_gone(struct backend_netd *b, const struct netd_interface *go
             identity_give_back(b, gone->network, gone->id);
         return;
     }
+    const struct netd_interface spec = e->spec;
     entry_remove(record, e);
     record->check = true;
     backend_schedule(b);
+    tell_interface(record, EVENT_INTERFACE_STOPPED, &spec);
     tell_interfaces(record);
 }

@@ -178,6 +178,28 @@ static void take_uplink(struct backend_netd *b)
     (void)str_copy(b->uplink, sizeof b->uplink, none ? "checking" : state);
 }
 
+static void tell_uplink(struct backend_netd *b)
+{
+    const struct record *record;
+    TAILQ_FOREACH (record, &b->records, link) {
+        const struct event event = { .kind = EVENT_UPLINK_CHANGED,
+                                     .network = record->def.name,
+                                     .message = b->uplink };
+        if (record->held && record->def.mode == NET_MODE_SHARED && b->events.happened)
+            b->events.happened(b->events.arg, &event);
+    }
+}
+
+static void uplink_changed(struct backend_netd *b, const struct netd_uplink *uplink)
+{
+    bool changed = strcmp(b->uplink, uplink->state) != 0;
+    if (changed)
+        log_info("uplink (%s): %s", uplink->engine, uplink->state);
+    take_uplink(b);
+    if (changed)
+        tell_uplink(b);
+}
+
 static void network_lost(struct backend_netd *b, const struct netd_lost *lost)
 {
     struct record *record = record_find(b, lost->network);
@@ -198,9 +220,7 @@ static void on_event(void *arg, const struct netd_msg *msg)
         network_lost(b, &msg->body.lost);
         break;
     case NETD_UPLINK:
-        if (strcmp(b->uplink, msg->body.uplink.state) != 0)
-            log_info("uplink (%s): %s", msg->body.uplink.engine, msg->body.uplink.state);
-        take_uplink(b);
+        uplink_changed(b, &msg->body.uplink);
         break;
     default:
         break;

@@ -88,6 +88,23 @@ void entries_remove_all(struct record *record)
         entry_remove(record, e);
 }
 
+void tell_interface(const struct record *record, enum event_kind kind,
+                    const struct netd_interface *spec)
+{
+    const struct backend_netd *b = record->b;
+    struct event_interface interface = { .uid = spec->uid,
+                                         .id = spec->id,
+                                         .name = spec->name[0] ? spec->name : NULL,
+                                         .ipv4 = spec->ipv4 };
+    const struct event event = {
+        .kind = kind, .network = record->def.name, .interface = &interface, .count = record->live
+    };
+
+    memcpy(interface.mac.b, spec->mac, sizeof interface.mac.b);
+    if (record->held && b->events.happened)
+        b->events.happened(b->events.arg, &event);
+}
+
 void tell_interfaces(const struct record *record)
 {
     const struct backend_netd *b = record->b;

@@ -22,6 +22,7 @@
  */
 #pragma once
 #include "backend.h"
+#include "event.h"
 #include "memory_file.h"
 #include "net_handle.h"
 #include "netd_line.h"
@@ -112,6 +113,9 @@ void identity_give_back(struct backend_netd *b, const char *network, const char 
 
 /* Telling: each forgets who waited before it calls, and the record may be gone afterwards. */
 void tell_interfaces(const struct record *record);
+/* To those who watch: one of its interfaces was started, stopped or given an address. */
+void tell_interface(const struct record *record, enum event_kind kind,
+                    const struct netd_interface *spec);
 void tell_built(struct record *record);
 void tell_build_failed(struct record *record, const struct failure *failure);
 void tell_removed(struct record *record, const struct failure *failure); /* NULL: it worked */

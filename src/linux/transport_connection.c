@@ -33,8 +33,9 @@
 #define BURST_LATE 4u
 #define FEW        8u /* connections of a user */
 
-#define OUTPUT_MAX (4u << 20) /* bytes: the Status of some thousand interfaces */
-#define UNREAD_MAX (8u << 20) /* bytes of one user's answers, whatever the connections */
+#define OUTPUT_MAX     (4u << 20)  /* bytes: the Status of some thousand interfaces */
+#define EVENTS_PENDING (64u << 10) /* bytes of events that a client has not read */
+#define UNREAD_MAX     (8u << 20)  /* bytes of one user's answers, whatever the connections */
 
 /* ---- the end of a connection ---- */
 
@@ -256,6 +257,27 @@ static void answer_report(struct call *call, const struct broker_report *report)
         time_share_spend(&c->share->time, began, monotonic_usec());
 }
 
+/* What waits to be sent is never more than a replyful: a client that does not read misses
+ * events, and nothing else. */
+static void answer_event(struct call *call, const struct event *event)
+{
+    struct connection *c = connection_of(call);
+
+    if (call->oneway || c->broken)
+        return;
+    if (varlink_pending(c->stream) > EVENTS_PENDING) {
+        c->missed++;
+        return;
+    }
+    if (c->missed > 0) {
+        const struct event missed = { .kind = EVENT_MISSED, .count = c->missed };
+        c->missed = 0;
+        reply_params(c, event_reply(&missed), true);
+    }
+    reply_params(c, event_reply(event), true);
+    proceed_soon(c);
+}
+
 static void answer_done(struct call *call)
 {
     reply_params(connection_of(call), json_object(), false);
@@ -270,6 +292,7 @@ const struct transport_ops transport_varlink_ops = {
     .answer_network = answer_network,
     .answer_interface = answer_interface,
     .answer_report = answer_report,
+    .answer_event = answer_event,
     .answer_done = answer_done,
     .answer_error = answer_error,
 };

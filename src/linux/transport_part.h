@@ -29,10 +29,11 @@ struct connection {
     uid_t uid;
     char tag[48]; /* "[peer pid 12 uid 1000]" */
     char why_refused[256];
-    size_t unread; /* bytes of answers that wait for the client, as counted in its share */
-    bool eof;      /* the client will say nothing more */
-    bool done;     /* close it as soon as all is sent */
-    bool broken;   /* close it now; logged already */
+    unsigned missed; /* events that it did not read in time */
+    size_t unread;   /* bytes of answers that wait for the client, as counted in its share */
+    bool eof;        /* the client will say nothing more */
+    bool done;       /* close it as soon as all is sent */
+    bool broken;     /* close it now; logged already */
     bool in_proceed;
     bool late; /* its sources have PRIORITY_LATE */
     bool queued;

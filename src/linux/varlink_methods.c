@@ -10,14 +10,17 @@
  */
 #include "varlink_methods.h"
 #include "accounts.h"
+#include "event.h"
 #include "fd.h"
 #include "file.h"
 #include "mem.h"
 #include "str.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 
 #define LINK_HEADER 14u /* Ethernet: two addresses and a type */
 
@@ -111,6 +114,15 @@ static int run_status(const struct verbs *verbs, struct peer *peer, struct call 
     return 0;
 }
 
+static int run_monitor(const struct verbs *verbs, struct peer *peer, struct call *call,
+                       const json_t *params, struct failure *failure)
+{
+    (void)params;
+    (void)failure;
+    verbs->monitor(peer, call);
+    return 0;
+}
+
 static int run_stop(const struct verbs *verbs, struct peer *peer, struct call *call,
                     const json_t *params, struct failure *failure)
 {
@@ -126,6 +138,7 @@ static const struct varlink_method methods[] = {
     { "StartInterface", run_start_interface },
     { "List", run_list },
     { "Status", run_status },
+    { "Monitor", run_monitor, .more_only = true },
     { "Stop", run_stop },
 };
 
@@ -280,13 +293,17 @@ static json_t *command_json(pid_t pid)
     return text_json(text);
 }
 
-static json_t *nth_client(const void *of, size_t i)
+static json_t *client_json(const struct client_view *client)
 {
-    const struct network_view *network = of;
-    const struct client_view *client = &network->holders[i];
     return json_pack("{s:i, s:I, s:o, s:o}", "pid", (int)client->pid, "uid",
                      (json_int_t)client->uid, "user", user_json(client->uid), "command",
                      command_json(client->pid));
+}
+
+static json_t *nth_client(const void *of, size_t i)
+{
+    const struct network_view *network = of;
+    return client_json(&network->holders[i]);
 }
 
 static json_t *entry_json(const struct iface_entry *entry)
@@ -373,4 +390,41 @@ json_t *status_reply(const struct broker_report *report, const struct transport_
 {
     return json_pack("{s:o, s:o}", "broker", broker_status_json(report, about), "networks",
                      array_json(report->n_networks, nth_details, report));
+}
+
+/* ---- Monitor ---- */
+
+static const char *const event_names[] = {
+    [EVENT_NETWORK_CREATED] = "network_created",
+    [EVENT_NETWORK_REMOVED] = "network_removed",
+    [EVENT_CLIENT_CAME] = "client_came",
+    [EVENT_CLIENT_LEFT] = "client_left",
+    [EVENT_INTERFACE_STARTED] = "interface_started",
+    [EVENT_INTERFACE_STOPPED] = "interface_stopped",
+    [EVENT_ADDRESS_GIVEN] = "address_given",
+    [EVENT_UPLINK_CHANGED] = "uplink_changed",
+    [EVENT_DEFINITION_CHANGED] = "definition_changed",
+    [EVENT_DEFINITION_BROKEN] = "definition_broken",
+    [EVENT_MISSED] = "missed",
+};
+static_assert(N_ELEMENTS(event_names) == EVENT_KINDS, "every kind has a name");
+
+static json_t *event_interface_json(const struct event_interface *interface)
+{
+    char addr4[ADDR4_TEXT];
+    return json_pack("{s:s*, s:s*, s:o, s:s*, s:I}", "id", interface->id, "name", interface->name,
+                     "mac_address", mac_json(interface->mac.b), "ipv4_address",
+                     addr4_or_null(interface->ipv4, addr4), "uid", (json_int_t)interface->uid);
+}
+
+json_t *event_reply(const struct event *event)
+{
+    struct timespec now = { 0 };
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return json_pack("{s:{s:I, s:s, s:s*, s:o*, s:o*, s:I, s:o*}}", "event", "time",
+                     (json_int_t)now.tv_sec * 1000000 + now.tv_nsec / 1000, "what",
+                     event_names[event->kind], "network", event->network, "client",
+                     event->client ? client_json(event->client) : NULL, "interface",
+                     event->interface ? event_interface_json(event->interface) : NULL, "count",
+                     (json_int_t)event->count, "message", text_or_null(event->message));
 }

@@ -115,6 +115,13 @@ static const struct idl *find_interface(const struct routes *routes, const char 
     return is_named(routes->service, name, len) ? routes->service : NULL;
 }
 
+/* Replies without an end are for who reads them. */
+static bool wants_more(const json_t *message)
+{
+    return json_is_true(json_object_get(message, "more")) &&
+           !json_is_true(json_object_get(message, "oneway"));
+}
+
 /* The method is declared: does the call fit the declaration? */
 static int check_call(const struct routes *routes, const struct idl *idl, json_t *message,
                       struct route *ret, json_t **error, struct failure *why)
@@ -153,6 +160,10 @@ int route_find(const struct routes *routes, const char *method, json_t *message,
     if (r < 0 || idl == routes->service)
         return r;
     ret->method = varlink_method_find(ret->name);
+    if (ret->method && ret->method->more_only && !wants_more(message)) {
+        *error = error_message(SERVICE_INTERFACE ".ExpectedMore", json_object());
+        return -EINVAL;
+    }
     if (ret->method)
         return 0;
     *error = error_message(SERVICE_INTERFACE ".MethodNotImplemented",

@@ -26,6 +26,8 @@
  * Owned by the core once done() was called with it; ended through ops->drop(). */
 struct net_handle;
 
+struct event; /* event.h */
+
 /* A started interface as its client sees it (Linux only: linux/net_handle.h).
  * Given to the core by start_interface()'s done(), passed on at once to the
  * transport, which ends it - or to ops->drop_interface() when the client has gone. */
@@ -118,5 +120,8 @@ struct backend_events {
     /* An update() has been carried out; failure: the first thing that could not be, such as
      * a port of the host that somebody has, or NULL. */
     void (*applied)(void *arg, const char *net_name, const struct failure *failure);
+    /* Something that the core only passes on: an interface or the uplink. Not of what is
+     * there already when the backend is made. */
+    void (*happened)(void *arg, const struct event *event);
     void *arg;
 };

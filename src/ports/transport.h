@@ -23,6 +23,7 @@
 #include <sys/types.h>
 
 struct call;
+struct event;         /* event.h: what Monitor shows */
 struct broker_report; /* report.h: what List and Status show */
 
 struct transport_ops {
@@ -32,6 +33,10 @@ struct transport_ops {
     void (*answer_interface)(struct call *call, struct iface_handle *handle);
     /* report: borrowed; serialized before returning. */
     void (*answer_report)(struct call *call, const struct broker_report *report);
+    /* One of many replies to a Monitor, which ends with its connection only. Never from
+     * inside a verb of the same peer but monitor(). What a client does not read in time is
+     * left out, and it is told how many were. event: borrowed. */
+    void (*answer_event)(struct call *call, const struct event *event);
     /* An empty success (Release, Stop). */
     void (*answer_done)(struct call *call);
     /* message: names what, where and the remedy; borrowed. */

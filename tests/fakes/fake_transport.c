@@ -58,6 +58,20 @@ static void fake_answer_report(struct call *call, const struct broker_report *re
     answered(call, FAKE_REPORT);
 }
 
+static void fake_answer_event(struct call *call, const struct event *event)
+{
+    struct fake_event *out = &call->events[call->n_events % 8];
+
+    assert_int_equal(call->answer, FAKE_NOTHING_YET);
+    call->n_events++;
+    *out = (struct fake_event){ .kind = event->kind,
+                                .client = event->client != NULL,
+                                .interface = event->interface != NULL,
+                                .count = event->count };
+    (void)snprintf(out->network, sizeof out->network, "%s", event->network ? event->network : "");
+    (void)snprintf(out->message, sizeof out->message, "%s", event->message ? event->message : "");
+}
+
 static void fake_answer_done(struct call *call)
 {
     answered(call, FAKE_DONE);
@@ -74,6 +88,7 @@ const struct transport_ops fake_transport_ops = {
     .answer_network = fake_answer_network,
     .answer_interface = fake_answer_interface,
     .answer_report = fake_answer_report,
+    .answer_event = fake_answer_event,
     .answer_done = fake_answer_done,
     .answer_error = fake_answer_error,
 };

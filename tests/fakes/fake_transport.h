@@ -4,6 +4,7 @@
  * A test calls the verbs of core/broker.h itself, with calls of its own.
  */
 #pragma once
+#include "event.h"
 #include "transport.h"
 
 #include <stdbool.h>
@@ -28,6 +29,14 @@ struct fake_network_view {
     pid_t holders[8];
 };
 
+/* What an event said, copied. */
+struct fake_event {
+    enum event_kind kind;
+    char network[NAME_SIZE], message[512];
+    bool client, interface;
+    unsigned count;
+};
+
 struct call {
     enum fake_answer answer;
     const struct net_handle *network; /* FAKE_NETWORK: still the core's */
@@ -38,6 +47,8 @@ struct call {
     char problem[64];
     uint64_t uptime_usec;
     bool detailed, sees_all;
+    struct fake_event events[8]; /* the first of them */
+    size_t n_events;
 
     /* What a transport may do from inside the answer; NULL: nothing. */
     void (*then)(void *arg);

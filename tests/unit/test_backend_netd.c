@@ -414,8 +414,9 @@ static void on_core_applied(void *arg, const char *name, const struct failure *f
 
 static void open_backend(struct world *w, const char *program)
 {
-    struct backend_events events = { on_core_found, on_core_interfaces, on_core_lost,
-                                     on_core_applied, w };
+    struct backend_events events = { on_core_found, on_core_interfaces,
+                                     on_core_lost,  on_core_applied,
+                                     NULL,          w };
     struct backend_netd_config config = { .paths = &w->paths,
                                           .netd_program = program,
                                           .state_dirfd = w->state,
@@ -1138,7 +1139,9 @@ static void a_system_broker_starts_nothing_itself(void **unused)
     (void)unused;
     struct world w;
     world_empty(&w);
-    struct backend_events events = { on_core_found, on_core_interfaces, on_core_lost, NULL, &w };
+    struct backend_events events = {
+        on_core_found, on_core_interfaces, on_core_lost, NULL, NULL, &w
+    };
     struct backend_netd_config config = { .paths = &w.paths,
                                           .system = true,
                                           .state_dirfd = w.state };

@@ -434,6 +434,92 @@ static void one_that_was_to_stop_is_kept_again_when_somebody_comes(void **unused
     house_end(h);
 }
 
+/* --- those who watch --- */
+
+static struct call *watch(struct house *h, uid_t uid)
+{
+    struct call *call = &h->calls[h->n_calls++];
+    broker_monitor(come(h, uid, 0), call);
+    return call;
+}
+
+static void saw(const struct call *call, size_t i, enum event_kind kind, const char *network,
+                unsigned count)
+{
+    assert_true(i < call->n_events);
+    assert_int_equal(call->events[i].kind, kind);
+    assert_string_equal(call->events[i].network, network);
+    assert_int_equal(call->events[i].count, count);
+}
+
+static void who_watches_sees_the_life_of_a_network(void **unused)
+{
+    struct house *h = house_new();
+    (void)unused;
+    struct call *call = watch(h, OWNER);
+    struct peer *alice = come(h, ALICE, 0);
+    (void)acquire_and_get(h, alice, "shared");
+    (void)acquire(h, alice, "shared"); /* again: nothing new */
+    broker_peer_gone(alice);
+    fake_loop_advance(&h->loop, IDLE);
+    finish(h, FAKE_REMOVE, "shared");
+    assert_int_equal(call->n_events, 4);
+    saw(call, 0, EVENT_NETWORK_CREATED, "shared", 0);
+    saw(call, 1, EVENT_CLIENT_CAME, "shared", 1);
+    saw(call, 2, EVENT_CLIENT_LEFT, "shared", 0);
+    saw(call, 3, EVENT_NETWORK_REMOVED, "shared", 0);
+    assert_true(call->events[1].client && call->events[2].client);
+    house_end(h);
+}
+
+static void what_others_do_is_told_in_numbers(void **unused)
+{
+    struct house *h = house_new();
+    struct call *call = watch(h, BOB);
+    const struct event_interface web = { .uid = ALICE, .id = "web" };
+    const struct event started = {
+        .kind = EVENT_INTERFACE_STARTED, .network = "shared", .interface = &web, .count = 1
+    };
+    (void)unused;
+    (void)acquire_and_get(h, come(h, ALICE, 0), "shared");
+    h->events.happened(h->events.arg, &started);
+    saw(call, 1, EVENT_CLIENT_CAME, "shared", 1);
+    saw(call, 2, EVENT_INTERFACE_STARTED, "shared", 1);
+    assert_false(call->events[1].client || call->events[2].interface);
+    house_end(h);
+}
+
+static void a_broken_file_is_an_event_once(void **unused)
+{
+    struct house *h = house_new();
+    struct call *call = watch(h, OWNER), *bobs = watch(h, BOB);
+    (void)unused;
+    fake_definitions_write(&h->files, "lab", "{");
+    (void)acquire(h, come(h, ALICE, 0), "lab");
+    (void)acquire(h, come(h, ALICE, 0), "lab");
+    assert_int_equal(call->n_events, 1);
+    saw(call, 0, EVENT_DEFINITION_BROKEN, "lab", 0);
+    assert_non_null(strstr(call->events[0].message, "/fake/lab.json:1:"));
+    assert_string_equal(bobs->events[0].message, ""); /* it would quote the file */
+    house_end(h);
+}
+
+static void who_watches_and_goes_hears_nothing_of_it(void **unused)
+{
+    struct house *h = house_new();
+    struct peer *peer = come(h, ALICE, 0);
+    struct call *call = &h->calls[h->n_calls++];
+    (void)unused;
+    (void)acquire_and_get(h, peer, "shared");
+    broker_monitor(peer, call);
+    broker_peer_gone(peer);
+    assert_int_equal(call->n_events, 0);
+    fake_loop_advance(&h->loop, IDLE);
+    finish(h, FAKE_REMOVE, "shared");
+    assert_int_equal(call->n_events, 0);
+    house_end(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -457,6 +543,10 @@ int main(void)
         cmocka_unit_test(one_that_nobody_uses_is_created_anew_when_it_changes),
         cmocka_unit_test(a_broker_with_one_can_be_stopped),
         cmocka_unit_test(one_that_was_to_stop_is_kept_again_when_somebody_comes),
+        cmocka_unit_test(who_watches_sees_the_life_of_a_network),
+        cmocka_unit_test(what_others_do_is_told_in_numbers),
+        cmocka_unit_test(a_broken_file_is_an_event_once),
+        cmocka_unit_test(who_watches_and_goes_hears_nothing_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,7 @@ struct peer {
 };
 
 static struct core {
+    struct call *monitor;
     unsigned peers, calls, freed_handles;
     struct peer *last;
     char asked[128];
@@ -146,14 +147,38 @@ static void core_status(struct peer *peer, struct call *call, const char *name)
     core_report(call, 2, true);
 }
 
+static void turn(void);
+
+static void core_monitor(struct peer *peer, struct call *call)
+{
+    (void)peer;
+    core.monitor = call;
+}
+
+/* Tells the one who watches. */
+static void happen(unsigned count)
+{
+    const struct client_view client = { getpid(), getuid() };
+    const struct event_interface interface = { .uid = 7, .id = "a", .name = "web", .ipv4 = 1 };
+    const struct event event = { .kind = EVENT_INTERFACE_STARTED,
+                                 .network = "lab",
+                                 .client = &client,
+                                 .interface = &interface,
+                                 .count = count,
+                                 .message = "no\xfftice" };
+    transport_varlink_ops.answer_event(core.monitor, &event);
+    turn();
+}
+
 static void core_stop(struct peer *peer, struct call *call)
 {
     (void)peer;
     transport_varlink_ops.answer_done(call);
 }
 
-static const struct verbs verbs = { core_peer_new, core_peer_gone, core_acquire, core_release,
-                                    core_start,    core_list,      core_status,  core_stop };
+static const struct verbs verbs = { core_peer_new, core_peer_gone, core_acquire,
+                                    core_release,  core_start,     core_list,
+                                    core_status,   core_monitor,   core_stop };
 
 /* ---- a world of one broker and its clients ---- */
 
@@ -293,6 +318,68 @@ static void every_reply_is_what_the_interface_file_declares(void **state)
         if (strstr(text, "more"))
             (void)hear(client);
     }
+    varlink_free(client);
+    turn();
+}
+
+static void an_event_is_what_the_interface_file_declares(void **state)
+{
+    struct varlink *client = client_new();
+    struct failure failure = { 0 };
+    (void)state;
+    say(client, "{" IN("Monitor") ",\"more\":true}");
+    assert_string_equal(hear(client), "nothing");
+    happen(1);
+    happen(2);
+    for (int i = 1; i <= 2; i++) {
+        json_t *reply = json_loads(hear(client), 0, NULL);
+        const json_t *parameters = json_object_get(reply, "parameters");
+        if (idl_check_reply(world.idl, idl_method(world.idl, "Monitor"), parameters, &failure) < 0)
+            fail_msg("%s", failure.why);
+        assert_true(json_is_true(json_object_get(reply, "continues")));
+        const json_t *event = json_object_get(parameters, "event");
+        assert_int_equal(json_integer_value(json_object_get(event, "count")), i);
+        json_decref(reply);
+    }
+    varlink_free(client);
+    turn();
+    assert_int_equal(core.peers, 0);
+}
+
+static void who_watches_says_more(void **state)
+{
+    struct varlink *client = client_new();
+    (void)state;
+    say(client, "{" IN("Monitor") "}");
+    assert_non_null(strstr(hear(client), "org.varlink.service.ExpectedMore"));
+    say(client, "{" IN("Monitor") ",\"more\":true,\"oneway\":true}");
+    say(client, "{" IN("List") "}"); /* is not kept waiting */
+    assert_non_null(strstr(hear(client), "networks"));
+    varlink_free(client);
+    turn();
+}
+
+static void who_does_not_read_misses_events_and_hears_how_many(void **state)
+{
+    struct varlink *client = client_new();
+    unsigned heard = 0, missed = 0;
+    (void)state;
+    say(client, "{" IN("Monitor") ",\"more\":true}");
+    for (unsigned i = 0; i < 5000; i++)
+        happen(i);
+    for (const char *text; strcmp(text = hear(client), "nothing") != 0; turn()) {
+        assert_string_not_equal(text, "closed");
+        heard++;
+    }
+    assert_in_range(heard, 1, 4999);
+    happen(5000);
+    json_t *reply = json_loads(hear(client), 0, NULL);
+    const json_t *event = json_object_get(json_object_get(reply, "parameters"), "event");
+    assert_string_equal(json_string_value(json_object_get(event, "what")), "missed");
+    missed = (unsigned)json_integer_value(json_object_get(event, "count"));
+    assert_int_equal(heard + missed, 5000);
+    assert_non_null(strstr(hear(client), "\"count\":5000"));
+    json_decref(reply);
     varlink_free(client);
     turn();
 }
@@ -677,6 +764,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(every_method_is_declared_and_every_declared_one_exists),
         T(every_reply_is_what_the_interface_file_declares),
+        T(an_event_is_what_the_interface_file_declares),
+        T(who_watches_says_more),
+        T(who_does_not_read_misses_events_and_hears_how_many),
         T(what_a_client_asks_reaches_the_verb),
         T(an_interface_comes_with_its_descriptors),
         T(status_shows_only_the_askers_interfaces),

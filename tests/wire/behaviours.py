@@ -141,6 +141,22 @@ def more(broker):
         assert "network" in client.acquire("host")["parameters"]
 
 
+@behaviour("monitor tells what happens, until the one who watches has gone")
+def monitor(broker):
+    with broker.client() as watcher, broker.client() as client:
+        watcher.send(message("Monitor", more=True))
+        client.acquire("shared")
+        client.call("Release", {"network_name": "shared"})
+        events = [watcher.receive() for _ in range(3)]
+        equal([e["parameters"]["event"]["what"] for e in events],
+              ["network_created", "client_came", "client_left"])
+        assert all(e["continues"] for e in events), events
+        equal(events[1]["parameters"]["event"]["client"]["uid"], os.getuid())
+    with broker.client() as client:
+        equal(client.call("Monitor")["error"], f"{SERVICE}.ExpectedMore")
+        client.acquire("host")
+
+
 @behaviour("a slow reader gets every reply")
 def slow_reader(broker):
     with broker.client() as client:
