@@ -313,7 +313,7 @@ static void promises_hold_in_random_steps(void **unused)
     (void)unused;
     unsigned started = 0, refused = 0;
     identity_table_move(&f.table, (struct subnet4){ SUBNET, 28 });
-    for (unsigned step = 0; step < 20000; step++) {
+    for (unsigned step = 0; step < 3000; step++) {
         struct identity *i = NULL;
         unsigned what = roll(8);
         if (what == 0) {
@@ -329,7 +329,7 @@ static void promises_hold_in_random_steps(void **unused)
         }
         check_table();
     }
-    assert_true(started > 1000 && refused > 1000);
+    assert_true(started > 150 && refused > 150);
 }
 
 int main(void)
