@@ -109,6 +109,10 @@ web_is_served() {
     story random --deaths 200 --seconds 300
 }
 
+@test "netd dies 30 times, each next one adopts, and of 500 pings a second none is lost" {
+    story random --kinds netd --deaths 30 --rest 0 --pings 500
+}
+
 @test "a netd that hangs is named in status and stops nobody; killed while it hangs, it comes back" {
     story stopped
 }

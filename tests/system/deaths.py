@@ -6,7 +6,8 @@ Runs as an ordinary user inside a world (tests/system/world): two guests under t
 `shared` (deaths_guest.py), and a third that is being started again and again. Stories:
 
   random    SIGKILL of each kind of process, alone and with each other kind, in random order at
-            random moments: --deaths N (200), --seconds MAX (0: no end), --seed S, --kinds A,B
+            random moments: --deaths N (200), --seconds MAX (0: no end), --seed S, --kinds A,B,
+            --rest MAX (0.7 s between them), --pings N (100 a second)
   stopped   dnsmasq and netd hang (SIGSTOP) for a while
   group     the process group of the first VM is killed
   runtime   the runtime directory is removed, then broker or netd dies
@@ -29,7 +30,7 @@ import sys
 import time
 
 import deaths_stories
-from deaths_guest import SERVICES
+from deaths_guest import SERVICES, Guest
 from deaths_world import (CLIENTS, PARTS, STATE, World, fail, failures, kill, kill_all, ours, read,
                           say)
 
@@ -64,12 +65,12 @@ class Tally:
         say(f"{names:26}{len(times):5}" + "".join(f"{seconds:13.2f}" for seconds in worst))
 
 
-def one_death(world, kinds, rng, tally):
+def one_death(world, kinds, rng, tally, options):
     """Kills one process of each kind, and looks."""
     # Drawn whether or not they are needed, so that one seed always tells the same story.
-    pause, restart, moment = rng.random() * 0.7, rng.random() < 0.5, rng.random() * 0.15
+    rest, restart, moment = rng.random(), rng.random() < 0.5, rng.random() * 0.15
     picks = [rng.random() for _ in kinds]
-    time.sleep(pause)
+    time.sleep(rest * options.rest)
     if restart:
         world.start_third()
     if "vmm" in kinds:
@@ -96,13 +97,14 @@ def deck(kinds, rng):
 
 def story_random(options):
     say(f"seed {options.seed}")
+    Guest.ping_every = 1 / options.pings
     rng = random.Random(options.seed)
     world, tally = World().begin(), Tally()
     end = time.monotonic() + (options.seconds or float("inf"))
     for kinds in deck(options.kinds.split(","), rng):
         if tally.deaths >= options.deaths or time.monotonic() > end or failures:
             break
-        one_death(world, kinds, rng, tally)
+        one_death(world, kinds, rng, tally, options)
     if tally.deaths < options.deaths and not failures:
         fail(f"only {tally.deaths} deaths in {options.seconds:g} s: this machine is too busy")
     tally.tell()
@@ -122,6 +124,8 @@ def parse_options(stories):
     parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--rest", type=float, default=0.7)
+    parser.add_argument("--pings", type=int, default=100)
     parser.add_argument("--pause", type=float, default=3)
     parser.add_argument("--cuts", type=int, default=8)
     return parser.parse_args()

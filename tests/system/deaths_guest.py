@@ -21,7 +21,7 @@ import time
 
 SERVER_UDP, SERVER_TCP = "203.0.113.53", "203.0.113.80"  # of the world's internet
 SERVICES = ("layer 2", "dhcp", "names", "dns", "outside udp", "outside tcp")
-PING_EVERY, ASK_EVERY = 0.01, 0.1
+ASK_EVERY = 0.1
 OPEN_MAX = 4000  # questions remembered; more than ten minutes of pings would be another story
 
 # What stands in the shared memory, each a signed 64-bit number (times in ns). Of each service:
@@ -108,6 +108,8 @@ class Questions:
 
 class Guest:
     """peer_name: whom to look up by name; "": nobody."""
+
+    ping_every = 0.01
 
     def __init__(self, fd, interface, network, board, peer_name=""):
         self.fd, self.board, self.peer_name = fd, board, peer_name
@@ -275,7 +277,7 @@ class Guest:
         while True:
             now = time.monotonic()
             if now >= next_ping:
-                next_ping = now + PING_EVERY
+                next_ping = now + self.ping_every
                 self.ping_peer()
             if now >= next_ask:
                 next_ask = now + ASK_EVERY
