@@ -51,6 +51,16 @@ story() { # STORY OPTION... -> what it measured is shown, whether or not all wen
     nothing_of_the_story_is_left
 }
 
+# The state directory on a file system of its own, of this many KiB.
+small_state() {
+    local state
+    state=$(user_home)/.local/state
+    WITHOUT_STATE=yes
+    install -d -m 700 "$(user_home)/.local" "$state"
+    [ "$(id -u)" != 0 ] || chown "$WORLD_UID:$WORLD_UID" "$(user_home)/.local"
+    mount -t tmpfs -o "size=$1k,mode=0700,uid=$WORLD_UID,gid=$WORLD_UID" state "$state"
+}
+
 # --- with real guests -----------------------------------------------------------------
 
 # Every process that the network of two guests needs.
@@ -127,6 +137,15 @@ web_is_served() {
 
 @test "broker, netd and spawner refuse with words at their limits, and go on when there is room" {
     story limits
+}
+
+@test "a copy of the journal is cut anywhere, while nobody runs who knows what it said" {
+    story journal --cuts 12
+}
+
+@test "the disk of the state directory is full: what runs goes on, and what dies comes back" {
+    small_state 600
+    story full
 }
 
 @test "the state directory is read-only for a while" {

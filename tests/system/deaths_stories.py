@@ -144,7 +144,7 @@ def cut_journal(world, keep, rng):
     for pid in pids("broker"):
         kill(pid, signal.SIGSTOP)  # it must not start a netd before we have cut
     kill_all(victims)
-    files = sorted(f for f in os.listdir(STATE + "/netd") if f.startswith("journal"))
+    files = sorted(f for f in os.listdir(STATE + "/netd") if f in ("journal", "journal.copy"))
     path = f"{STATE}/netd/{rng.choice(files)}"
     size = os.path.getsize(path)
     os.truncate(path, int(size * keep))
