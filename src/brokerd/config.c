@@ -2,36 +2,15 @@
 #include "config.h"
 
 #include "paths.h"
-#include "str.h"
 
-#include <errno.h>
-#include <string.h>
 #include <unistd.h>
-
-static int describe(struct config *config)
-{
-    const struct def_dirs *dirs = &config->dirs;
-    if (dirs->n == 1)
-        return str_format(config->where, sizeof config->where, "%s/NAME" DEFINITION_SUFFIX,
-                          dirs->paths[0]);
-    return str_format(config->where, sizeof config->where,
-                      "%s/NAME" DEFINITION_SUFFIX " or %s/NAME" DEFINITION_SUFFIX, dirs->paths[0],
-                      dirs->paths[1]);
-}
 
 int config_init(struct config *config, const struct options *options, struct failure *failure)
 {
-    struct def_dirs *dirs = &config->dirs;
-
     *config = (struct config){ .dirs.owner = getuid() };
-    if (options->config_dir) {
-        dirs->paths[dirs->n++] = options->config_dir;
-    } else {
-        if (!options->system && paths_user_definitions(config->user, sizeof config->user) == 0)
-            dirs->paths[dirs->n++] = config->user;
-        dirs->paths[dirs->n++] = DEFINITIONS_SYSTEM;
-    }
-    int r = describe(config);
+    paths_definitions(options->config_dir, options->system, config->user, sizeof config->user,
+                      &config->dirs);
+    int r = def_dirs_format(&config->dirs, config->where, sizeof config->where);
     return r < 0 ? failure_set(failure, r, "the path of the definitions is too long") : 0;
 }
 

@@ -10,8 +10,8 @@
 
 struct config {
     struct def_dirs dirs;
-    char user[PATH_MAX];       /* the user's own directory; "": none */
-    char where[PATH_MAX + 96]; /* in words, for whoever asks for what is not defined */
+    char user[PATH_MAX];           /* the user's own directory; "": none */
+    char where[2 * PATH_MAX + 32]; /* in words, for whoever asks for what is not defined */
 };
 
 /* --config-dir alone; or the system's directory and, in a user instance, before it the

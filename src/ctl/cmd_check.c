@@ -7,7 +7,7 @@
 #include "call.h"
 #include "file.h"
 #include "mem.h"
-#include "places.h"
+#include "paths.h"
 #include "str.h"
 #include "surroundings.h"
 
@@ -20,9 +20,12 @@
 
 DEFINE_AUTO(json_t *, json_decref);
 
+#define WHERE_SIZE (2 * PATH_MAX + 32)
+
 struct check {
     const struct ctl *ctl;
-    struct places places;
+    struct def_dirs dirs;
+    char user[PATH_MAX]; /* the user's own directory */
     struct surroundings around;
     json_t *results; /* for --json */
     bool broken;
@@ -75,14 +78,15 @@ static int check_file(struct finding *f)
 
 static int check_name(const struct check *check, struct finding *f)
 {
-    char where[PLACES_TEXT];
-    int r = def_dir_find(&check->places.dirs, f->name, &f->definition, f->file, &f->complaints);
+    char where[WHERE_SIZE];
+    int r = def_dir_find(&check->dirs, f->name, &f->definition, f->file, &f->complaints);
     if (r == -EINVAL)
         wrong(f, "this cannot be a network's name", "write " NAME_RULES);
     else if (r == -ENOENT) {
         complaints_add(&f->complaints, (struct position){ 0 },
                        "there is no " DEFINITION_SUFFIX " file of this name");
-        complaints_remedy(&f->complaints, "look in %s", places_format(&check->places, where));
+        (void)def_dirs_format(&check->dirs, where, sizeof where);
+        complaints_remedy(&f->complaints, "write %s", where);
     }
     return r == -EINVAL || r == -ENOENT ? -EBADMSG : r;
 }
@@ -162,7 +166,7 @@ static void on_misnamed(void *arg, const char *path)
 /* A directory that cannot be read has no definitions, for the daemon too. */
 static void check_directories(struct check *check)
 {
-    const struct def_dirs *dirs = &check->places.dirs;
+    const struct def_dirs *dirs = &check->dirs;
     for (size_t i = 0; i < dirs->n; i++) {
         if (access(dirs->paths[i], R_OK | X_OK) == 0 || errno == ENOENT)
             continue;
@@ -174,24 +178,25 @@ static void check_directories(struct check *check)
 static int check_all(struct check *check)
 {
     struct def_names names;
-    char where[PLACES_TEXT];
+    char where[WHERE_SIZE];
     check_directories(check);
-    int r = def_dir_names(&check->places.dirs, &names);
+    int r = def_dir_names(&check->dirs, &names);
     if (r < 0)
         complain("cannot list the definitions: %s", strerror(-r));
     for (size_t i = 0; i < names.n && r == 0; i++)
         r = check_one(check, names.names[i]);
     if (r == 0)
-        def_dir_misnamed(&check->places.dirs, on_misnamed, check);
-    if (r == 0 && names.n == 0 && !check->broken && !check->ctl->json)
-        fprintf(stderr, "no network is defined in %s\n", places_format(&check->places, where));
+        def_dir_misnamed(&check->dirs, on_misnamed, check);
+    if (r == 0 && names.n == 0 && !check->broken && !check->ctl->json &&
+        def_dirs_format(&check->dirs, where, sizeof where) == 0)
+        fprintf(stderr, "no network is defined: there is no %s\n", where);
     def_names_clear(&names);
     return r;
 }
 
 static int run(struct check *check, int n, char **arguments)
 {
-    int r = surroundings_read(check->ctl, &check->places.dirs, &check->around);
+    int r = surroundings_read(check->ctl, &check->dirs, &check->around);
     if (r == 0 && n == 0)
         r = check_all(check);
     for (int i = 0; i < n && r == 0; i++)
@@ -218,7 +223,9 @@ int cmd_check(struct ctl *ctl, int argc, char **argv)
     }
     AUTO(json_decref) json_t *results = json_array();
     struct check check = { .ctl = ctl, .results = results };
-    places_find(ctl, config_dir, &check.places);
+    bool system = ctl->choice == ENDPOINT_SYSTEM;
+    check.dirs.owner = system ? 0 : geteuid();
+    paths_definitions(config_dir, system, check.user, sizeof check.user, &check.dirs);
     if (run(&check, argc - optind, argv + optind) < 0)
         return EXIT_FAILED;
     if (ctl->json && print_json(results) != EXIT_OK)

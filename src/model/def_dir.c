@@ -21,6 +21,15 @@
 
 #define FILE_NAME_SIZE (NAME_SIZE + sizeof DEFINITION_SUFFIX)
 
+int def_dirs_format(const struct def_dirs *dirs, char *ret, size_t size)
+{
+    if (dirs->n < 2)
+        return str_format(ret, size, "%s/NAME" DEFINITION_SUFFIX,
+                          dirs->n > 0 ? dirs->paths[0] : "");
+    return str_format(ret, size, "%s/NAME" DEFINITION_SUFFIX " or %s/NAME" DEFINITION_SUFFIX,
+                      dirs->paths[0], dirs->paths[1]);
+}
+
 __attribute__((format(printf, 2, 3))) static int broken(struct complaints *out, const char *what,
                                                         ...)
 {

@@ -29,6 +29,10 @@ struct def_dirs {
     uid_t owner; /* besides root; the instance's user */
 };
 
+/* For people: "DIR/NAME.json", "DIR/NAME.json or DIR/NAME.json". 0, or -ENAMETOOLONG with ret
+ * made "". */
+int def_dirs_format(const struct def_dirs *dirs, char *ret, size_t size);
+
 /* The definition of a network: from the first directory that has a file of the name, or
  * built in.
  *

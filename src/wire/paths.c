@@ -7,6 +7,7 @@
  * base directory specification demands.
  */
 #include "paths.h"
+#include "def_dir.h"
 #include "str.h"
 
 #include <errno.h>
@@ -62,9 +63,17 @@ void paths_system(struct paths *ret)
     (void)str_copy(ret->state, sizeof ret->state, "/var/lib/vmnet-broker");
 }
 
-int paths_user_definitions(char *ret, unsigned long size)
+void paths_definitions(const char *config_dir, bool system, char *user, unsigned long size,
+                       struct def_dirs *ret)
 {
-    return home_dir("XDG_CONFIG_HOME", ".config", "vmnet-broker.d", ret, size);
+    ret->n = 0;
+    if (config_dir) {
+        ret->paths[ret->n++] = config_dir;
+        return;
+    }
+    if (!system && home_dir("XDG_CONFIG_HOME", ".config", "vmnet-broker.d", user, size) == 0)
+        ret->paths[ret->n++] = user;
+    ret->paths[ret->n++] = DEFINITIONS_SYSTEM;
 }
 
 const char *paths_socket_override(void)

@@ -17,6 +17,8 @@
 #pragma once
 #include <stdbool.h>
 
+struct def_dirs; /* def_dir.h */
+
 struct paths {
     char runtime[108]; /* fits sockaddr_un with a file name: checked */
     char state[4096];
@@ -29,10 +31,12 @@ struct paths {
 int paths_user(struct paths *ret);
 void paths_system(struct paths *ret);
 
-/* The user's own network definitions, which count before those of /etc/vmnet-broker.d:
- * $XDG_CONFIG_HOME/vmnet-broker.d (else $HOME/.config/vmnet-broker.d). 0, -ENOENT or
- * -ENAMETOOLONG; then ret is "". */
-int paths_user_definitions(char *ret, unsigned long size);
+/* Fills in where network definitions are: config_dir alone; or, where it is NULL, the system's
+ * directory and, unless system is set, before it the user's own: $XDG_CONFIG_HOME/vmnet-broker.d
+ * (else $HOME/.config/vmnet-broker.d), which is written to user and borrowed. ret->owner is
+ * left alone. */
+void paths_definitions(const char *config_dir, bool system, char *user, unsigned long size,
+                       struct def_dirs *ret);
 
 /* $VMNET_BROKER_SOCKET, or NULL when it is unset or empty. Borrowed from the environment. */
 const char *paths_socket_override(void);

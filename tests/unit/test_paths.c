@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "def_dir.h"
 #include "mem.h"
 #include "paths.h"
 
@@ -73,6 +74,33 @@ static void user_paths_follow_the_environment(void **unused)
     }
 }
 
+static const char *definitions(const char *config_dir, bool system)
+{
+    static char user[256], text[600];
+    struct def_dirs dirs = { .owner = 7 };
+    paths_definitions(config_dir, system, user, sizeof user, &dirs);
+    assert_int_equal(dirs.owner, 7);
+    assert_int_equal(def_dirs_format(&dirs, text, sizeof text), 0);
+    return text;
+}
+
+static void definitions_are_the_users_own_before_the_systems(void **unused)
+{
+    (void)unused;
+    set("HOME", "/home/a");
+    set("XDG_CONFIG_HOME", NULL);
+    assert_string_equal(definitions(NULL, false), "/home/a/.config/vmnet-broker.d/NAME.json or "
+                                                  "/etc/vmnet-broker.d/NAME.json");
+    set("XDG_CONFIG_HOME", "/x");
+    assert_string_equal(definitions(NULL, false), "/x/vmnet-broker.d/NAME.json or "
+                                                  "/etc/vmnet-broker.d/NAME.json");
+    assert_string_equal(definitions(NULL, true), "/etc/vmnet-broker.d/NAME.json");
+    assert_string_equal(definitions("/y", false), "/y/NAME.json");
+    set("XDG_CONFIG_HOME", "relative");
+    set("HOME", NULL);
+    assert_string_equal(definitions(NULL, false), "/etc/vmnet-broker.d/NAME.json");
+}
+
 static void a_runtime_directory_whose_socket_would_not_fit_is_refused(void **unused)
 {
     (void)unused;
@@ -121,6 +149,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(user_paths_follow_the_environment, forget_environment),
+        cmocka_unit_test_setup(definitions_are_the_users_own_before_the_systems,
+                               forget_environment),
         cmocka_unit_test_setup(a_runtime_directory_whose_socket_would_not_fit_is_refused,
                                forget_environment),
         cmocka_unit_test_setup(the_override_is_for_clients_and_never_for_netd, forget_environment),
