@@ -25,6 +25,10 @@ static const struct verb {
       "run a command inside the networks' namespace" },
     { "list", cmd_list, "", "list the networks that exist" },
     { "status", cmd_status, "[NAME]", "show clients, interfaces and the uplink" },
+    { "show", cmd_show, "[--config-dir DIR] [NAME]", "show how networks are defined" },
+    { "add", cmd_add, "[--config-dir DIR] [--replace] NAME [FILE]",
+      "define a network by a file, or by standard input" },
+    { "remove", cmd_remove, "[--config-dir DIR] NAME", "remove a network's definition" },
     { "check", cmd_check, "[--config-dir DIR] [FILE.json | NAME ...]",
       "check network definitions, or all there are" },
     { "monitor", cmd_monitor, "", "show what happens, as it happens" },
@@ -58,6 +62,13 @@ static int help(void)
            "  --json     print one JSON document\n"
            "  --help     after a verb: how it is used\n"
            "  --version\n\nvmnet-brokerctl(1) has examples.\n");
+    return EXIT_OK;
+}
+
+static int list_verbs(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(verbs); i++)
+        puts(verbs[i].name);
     return EXIT_OK;
 }
 
@@ -115,12 +126,15 @@ static int leading_options(struct ctl *ctl, int argc, char **argv)
 {
     static const struct option options[] = { COMMON_OPTIONS,
                                              { "version", no_argument, NULL, 'V' },
+                                             { "verbs", no_argument, NULL, 'v' },
                                              { 0 } };
     int c;
     while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
         switch (c) {
         case 'h':
             return help();
+        case 'v': /* for the shell's completion */
+            return list_verbs();
         case 'V':
             puts("vmnet-brokerctl " VERSION);
             return EXIT_OK;

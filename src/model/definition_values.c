@@ -125,13 +125,6 @@ void read_dns_servers(struct reader *r, const json_t *value, const char *at)
 
 /* ---- values that are one of a few words ---- */
 
-static const char *const spoofing_names[] = {
-    [SPOOF_STRICT] = "strict", [SPOOF_MAC] = "mac", [SPOOF_OFF] = "off"
-};
-static const char *const uplink_names[] = {
-    [UPLINK_AUTO] = "auto", [UPLINK_USER] = "user", [UPLINK_KERNEL] = "kernel"
-};
-
 static bool read_word(struct reader *r, const char *key, const json_t *value, const char *at,
                       const char *const words[], size_t n, unsigned *ret)
 {
@@ -157,14 +150,15 @@ static bool read_word(struct reader *r, const char *key, const json_t *value, co
 void read_uplink(struct reader *r, const json_t *value, const char *at)
 {
     unsigned word;
-    if (read_word(r, "uplink", value, at, uplink_names, N_ELEMENTS(uplink_names), &word))
+    if (read_word(r, "uplink", value, at, uplink_words, N_ELEMENTS(uplink_words), &word))
         r->definition->net.uplink = (enum uplink_kind)word;
 }
 
 void read_anti_spoofing(struct reader *r, const json_t *value, const char *at)
 {
     unsigned word;
-    if (read_word(r, "anti_spoofing", value, at, spoofing_names, N_ELEMENTS(spoofing_names), &word))
+    if (read_word(r, "anti_spoofing", value, at, anti_spoofing_words,
+                  N_ELEMENTS(anti_spoofing_words), &word))
         r->definition->net.anti_spoofing = (enum anti_spoofing)word;
 }
 

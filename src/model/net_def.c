@@ -13,6 +13,13 @@
 
 #define N(a) (sizeof(a) / sizeof *(a))
 
+const char *const anti_spoofing_words[] = {
+    [SPOOF_STRICT] = "strict", [SPOOF_MAC] = "mac", [SPOOF_OFF] = "off"
+};
+const char *const uplink_words[] = {
+    [UPLINK_AUTO] = "auto", [UPLINK_USER] = "user", [UPLINK_KERNEL] = "kernel"
+};
+
 static const char *const mode_names[] = {
     [NET_MODE_SHARED] = "shared",
     [NET_MODE_HOST] = "host",

@@ -23,6 +23,10 @@ enum net_mode { NET_MODE_SHARED, NET_MODE_HOST };
 enum anti_spoofing { SPOOF_STRICT, SPOOF_MAC, SPOOF_OFF };
 enum uplink_kind { UPLINK_AUTO, UPLINK_USER, UPLINK_KERNEL };
 
+/* As definitions write them, by their values. */
+extern const char *const anti_spoofing_words[SPOOF_OFF + 1];
+extern const char *const uplink_words[UPLINK_KERNEL + 1];
+
 #define INTERFACE_NAME_SIZE 16  /* as the kernel's IFNAMSIZ */
 #define DOMAIN_SIZE         254 /* a DNS name without its last dot, with its NUL */
 #define DNS_SERVERS_MAX     4

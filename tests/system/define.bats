@@ -1,0 +1,125 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Definitions by the command line: written, shown, taken away, and noticed by a broker.
+load lib
+
+setup_file() {
+    hold shared
+}
+
+teardown() {
+    tell_what_happened
+}
+
+teardown_file() {
+    local pid
+    for pid in $(processes vmnet-brokerctl); do kill "$pid"; done
+    stop_everything
+    nothing_is_left
+}
+
+define() { # NAME JSON [OPTION...] -> as a user would
+    local name=$1 json=$2
+    shift 2
+    as_user sh -c 'name=$1 json=$2; shift 2; echo "$json" | vmnet-brokerctl add "$@" "$name"' \
+        define "$name" "$json" "$@"
+}
+
+definition_of() { # NAME EXPRESSION -> about its `show`, as `d`
+    ctl show --json "$1" | pick "d['definition']$2"
+}
+
+@test "a network that was added can be acquired at once, as it was defined" {
+    define lab '{"mode": "host", "subnet": "10.7.7.1", "mtu": 1400, "description": "mine"}'
+    hold lab
+    is "$(status_of lab "n['status']['network']['ipv4_subnet']")" 10.7.7.0/24
+    is "$(status_of lab "n['status']['network']['mtu']")" 1400
+    is "$(status_of lab "n['description']")" mine
+    has "$(status_of lab "n['definition']")" "/vmnet-broker.d/lab.json"
+}
+
+@test "show gives every key with the value that counts, and as JSON a definition again" {
+    is "$(definition_of lab "['mtu']")" 1400
+    is "$(definition_of lab "['anti_spoofing']")" strict
+    ctl show --json lab | pick "__import__('json').dumps(d['definition'])" >"$BATS_TEST_TMPDIR/again"
+    define again "$(sed 's/10\.7\.7\./10.7.8./' "$BATS_TEST_TMPDIR/again")"
+    is "$(definition_of again "['mtu']")" 1400
+    has "$(ctl show)" "again"
+    has "$(ctl show)" "built in"
+    ctl remove again
+}
+
+@test "what is wrong with a definition is said with its place, and nothing is written" {
+    run define bad '{"mode": "host", "mty": 1400}'
+    [ "$status" != 0 ]
+    has "$output" 'bad.json:1:'
+    has "$output" 'did you mean "mtu"'
+    run ctl show bad
+    [ "$status" != 0 ]
+    run ctl acquire bad -- true
+    [ "$status" != 0 ]
+    has "$output" "no network 'bad' is defined"
+}
+
+@test "an existing definition is replaced only when that is said" {
+    run define lab '{"mode": "host"}'
+    [ "$status" != 0 ]
+    has "$output" "--replace"
+    is "$(definition_of lab "['mtu']")" 1400
+}
+
+pending() {
+    is "$(status_of lab "','.join(n['pending'])")" "$1"
+}
+
+@test "a change is applied where it can be, and pending where not" {
+    define lab '{"mode": "host", "subnet": "10.7.7.1", "mtu": 1300, "description": "new"}' --replace
+    eventually 5 pending mtu
+    is "$(status_of lab "n['description']")" new
+    is "$(status_of lab "n['status']['network']['mtu']")" 1400
+    define lab '{"mode": "host", "subnet": "10.7.7.1", "mtu": 1400}' --replace
+    eventually 5 pending ""
+}
+
+@test "monitor tells of clients and of definitions that change or break" {
+    local seen=$BATS_TEST_TMPDIR/seen
+    as_user_in_background monitor vmnet-brokerctl monitor --json
+    local monitor=$!
+    eventually 5 grep -q . <(ctl status --json)
+    sleep 1
+    ctl acquire host -- true
+    define lab '{"mode": "host", "subnet": "10.7.7.1", "mtu": 1350}' --replace
+    eventually 5 pending mtu
+    eventually 5 grep -q definition_changed "$WORLD/log/monitor"
+    kill "$monitor" || true
+    pick "[__import__('json').loads(l)['what'] for l in open('$WORLD/log/monitor')]" <<<0 >"$seen"
+    has "$(cat "$seen")" "'network_created', 'client_came', 'client_left'"
+    has "$(cat "$seen")" definition_changed
+}
+
+@test "a network whose definition is removed stays for its client, and for nobody else" {
+    ctl remove lab
+    network_exists lab
+    run ctl acquire lab -- true
+    [ "$status" != 0 ]
+    has "$output" "no network 'lab' is defined"
+    network_exists lab
+}
+
+@test "a persistent network exists by itself, until its definition says otherwise" {
+    define always '{"mode": "host", "persistent": true}'
+    eventually 10 network_exists always
+    is "$(status_of always "n['status']['clients']")" 0
+    ctl remove always
+}
+
+@test "the shell completes verbs, options and networks" {
+    local completion=$WORLD/checkout/packaging/bash-completion/vmnet-brokerctl
+    complete() { # WORD... -> the last one is begun
+        as_user bash -c '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+            _vmnet_brokerctl; echo "${COMPREPLY[@]}"' complete "$completion" "$@"
+    }
+    is "$(complete vmnet-brokerctl mon)" monitor
+    is "$(complete vmnet-brokerctl acquire sha)" shared
+    has "$(complete vmnet-brokerctl add --rep)" --replace
+}
