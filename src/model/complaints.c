@@ -7,30 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool continues(char c)
+/* How many bytes the UTF-8 character has that begins here; 0: none does. */
+static size_t character(const char *text)
 {
-    return ((unsigned char)c & 0xc0) == 0x80;
+    unsigned char first = (unsigned char)*text;
+    size_t len = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    for (size_t i = 1; i < len; i++)
+        if (((unsigned char)text[i] & 0xc0) != 0x80)
+            return 0; /* the end of the text, too */
+    return len;
 }
 
-/* Length of the text without a last UTF-8 character that was cut in the middle. */
-static size_t whole_length(const char *text, size_t len)
-{
-    size_t start = len;
-    while (start > 0 && continues(text[start - 1]))
-        start--;
-    if (start == 0)
-        return len;
-    unsigned char first = (unsigned char)text[start - 1];
-    size_t wants = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
-    return len - (start - 1) < wants ? start - 1 : len;
-}
-
+/* What is no character, or one for terminals, becomes '?'. Texts are cut at any byte, by us and
+ * by jansson. */
 static void clean(char *text)
 {
-    text[whole_length(text, strlen(text))] = '\0';
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
+    while (*text) {
+        size_t len = character(text);
+        if (len == 0 || (unsigned char)*text < ' ' || *text == 0x7f) {
+            *text = '?';
+            len = 1;
+        }
+        text += len;
+    }
 }
 
 void complaints_add(struct complaints *list, struct position at, const char *what, ...)
@@ -94,6 +93,8 @@ const char *excerpt(const char *value, char ret[static EXCERPT_SIZE])
     size_t len = strnlen(value, EXCERPT_SIZE);
     bool cut = len == EXCERPT_SIZE;
 
+    while (cut && room > 0 && ((unsigned char)value[room] & 0xc0) == 0x80)
+        room--; /* not through a character */
     (void)snprintf(ret, EXCERPT_SIZE, "%.*s", (int)(cut ? room : len), value);
     clean(ret);
     if (cut)

@@ -29,8 +29,8 @@ struct complaints {
     struct complaint items[COMPLAINTS_MAX];
 };
 
-/* Control characters become '?', and a character that does not fit whole is left out, so
- * that every text is one line of valid UTF-8 as long as its arguments are UTF-8. */
+/* Control characters, and bytes that are no UTF-8 character or not a whole one, become '?', so
+ * that every text is one line of UTF-8. */
 __attribute__((format(printf, 3, 4))) void
 complaints_add(struct complaints *list, struct position at, const char *what, ...);
 /* What to write instead, for the complaint that was added last. */

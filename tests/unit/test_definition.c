@@ -308,7 +308,7 @@ static void every_address_of_every_small_subnet_is_judged_rightly(void **unused)
 
 static void complaints_are_bounded_and_one_line_each(void **unused)
 {
-    struct complaints list = { 0 };
+    struct complaints list = { 0 }, other = { 0 };
     char text[EXCERPT_SIZE], line[COMPLAINT_LINE];
     (void)unused;
     for (unsigned i = 0; i < COMPLAINTS_MAX + 5; i++)
@@ -327,6 +327,8 @@ static void complaints_are_bounded_and_one_line_each(void **unused)
     assert_string_equal(
         excerpt("0123456789012345678901234567890123456789012\xc3\xa4 and more", text),
         "0123456789012345678901234567890123456789012...");
+    complaints_add(&other, (struct position){ 1, 1 }, "\xc3\xa4 \xe2\x82 \xff\xf0\x9f\x98");
+    assert_string_equal(other.items[0].what, "\xc3\xa4 ?? ????");
 }
 
 int main(void)
