@@ -46,6 +46,9 @@ static int adopt_network(struct networks *all, struct journal_state *state, uint
     if (r < 0)
         return why_failed(why, r, "network '%s': cannot adopt its dnsmasq", net->def.name);
     net->serves = true;
+    for (size_t i = 0; i < state->n_forwards; i++)
+        if (state->forwards[i].index == index)
+            network_adopt_forward(net, &state->forwards[i]);
     return 0;
 }
 
@@ -84,7 +87,8 @@ static bool adopt_or_destroy(struct networks *all, struct journal_state *state, 
     return false;
 }
 
-int networks_adopt(struct networks *all, struct journal_state *state, struct netd_why *why)
+int networks_adopt(struct networks *all, struct journal_state *state, int forwarder,
+                   struct netd_why *why)
 {
     int r;
 
@@ -98,6 +102,7 @@ int networks_adopt(struct networks *all, struct journal_state *state, struct net
         if (!old->known || !old->built || !adopt_or_destroy(all, state, i))
             sweep_network(all, state, i);
     }
+    forwards_adopt_forwarder(all->tools.forwards, &state->forwarder, forwarder);
     r = nft_let_go(all->tools.nft);
     if (r < 0)
         return why_refused(why, r, "cannot load nftables rules: %s", nft_error(all->tools.nft));
@@ -112,6 +117,7 @@ void networks_leave(struct networks *all)
         dnsmasq_leave(net->dnsmasq);
         network_free(net);
     }
+    forwards_leave(all->tools.forwards);
     supervise_leave(&all->relay);
     all->relay_wanted = false;
 }

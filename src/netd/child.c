@@ -5,6 +5,8 @@
 #include "anchor.h"
 #include "dnsmasq_sandbox.h"
 #include "engine.h"
+#include "fd.h"
+#include "forwarder.h"
 #include "packet.h"
 #include "program.h"
 #include "relay.h"
@@ -75,6 +77,7 @@ union plan {
         char *argv[5];
     } dnsmasq;
     struct engine_argv engine;
+    int forwarder; /* its socket in netd's directory */
 };
 
 static int plan_dnsmasq(const struct workshop *shop, uint32_t network, const int *own,
@@ -99,6 +102,15 @@ static int plan_dnsmasq(const struct workshop *shop, uint32_t network, const int
     return r < 0 ? r : dnsmasq_sandbox_enter(&shop->dnsmasq, directory);
 }
 
+static int plan_forwarder(const struct workshop *shop, const int *own, union plan *plan)
+{
+    AUTO_FD dirfd = open(shop->state_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = dirfd < 0 ? -errno : forwarder_bind(dirfd);
+
+    plan->forwarder = r;
+    return r < 0 ? r : anchor_enter_by(own[USERNS], own[NETNS]);
+}
+
 /* All that can be done before the word: netd has other things to do meanwhile. */
 static int get_ready(const struct workshop *shop, const struct order *order, const int *own,
                      union plan *plan)
@@ -109,6 +121,8 @@ static int get_ready(const struct workshop *shop, const struct order *order, con
     case CHILD_PASTA:
     case CHILD_SLIRP4NETNS:
         return engine_argv((enum child_kind)order->kind, shop->anchor, getuid(), &plan->engine);
+    case CHILD_FORWARDER:
+        return plan_forwarder(shop, own, plan);
     case CHILD_ANCHOR:
         return anchor_enter_by(own[USERNS], own[NETNS]);
     case CHILD_RELAY:
@@ -119,17 +133,36 @@ static int get_ready(const struct workshop *shop, const struct order *order, con
     return -EINVAL;
 }
 
-/* Not a program of its own, so nothing closes what is left but us. */
-static int become_relay(const int *own)
+/* Not programs of their own, so nothing closes what is left but us. */
+static int let_go_of_own(const int *own)
 {
     int32_t ok = 0;
 
-    (void)prctl(PR_SET_NAME, "vmnet-relay");
     if (write(own[LEASH], &ok, sizeof ok) != sizeof ok)
         return -EPIPE;
     for (size_t i = 0; i < OWN; i++)
         (void)close(own[i]);
+    return 0;
+}
+
+static int become_relay(const int *own)
+{
+    int r = let_go_of_own(own);
+
+    if (r < 0)
+        return r;
+    (void)prctl(PR_SET_NAME, "vmnet-relay");
     relay_main(3, 4);
+}
+
+static int become_forwarder(const int *own, int bound)
+{
+    int r = let_go_of_own(own);
+
+    if (r < 0)
+        return r;
+    (void)prctl(PR_SET_NAME, "vmnet-forwarder");
+    forwarder_main(bound, 3);
 }
 
 /* Returns only what went wrong. */
@@ -139,6 +172,8 @@ static int begin(uint32_t kind, const int *own, const union plan *plan)
         return exec_program(plan->dnsmasq.path, plan->dnsmasq.argv);
     if (kind == CHILD_RELAY)
         return become_relay(own);
+    if (kind == CHILD_FORWARDER)
+        return become_forwarder(own, plan->forwarder);
     if (kind == CHILD_ANCHOR)
         anchor_stay(own[LEASH]);
     return exec_program(plan->engine.path, plan->engine.argv);

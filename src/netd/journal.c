@@ -11,6 +11,8 @@
  *   {"fact":"update","index":0,"idle_timeout_sec":120,"reservations":[{"mac":…},…]}
  *   {"fact":"tap","index":0,"tap":"vt0.0","id":"web","mac":"525400…",…}  to be made
  *   {"fact":"tap-gone","tap":"vt0.0"}
+ *   {"fact":"forward","index":0,"number":7,"external_port":8080,…}    to be listened for
+ *   {"fact":"forward-gone","number":7}
  *   {"fact":"unbuilt","index":0}                                    to be taken down
  *   {"fact":"network-gone","index":0}
  *
@@ -188,11 +190,15 @@ static int add_all(struct files *files, const struct process *anchor,
         r = add_child(files, JOURNAL_ENGINE, 0, &state->engine);
     if (r == 0)
         r = add_child(files, JOURNAL_RELAY, 0, &state->relay);
+    if (r == 0)
+        r = add_child(files, JOURNAL_FORWARDER, 0, &state->forwarder);
     for (uint32_t i = 0; r == 0 && i < NETWORKS_MAX; i++)
         if (state->networks[i].known)
             r = add_network(files, i, &state->networks[i]);
     for (size_t i = 0; r == 0 && i < state->n_taps; i++)
         r = add(files, journal_line_tap(state->taps[i].index, &state->taps[i].interface));
+    for (size_t i = 0; r == 0 && i < state->n_forwards; i++)
+        r = add(files, journal_line_forward(&state->forwards[i]));
     return r;
 }
 
@@ -307,6 +313,17 @@ int journal_tap(struct journal *journal, uint32_t index, const struct netd_inter
 int journal_tap_gone(struct journal *journal, const char *tap)
 {
     return append(journal, json_pack("{s:s,s:s}", "fact", "tap-gone", "tap", tap));
+}
+
+int journal_forward(struct journal *journal, const struct journal_forward *forward)
+{
+    return add(&journal->files, journal_line_forward(forward));
+}
+
+int journal_forward_gone(struct journal *journal, uint32_t number)
+{
+    return append(journal,
+                  json_pack("{s:s,s:I}", "fact", "forward-gone", "number", (json_int_t)number));
 }
 
 int journal_child(struct journal *journal, enum journal_child kind, uint32_t index, pid_t pid,

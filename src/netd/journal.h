@@ -14,11 +14,23 @@
 
 struct journal;
 
-enum journal_child { JOURNAL_DNSMASQ, JOURNAL_ENGINE, JOURNAL_RELAY, JOURNAL_CHILDREN };
+enum journal_child {
+    JOURNAL_DNSMASQ,
+    JOURNAL_ENGINE,
+    JOURNAL_RELAY,
+    JOURNAL_FORWARDER,
+    JOURNAL_CHILDREN
+};
 
 struct journal_tap {
     uint32_t index; /* of its network */
     struct netd_interface interface;
+};
+
+struct journal_forward {
+    uint32_t index; /* of its network */
+    uint32_t number;
+    struct netd_forward forward;
 };
 
 struct journal_network {
@@ -33,10 +45,12 @@ struct journal_network {
 /* What a journal says in the end: things said to be gone are left out. */
 struct journal_state {
     struct process anchor; /* pid 0: none */
-    struct process engine, relay;
+    struct process engine, relay, forwarder;
     struct journal_network networks[NETWORKS_MAX]; /* by index */
     struct journal_tap *taps;
     size_t n_taps;
+    struct journal_forward *forwards;
+    size_t n_forwards;
 };
 
 /* An empty one, the caller's; NULL: no memory. */
@@ -44,6 +58,7 @@ struct journal_state *journal_state_new(void);
 void journal_state_free(struct journal_state *state);
 int journal_state_add_tap(struct journal_state *state, uint32_t index,
                           const struct netd_interface *interface);
+int journal_state_add_forward(struct journal_state *state, const struct journal_forward *forward);
 
 /* No journal gives an empty state, and so does one of an earlier boot; lines that make no
  * sense are left out. The caller frees. */
@@ -77,6 +92,8 @@ int journal_unbuilt(struct journal *journal, uint32_t index);
 int journal_network_gone(struct journal *journal, uint32_t index);
 int journal_tap(struct journal *journal, uint32_t index, const struct netd_interface *interface);
 int journal_tap_gone(struct journal *journal, const char *tap);
+int journal_forward(struct journal *journal, const struct journal_forward *forward);
+int journal_forward_gone(struct journal *journal, uint32_t number);
 /* index: of dnsmasq's network, else 0. */
 int journal_child(struct journal *journal, enum journal_child kind, uint32_t index, pid_t pid,
                   uint64_t born);

@@ -11,9 +11,10 @@
 
 const char *const journal_names[JOURNAL_COPIES] = { "journal", "journal.copy" };
 
-const char *const journal_child_names[JOURNAL_CHILDREN] = {
-    [JOURNAL_DNSMASQ] = "dnsmasq", [JOURNAL_ENGINE] = "engine", [JOURNAL_RELAY] = "relay"
-};
+const char *const journal_child_names[JOURNAL_CHILDREN] = { [JOURNAL_DNSMASQ] = "dnsmasq",
+                                                            [JOURNAL_ENGINE] = "engine",
+                                                            [JOURNAL_RELAY] = "relay",
+                                                            [JOURNAL_FORWARDER] = "forwarder" };
 
 int journal_boot_id(char boot[static BOOT_SIZE])
 {
@@ -74,6 +75,14 @@ static const struct member interface_members[] = {
     MEMBER(NUMBER, netd_interface, uid),    MEMBER(NUMBER, netd_interface, ipv4),
     MEMBER(BYTES, netd_interface, mac),     MEMBER(BYTE, netd_interface, offload),
     MEMBER(BYTE, netd_interface, isolated), MEMBER(NUMBER, netd_interface, queues),
+};
+
+static const struct member forward_members[] = {
+    MEMBER(TEXT, netd_forward, network),         MEMBER(TEXT, netd_forward, interface),
+    MEMBER(NUMBER, netd_forward, uid),           MEMBER(NUMBER, netd_forward, flags),
+    MEMBER(NUMBER, netd_forward, protocol),      MEMBER(NUMBER, netd_forward, families),
+    MEMBER(NUMBER, netd_forward, external_port), MEMBER(NUMBER, netd_forward, internal_port),
+    MEMBER(BYTES, netd_forward, listen),         MEMBER(BYTES, netd_forward, target),
 };
 
 #define BYTES_MAX sizeof(((struct netd_network *)0)->dns_servers)
@@ -232,6 +241,16 @@ json_t *journal_line_child(enum journal_child kind, uint32_t index, const struct
                      "index", (int)index, "pid", (int)child->pid, "born", (json_int_t)child->born);
 }
 
+json_t *journal_line_forward(const struct journal_forward *forward)
+{
+    AUTO(json_decref) json_t *line = journal_line_index("forward", forward->index);
+
+    if (json_object_set_new(line, "number", json_integer(forward->number)) < 0 ||
+        members_put(line, forward_members, N_ELEMENTS(forward_members), &forward->forward) < 0)
+        return NULL;
+    return take_ptr(&line);
+}
+
 int journal_get_network(const json_t *line, struct netd_network *ret)
 {
     struct netd_msg msg = {
@@ -271,5 +290,18 @@ int journal_get_reservation(const json_t *line, struct netd_reservation *ret)
         netd_msg_check(&msg, sizeof msg.header + sizeof msg.body.update, NETD_TO_HELPER) < 0)
         return -EBADMSG;
     *ret = *reservation;
+    return 0;
+}
+
+int journal_get_forward(const json_t *line, struct netd_forward *ret)
+{
+    struct netd_msg msg = {
+        .header = { .magic = NETD_MAGIC, .version = NETD_VERSION, .op = NETD_ADD_FORWARD, .id = 1 }
+    };
+
+    if (members_get(line, forward_members, N_ELEMENTS(forward_members), &msg.body.forward) < 0 ||
+        netd_msg_check(&msg, sizeof msg.header + sizeof msg.body.forward, NETD_TO_HELPER) < 0)
+        return -EBADMSG;
+    *ret = msg.body.forward;
     return 0;
 }

@@ -34,14 +34,17 @@ static int read_anchor(const json_t *line, struct journal_state *state)
 }
 
 /* What is said of an index says nothing of the network that had it before, even where a
- * disk was too full to take down that its TAPs had gone. */
-static void forget_taps(struct journal_state *state, const struct journal_network *net)
+ * disk was too full to take down that its TAPs and forwards had gone. */
+static void forget_things(struct journal_state *state, const struct journal_network *net)
 {
     uint32_t index = (uint32_t)(net - state->networks);
 
     for (size_t i = state->n_taps; i-- > 0;)
         if (state->taps[i].index == index)
             state->taps[i] = state->taps[--state->n_taps];
+    for (size_t i = state->n_forwards; i-- > 0;)
+        if (state->forwards[i].index == index)
+            state->forwards[i] = state->forwards[--state->n_forwards];
 }
 
 static void forget_reservations(struct journal_network *net)
@@ -58,7 +61,7 @@ static int read_network(const json_t *line, struct journal_state *state)
 
     if (!net || journal_get_network(line, &fresh.network) < 0)
         return -EBADMSG;
-    forget_taps(state, net);
+    forget_things(state, net);
     forget_reservations(net);
     *net = fresh;
     return 0;
@@ -113,7 +116,7 @@ static int read_network_gone(const json_t *line, struct journal_state *state)
 
     if (!net)
         return -EBADMSG;
-    forget_taps(state, net);
+    forget_things(state, net);
     forget_reservations(net);
     *net = (struct journal_network){ .known = false };
     return 0;
@@ -141,6 +144,43 @@ static int read_tap_gone(const json_t *line, struct journal_state *state)
     return -EBADMSG;
 }
 
+static int number_of(const json_t *line, uint32_t *ret)
+{
+    const json_t *number = json_object_get(line, "number");
+    json_int_t n = json_integer_value(number);
+
+    if (!json_is_integer(number) || n < 0 || n > UINT32_MAX)
+        return -EBADMSG;
+    *ret = (uint32_t)n;
+    return 0;
+}
+
+static int read_forward(const json_t *line, struct journal_state *state)
+{
+    const struct journal_network *net = network_of(line, state);
+    struct journal_forward forward = { 0 };
+
+    if (!net || !net->known || number_of(line, &forward.number) < 0 ||
+        journal_get_forward(line, &forward.forward) < 0)
+        return -EBADMSG;
+    forward.index = (uint32_t)(net - state->networks);
+    return journal_state_add_forward(state, &forward);
+}
+
+static int read_forward_gone(const json_t *line, struct journal_state *state)
+{
+    uint32_t number;
+
+    if (number_of(line, &number) < 0)
+        return -EBADMSG;
+    for (size_t i = 0; i < state->n_forwards; i++)
+        if (state->forwards[i].number == number) {
+            state->forwards[i] = state->forwards[--state->n_forwards];
+            return 0;
+        }
+    return -EBADMSG;
+}
+
 static int read_child(const json_t *line, struct journal_state *state)
 {
     const char *kind = json_string_value(json_object_get(line, "kind"));
@@ -154,6 +194,8 @@ static int read_child(const json_t *line, struct journal_state *state)
         return process_get(line, &state->engine);
     if (strcmp(kind, journal_child_names[JOURNAL_RELAY]) == 0)
         return process_get(line, &state->relay);
+    if (strcmp(kind, journal_child_names[JOURNAL_FORWARDER]) == 0)
+        return process_get(line, &state->forwarder);
     return -EBADMSG;
 }
 
@@ -170,6 +212,8 @@ static int read_fact(const json_t *line, struct journal_state *state)
         { "unbuilt", read_built },
         { "tap", read_tap },
         { "tap-gone", read_tap_gone },
+        { "forward", read_forward },
+        { "forward-gone", read_forward_gone },
         { "child", read_child },
         { "network-gone", read_network_gone },
     };
@@ -259,6 +303,18 @@ int journal_state_add_tap(struct journal_state *state, uint32_t index,
     return 0;
 }
 
+int journal_state_add_forward(struct journal_state *state, const struct journal_forward *forward)
+{
+    struct journal_forward *more =
+        reallocarray(state->forwards, state->n_forwards + 1, sizeof *more);
+
+    if (!more)
+        return -ENOMEM;
+    state->forwards = more;
+    state->forwards[state->n_forwards++] = *forward;
+    return 0;
+}
+
 void journal_state_free(struct journal_state *state)
 {
     if (!state)
@@ -266,5 +322,6 @@ void journal_state_free(struct journal_state *state)
     for (size_t i = 0; i < NETWORKS_MAX; i++)
         forget_reservations(&state->networks[i]);
     free(state->taps);
+    free(state->forwards);
     free(state);
 }

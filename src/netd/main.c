@@ -9,6 +9,7 @@
 #include "background.h"
 #include "bridge.h"
 #include "fd.h"
+#include "forwarder.h"
 #include "keep.h"
 #include "life.h"
 #include "log.h"
@@ -27,11 +28,13 @@ struct netd {
     struct options options;
     struct place place;
     int listening, host_routes, leash;
-    pid_t inside; /* by whom we enter */
+    int forwarder; /* the connection to that of a dead netd */
+    pid_t inside;  /* by whom we enter */
     struct journal_state *old;
     struct process anchor; /* pid 0: dead, but somebody else is inside */
     struct spawner *spawner;
     struct keep *keep;
+    struct forwards *forwards;
     sd_event *event;
     struct link_ctx *links;
     struct nft *nft;
@@ -87,6 +90,7 @@ static int start_outside(struct netd *nd, struct netd_why *why)
     nd->host_routes = uplink_open_host_routes();
     if (nd->host_routes < 0)
         return why_failed(why, nd->host_routes, "cannot watch the host's routes");
+    nd->forwarder = forwarder_connect(nd->place.dirfd); /* inside we connect to nobody */
     r = take_anchor(nd, why);
     if (r < 0)
         return r;
@@ -134,6 +138,11 @@ static void on_tap_gone(void *arg, const struct netd_interface *interface)
 static void on_uplink(void *arg, const char *engine, const char *state)
 {
     ops_uplink(arg, engine, state);
+}
+
+static void on_forward(void *arg, const struct netd_forward *forward)
+{
+    ops_forward(arg, forward);
 }
 
 static int open_tools(struct netd *nd)
@@ -191,6 +200,21 @@ static int begin_journal(struct netd *nd, struct netd_why *why)
     return r < 0 ? why_failed(why, r, "cannot watch over anchor and spawner") : 0;
 }
 
+static int make_forwards(struct netd *nd)
+{
+    const struct forwards_setup setup = { .event = nd->event,
+                                          .spawner = nd->spawner,
+                                          .journal = nd->journal,
+                                          .nft = nd->nft,
+                                          .links = nd->links,
+                                          .dirfd = nd->place.dirfd,
+                                          .path = nd->place.dir_path,
+                                          .changed = on_forward,
+                                          .arg = &nd->ops };
+
+    return forwards_new(&setup, &nd->forwards);
+}
+
 static int take_over_networks(struct netd *nd, struct netd_why *why)
 {
     const struct network_tools tools = { .event = nd->event,
@@ -199,6 +223,7 @@ static int take_over_networks(struct netd *nd, struct netd_why *why)
                                          .spawner = nd->spawner,
                                          .uplink = nd->uplink,
                                          .journal = nd->journal,
+                                         .forwards = nd->forwards,
                                          .state_dirfd = nd->place.dirfd,
                                          .state_path = nd->place.dir_path };
     const struct network_events events = { .tap_gone = on_tap_gone, .arg = &nd->ops };
@@ -207,7 +232,7 @@ static int take_over_networks(struct netd *nd, struct netd_why *why)
     r = networks_new(&tools, &events, &nd->networks, why);
     if (r < 0)
         return r;
-    r = networks_adopt(nd->networks, nd->old, why);
+    r = networks_adopt(nd->networks, nd->old, fd_take(&nd->forwarder), why);
     if (r < 0)
         return r;
     if (nd->leash >= 0)
@@ -232,6 +257,7 @@ static int start_serving(struct netd *nd, struct netd_why *why)
     if (r < 0)
         return why_failed(why, r, "cannot serve");
     nd->ops = (struct ops_context){ .networks = nd->networks,
+                                    .forwards = nd->forwards,
                                     .uplink = nd->uplink,
                                     .server = nd->server,
                                     .life = nd->life,
@@ -257,6 +283,9 @@ static int start_inside(struct netd *nd, struct netd_why *why)
     r = begin_journal(nd, why);
     if (r < 0)
         return r;
+    r = make_forwards(nd);
+    if (r < 0)
+        return why_failed(why, r, "forwarded ports");
     r = take_over_networks(nd, why);
     return r < 0 ? r : start_serving(nd, why);
 }
@@ -270,6 +299,7 @@ static void end(struct netd *nd)
     server_free(nd->server);
     nd->ops = (struct ops_context){ 0 }; /* the uplink still says that it stops */
     networks_free(nd->networks);
+    forwards_free(nd->forwards);
     uplink_free(nd->uplink);
     nft_free(nd->nft);
     link_close(nd->links);
@@ -280,6 +310,7 @@ static void end(struct netd *nd)
     journal_state_free(nd->old);
     nd->event = sd_event_unref(nd->event);
     fd_closep(&nd->leash);
+    fd_closep(&nd->forwarder);
     fd_closep(&nd->listening);
     fd_closep(&nd->host_routes);
     place_close(&nd->place);
@@ -371,6 +402,7 @@ int main(int argc, char **argv)
         .listening = -1,
         .host_routes = -1,
         .leash = -1,
+        .forwarder = -1,
     };
     struct netd_why why = { 0 };
     int ready = -1;

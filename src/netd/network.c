@@ -119,6 +119,7 @@ int network_destroy(struct network *net, struct netd_why *why)
 
     /* What can no longer be written down was done all the same: it is swept by the next netd. */
     (void)journal_unbuilt(all->tools.journal, index);
+    forwards_end(all->tools.forwards, index, NULL);
     dnsmasq_ask_to_end(net->dnsmasq);
     r = net->routed ? router_remove_network(all->tools.nft, net->bridge, &net->def) : 0;
     note(r, &first, why, net, "router rules");

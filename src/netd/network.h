@@ -6,6 +6,7 @@
  *   network.c    builds and removes one
  *   ports.c      the TAPs on them: opened for a VM, noticed when they have gone
  *   port.c       the device of one
+ *   network_forwards.c   ports of the host that lead to VMs on them
  */
 #pragma once
 #include "dnsmasq.h"
@@ -81,6 +82,14 @@ int network_remove_directory(const struct networks *all, uint32_t index);
 void networks_share(struct networks *all);
 /* Begins the journal again when most of it is history. */
 void networks_shorten_journal(struct networks *all);
+
+/* ---- network_forwards.c ------------------------------------------------------------- */
+
+/* As networks_add_forward(). */
+int network_add_forward(const struct network *net, const struct netd_forward *f,
+                        struct netd_why *why);
+/* One that lives on from an earlier netd; when its VM has gone, it is passed over. */
+void network_adopt_forward(const struct network *net, const struct journal_forward *f);
 
 /* ---- port.c ----------------------------------------------------------------------- */
 

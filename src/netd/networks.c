@@ -145,7 +145,7 @@ static int describe_all(const struct networks *all, struct journal_state *state)
     FOREACH_NETWORK(net, all)
     if (r == 0)
         r = describe_network(net, state);
-    return r;
+    return r < 0 ? r : forwards_describe(all->tools.forwards, state);
 }
 
 void networks_shorten_journal(struct networks *all)
@@ -338,6 +338,17 @@ int networks_open_tap(struct networks *all, const struct netd_interface *request
     if (!net || !net->serves)
         return why_refused(why, -ENOENT, "network '%s' does not exist", request->network);
     return ports_open(net, request, ret, ret_fds, why);
+}
+
+int networks_add_forward(struct networks *all, const struct netd_forward *forward,
+                         struct netd_why *why)
+{
+    const struct network *net = network_find(all, forward->network);
+
+    if (!net || !net->serves)
+        return why_refused(why, -ENOENT, "network '%s' does not exist", forward->network);
+    networks_shorten_journal(all);
+    return network_add_forward(net, forward, why);
 }
 
 /* ---- all of them --------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
  * to the journal before it is taken.
  */
 #pragma once
+#include "forwards.h"
 #include "journal.h"
 #include "link.h"
 #include "nft.h"
@@ -25,6 +26,7 @@ struct network_tools {
     struct spawner *spawner;
     struct uplink *uplink;
     struct journal *journal;
+    struct forwards *forwards;
     int state_dirfd;        /* netd's directory in the state directory ... */
     const char *state_path; /* ... and its name */
 };
@@ -38,9 +40,11 @@ struct network_events {
 int networks_new(const struct network_tools *tools, const struct network_events *events,
                  struct networks **ret, struct netd_why *why);
 /* What a dead netd left in this namespace: built networks live on with their TAPs,
- * others are removed. state: what the journal says already. The dead one's rules hold
- * until ours take their place, all at once. */
-int networks_adopt(struct networks *all, struct journal_state *state, struct netd_why *why);
+ * others are removed. state: what the journal says already. forwarder: the connection to the
+ * dead one's forwarder, taken over; -1: none. The dead one's rules hold until ours take their
+ * place, all at once. */
+int networks_adopt(struct networks *all, struct journal_state *state, int forwarder,
+                   struct netd_why *why);
 /* Forgets everything and leaves it as it is, for the next netd. */
 void networks_leave(struct networks *all);
 
@@ -62,6 +66,10 @@ int networks_open_tap(struct networks *all, const struct netd_interface *request
 
 /* Reservations and idle time. A part of a list that is refused voids the whole list. */
 int networks_update(struct networks *all, const struct netd_update *update, struct netd_why *why);
+
+/* As forwards_add(), once it is seen that the network and the VM are there. */
+int networks_add_forward(struct networks *all, const struct netd_forward *forward,
+                         struct netd_why *why);
 
 /* network() for each that serves, each followed by interface() for its ports. */
 void networks_list(struct networks *all, void (*network)(void *arg, const struct netd_network *),

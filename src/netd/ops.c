@@ -60,6 +60,11 @@ static void list_interface(void *arg, const struct netd_interface *interface)
     list_body(arg, interface, sizeof *interface);
 }
 
+static void list_forward(void *arg, const struct netd_forward *forward)
+{
+    list_body(arg, forward, sizeof *forward);
+}
+
 static void list_stats(void *arg, const struct netd_stats *stats)
 {
     list_body(arg, stats, sizeof *stats);
@@ -91,6 +96,7 @@ static int do_inventory(struct ops_context *ctx, struct session *session,
 
     (void)why;
     networks_list(ctx->networks, list_network, list_interface, &list);
+    forwards_list(ctx->forwards, list_forward, &list);
     answer(session, msg, NULL, 0);
     return 0;
 }
@@ -208,6 +214,28 @@ static int do_leave(struct ops_context *ctx, struct session *session, const stru
     return 0;
 }
 
+static int do_add_forward(struct ops_context *ctx, struct session *session,
+                          const struct netd_msg *msg, struct netd_why *why)
+{
+    int r = networks_add_forward(ctx->networks, &msg->body.forward, why);
+
+    if (r < 0)
+        return r;
+    answer(session, msg, NULL, 0);
+    return 0;
+}
+
+static int do_remove_forward(struct ops_context *ctx, struct session *session,
+                             const struct netd_msg *msg, struct netd_why *why)
+{
+    int r = forwards_remove(ctx->forwards, &msg->body.forward, why);
+
+    if (r < 0)
+        return r;
+    answer(session, msg, NULL, 0);
+    return 0;
+}
+
 /* A request that is not in this table, or comes in a phase where it is not allowed,
  * ends its session. An operation that returns an error has not answered. */
 static const struct op {
@@ -226,6 +254,8 @@ static const struct op {
     { NETD_UPDATE, "Update", PHASE_SERVING, do_update },
     { NETD_STATS, "Stats", PHASE_SERVING, do_stats },
     { NETD_LEAVE, "Leave", PHASE_SERVING, do_leave },
+    { NETD_ADD_FORWARD, "AddForward", PHASE_SERVING, do_add_forward },
+    { NETD_REMOVE_FORWARD, "RemoveForward", PHASE_SERVING, do_remove_forward },
 };
 
 static const struct op *find(uint16_t number)
@@ -286,4 +316,9 @@ void ops_anchor(struct ops_context *ctx, pid_t anchor)
 
     ctx->anchor = anchor;
     send_event(ctx, NETD_ANCHOR, &body, sizeof body);
+}
+
+void ops_forward(struct ops_context *ctx, const struct netd_forward *forward)
+{
+    send_event(ctx, NETD_FORWARD, forward, sizeof *forward);
 }

@@ -9,6 +9,7 @@
 /* What the operations work on; all borrowed. */
 struct ops_context {
     struct networks *networks;
+    struct forwards *forwards;
     struct uplink *uplink;
     struct server *server;
     struct life *life;
@@ -23,3 +24,4 @@ int ops_serve(struct ops_context *ctx, struct session *session, const struct net
 void ops_tap_gone(struct ops_context *ctx, const struct netd_interface *interface);
 void ops_uplink(struct ops_context *ctx, const char *engine, const char *state);
 void ops_anchor(struct ops_context *ctx, pid_t anchor);
+void ops_forward(struct ops_context *ctx, const struct netd_forward *forward);

@@ -323,6 +323,7 @@ static void port_gone(struct network *net, struct port *port)
     if (r < 0)
         (void)log_failure(r, "network '%s': cannot write down that %s has gone", net->def.name,
                           port->interface.tap);
+    forwards_end(tools->forwards, net->index, port->interface.id);
     port_unlink(net, port);
     arrange_detour(net, NULL);
     ports_tell_dnsmasq(net);

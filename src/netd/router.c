@@ -11,7 +11,7 @@
  *                guest could ask its neighbours' gateways, which are local here too
  *   nat          bridge . protocol that may leave; `host` networks are never in it
  *
- * Four chains are rewritten as the way out changes, each in one transaction:
+ * Five chains are rewritten as things change, each in one transaction:
  *
  *   unreachable  while the host has no route of a family, guests are told at once
  *                instead of waiting for a time-out
@@ -21,9 +21,14 @@
  *                TCP: an engine takes up UDP and echo in the middle, and rejecting
  *                these would keep a tunnel or a ping dead for as long as it tries.
  *   fragments    pasta takes the first fragment for the whole datagram. Whatever is to
- *                leave in pieces is dropped then: nothing is better than half of it.
+ *                leave in pieces gets a mark then, and with it does not leave: nothing is
+ *                better than half of it. To a forwarded port's client it may go.
  *   limits       slirp4netns carries no ICMPv6, and logs every attempt: a guest's ping
  *                would fill the disk.
+ *
+ *   forwarded    while ports of the host are forwarded, what a VM answers to a client's
+ *                address is marked, to be delivered to the socket that has that address.
+ *                Empty otherwise: it costs every packet a look-up.
  *
  * The input chain drops what conntrack calls invalid from the uplink by its policy
  * already; the rule is there so that nobody opens the policy without it. Debian
@@ -57,8 +62,10 @@ static const char table_text[] =
     "                  mld-listener-done, mld2-listener-report } accept\n"
     "  }\n"
     "  chain guest {\n"
-    /* Answers to what was begun inside: `exec`, and later the forwarded ports. */
+    /* Answers to what was begun inside: `exec`, and the forwarded ports, whose sockets may
+     * be older than what connection tracking remembers. */
     "    ct state established,related accept\n"
+    "    meta mark " FORWARDED_MARK_TEXT " accept\n"
     "    ip daddr 255.255.255.255 udp dport 67 accept\n"
     "    iifname . ip daddr @gateways4 goto services\n"
     "    iifname . ip6 daddr @gateways6 goto services\n"
@@ -80,6 +87,9 @@ static const char table_text[] =
     "    type filter hook prerouting priority -450;\n"
     "    iifname @bridges jump fragments\n"
     "  }\n"
+    "  chain forwarded {\n"
+    "    type filter hook prerouting priority mangle;\n"
+    "  }\n"
     "  chain limits { }\n"
     "  chain unreachable { }\n"
     "  chain generation { }\n"
@@ -91,6 +101,7 @@ static const char table_text[] =
     "  }\n"
     "  chain leaving {\n"
     "    iifname . meta nfproto != @nat goto no_way\n"
+    "    meta mark " FRAGMENTS_MARK_TEXT " drop\n"
     "    jump unreachable\n"
     "    jump limits\n"
     "    ct state invalid drop\n" /* would leave without being masqueraded */
@@ -233,9 +244,25 @@ int router_set_limits(struct nft *nft, bool fragments, bool icmpv6)
     add_text(&b, "flush chain inet vmnet fragments\nflush chain inet vmnet limits\n");
     if (!fragments)
         add_text(&b, "add rule inet vmnet fragments ip frag-off & 0x3fff != 0 "
-                     "iifname . ip daddr != @gateways4 drop\n");
+                     "iifname . ip daddr != @gateways4 meta mark set " FRAGMENTS_MARK_TEXT "\n");
     if (!icmpv6)
         add_text(&b, "add rule inet vmnet limits meta l4proto icmpv6 "
                      "reject with icmpv6 admin-prohibited\n");
     return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
+}
+
+bool router_can_keep_sources(struct nft *nft)
+{
+    return nft_accepts(nft, "table inet vmnet_probe {\n"
+                            "  chain forwarded { socket transparent 1 meta mark set 1; }\n"
+                            "}\n"
+                            "delete table inet vmnet_probe\n");
+}
+
+int router_keep_sources(struct nft *nft, bool keep)
+{
+    return nft_run(nft, "flush chain inet vmnet forwarded\n%s",
+                   keep ? "add rule inet vmnet forwarded iifname @bridges socket transparent 1 "
+                          "meta mark set " FORWARDED_MARK_TEXT "\n"
+                        : "");
 }

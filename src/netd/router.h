@@ -14,6 +14,12 @@
 
 #define UPLINK_LINK "uplink"
 
+/* What a VM sends to a socket of ours that has another's address (transparent.h). */
+#define FORWARDED_MARK      1
+#define FORWARDED_MARK_TEXT "1"
+/* What came in pieces and is not for us. */
+#define FRAGMENTS_MARK_TEXT "2"
+
 int router_init(struct nft *nft);
 int router_add_network(struct nft *nft, const char *bridge, const struct netd_network *net);
 int router_remove_network(struct nft *nft, const char *bridge, const struct netd_network *net);
@@ -24,3 +30,6 @@ int router_set_generation(struct nft *nft, uint32_t gen);
 int router_set_reach(struct nft *nft, bool ipv4, bool ipv6);
 /* What the engine can carry: datagrams in IPv4 fragments, ICMPv6. */
 int router_set_limits(struct nft *nft, bool fragments, bool icmpv6);
+/* Packets from guests for sockets that have others' addresses get the mark, or not. */
+bool router_can_keep_sources(struct nft *nft);
+int router_keep_sources(struct nft *nft, bool keep);

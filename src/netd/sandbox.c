@@ -64,6 +64,9 @@ static const struct call_rule server_calls[] = { SOCKET_FAILS(AF_UNIX, SOCK_STRE
                                                  CALL("shutdown"),
                                                  CALLS_END };
 
+/* forwarder_line.c: the way to the forwarder. */
+static const struct call_rule forwarder_socket_calls[] = { CALL("socketpair"), CALLS_END };
+
 /* relay.c: the sockets that the relay gets. if_nametoindex() takes one of these, too. */
 static const struct call_rule relay_socket_calls[] = { CALL_IF("socket", 0, WHOLE, AF_INET),
                                                        CALL("listen"), CALLS_END };
@@ -82,8 +85,9 @@ static const struct call_rule child_calls[] = {
 int sandbox_confine_calls(void)
 {
     const struct call_rule *const lists[] = {
-        calls_c_library, calls_event_loop, calls_read_files,   calls_write_files, netlink_calls,
-        tap_calls,       server_calls,     relay_socket_calls, file_calls,        child_calls,
+        calls_c_library, calls_event_loop, calls_read_files,       calls_write_files,
+        netlink_calls,   tap_calls,        server_calls,           relay_socket_calls,
+        file_calls,      child_calls,      forwarder_socket_calls,
     };
 
     return confine_to(lists, N_ELEMENTS(lists));

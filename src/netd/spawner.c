@@ -118,6 +118,17 @@ static int hear(const struct spawner *spawner, struct answer *ret, int *ret_fds,
     return r;
 }
 
+int spawner_open_port(struct spawner *spawner, const struct host_port *port)
+{
+    struct order order = { .kind = ORDER_PORT, .port = *port };
+    struct answer answer = { 0 };
+    int fd = -1, r = packet_send(spawner->sock, &order, sizeof order, NULL, 0);
+
+    if (r == 0)
+        r = hear(spawner, &answer, &fd, 1);
+    return r < 0 ? r : fd;
+}
+
 /* Without its leash a child ends. */
 static int hear_of_child(const struct spawner *spawner, struct child *ret, int *ret_leash)
 {

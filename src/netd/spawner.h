@@ -6,6 +6,8 @@
  * command or argument: only which of the few programs below is wanted, and for
  * which network index; it composes the command line itself. Children are the
  * spawner's, so netd holds a pidfd of each and watches that.
+ *
+ * Being outside, it also opens the ports of the host that are forwarded to VMs.
  */
 #pragma once
 #include <stddef.h>
@@ -20,6 +22,7 @@ enum child_kind {
                         * UDP and TCP sockets made inside                         */
     CHILD_ANCHOR,      /* inside; another anchor, when the first has died. Later
                         * engines take their way in by it                        */
+    CHILD_FORWARDER,   /* inside, CAP_NET_RAW; forwarder_main(); one descriptor: netd's  */
     CHILD_KINDS
 };
 
@@ -70,6 +73,17 @@ int child_outcome(int *leash);
 /* server_listen() and server_unlisten(), where netd may not reach. */
 int spawner_listen(struct spawner *spawner);
 int spawner_unlisten(struct spawner *spawner);
+
+/* A port of the host, where netd itself has no sockets. */
+struct host_port {
+    uint8_t addr[16]; /* IPv4 as ::ffff:192.0.2.1; of any, ::ffff:0.0.0.0 or :: */
+    uint16_t port;
+    uint16_t udp; /* 0 or 1 */
+};
+
+/* A socket that listens there, non-blocking and close-on-exec, or a negative errno. Datagrams
+ * come with the address that they were sent to. */
+int spawner_open_port(struct spawner *spawner, const struct host_port *port);
 /* Readable when the spawner has died: nothing can be started any more. */
 int spawner_fd(const struct spawner *spawner);
 

@@ -74,6 +74,10 @@ static int obey(struct workshop *shop, const struct order *order, const int *fds
         return start_child(shop, order, fds, ret, ret_fds);
     if (order->kind == ORDER_LISTEN || order->kind == ORDER_UNLISTEN)
         return listen_for_netd(shop, order->kind == ORDER_LISTEN, &ret_fds[0]);
+    if (order->kind == ORDER_PORT) {
+        ret_fds[0] = host_port_open(&order->port);
+        return ret_fds[0] < 0 ? ret_fds[0] : 0;
+    }
     return -EPROTO;
 }
 

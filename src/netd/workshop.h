@@ -4,6 +4,7 @@
  *   spawner.c    netd's side: forks the spawner, orders children, holds their pidfds
  *   workshop.c   the spawner process: takes orders, forks
  *   child.c      a child: becomes the program that it should
+ *   host_port.c  a port of the host
  *
  * One fixed struct in, one out, with a pidfd and a leash. The spawner lives in the host's
  * namespaces with the rights of whoever started netd, and ends when netd's end of the socket
@@ -18,17 +19,19 @@
  */
 #pragma once
 #include "confine.h"
+#include "spawner.h"
 
 #include <stdint.h>
 #include <sys/types.h>
 
 /* Beside a child, of enum child_kind, this can be ordered. */
-enum { ORDER_LISTEN = 100, ORDER_UNLISTEN };
+enum { ORDER_LISTEN = 100, ORDER_UNLISTEN, ORDER_PORT };
 
 struct order {
     uint32_t kind;
     uint32_t network;
     uint32_t n_fds;
+    struct host_port port; /* for ORDER_PORT */
 };
 
 struct answer {
@@ -54,3 +57,5 @@ _Noreturn void workshop_main(struct workshop *shop);
 /* The rest of a child's, or its life until exec(). fds: what was passed for it. */
 _Noreturn void child_main(const struct workshop *shop, const struct order *order, const int *fds,
                           int leash);
+/* A socket that listens there, or a negative errno. */
+int host_port_open(const struct host_port *port);

@@ -19,6 +19,7 @@ enum kind {
     NAME,       /* name_valid()                                  */
     NAME_OR_NO, /* the same, or ""                               */
     WORD,       /* printable without blanks, not ""              */
+    WORD_OR_NO, /* the same, or ""                               */
     TEXT,       /* printable, may be ""                          */
     TAP,        /* an interface name: a word without '/' and ':' */
     TAP_OR_NO,  /* the same, or ""                               */
@@ -117,6 +118,17 @@ static const struct field anchor_fields[] = {
     FIELD(RANGE, netd_anchor, zero, 0, 0),
 };
 
+static const struct field forward_fields[] = {
+    FIELD(NAME, netd_forward, network),
+    FIELD(WORD_OR_NO, netd_forward, interface),
+    FIELD(RANGE, netd_forward, uid, 0, UINT32_MAX - 1),
+    FIELD(RANGE, netd_forward, flags, 0, NETD_FORWARD_DEFINED | NETD_FORWARD_LIVE),
+    FIELD(RANGE, netd_forward, protocol, NETD_TCP, NETD_UDP),
+    FIELD(RANGE, netd_forward, families, NETD_IPV4, NETD_IPV4 | NETD_IPV6),
+    FIELD(RANGE, netd_forward, external_port, 1, UINT16_MAX),
+    FIELD(RANGE, netd_forward, internal_port, 1, UINT16_MAX),
+};
+
 static bool is_nothing(const void *bytes, size_t size)
 {
     const char *at = bytes;
@@ -195,6 +207,8 @@ static bool field_ok(const struct field *field, const char *body)
         return is_text(at, field->size, '!') && (at[0] == '\0' || name_valid(at));
     case WORD:
         return is_word(at, field->size);
+    case WORD_OR_NO:
+        return is_text(at, field->size, '!');
     case TEXT:
         return is_text(at, field->size, ' ');
     case TAP:
@@ -290,6 +304,36 @@ static bool tap_ok(const void *body)
     return field_ok(&tap_field[0], body);
 }
 
+static bool is_mapped4(const uint8_t addr[static 16], uint32_t *ret)
+{
+    static const uint8_t mapped[12] = { [10] = 0xff, 0xff };
+    *ret = (uint32_t)addr[12] << 24 | (uint32_t)addr[13] << 16 | (uint32_t)addr[14] << 8 | addr[15];
+    return memcmp(addr, mapped, sizeof mapped) == 0;
+}
+
+/* A VM's address, and one to listen on that is of the one family there then is. */
+static bool listed_forward_ok(const void *body)
+{
+    static const uint8_t none[16];
+    struct netd_forward f;
+    uint32_t v4;
+    memcpy(&f, body, sizeof f);
+    bool listen4 = is_mapped4(f.listen, &v4), any = memcmp(f.listen, none, 16) == 0;
+    if (!any && f.families != (listen4 ? NETD_IPV4 : NETD_IPV6))
+        return false;
+    if (is_mapped4(f.target, &v4))
+        return v4 != 0 && is_unicast4(v4);
+    return (f.target[0] & 0xe0) == 0x20 || (f.target[0] & 0xfe) == 0xfc;
+}
+
+/* Whether anybody listens is not for a request to say. */
+static bool forward_ok(const void *body)
+{
+    struct netd_forward f;
+    memcpy(&f, body, sizeof f);
+    return !(f.flags & NETD_FORWARD_LIVE) && listed_forward_ok(body);
+}
+
 /* ---- the bodies, and which one an operation has ---- */
 
 enum body {
@@ -305,7 +349,9 @@ enum body {
     B_WHY,
     B_LOST,
     B_UPLINK,
-    B_ANCHOR
+    B_ANCHOR,
+    B_FORWARD,
+    B_LISTED_FORWARD
 };
 
 static const struct {
@@ -331,16 +377,18 @@ static const struct {
     [B_LOST] = BODY(netd_lost, lost_fields, NULL),
     [B_UPLINK] = BODY(netd_uplink, uplink_fields, NULL),
     [B_ANCHOR] = BODY(netd_anchor, anchor_fields, NULL),
+    [B_FORWARD] = BODY(netd_forward, forward_fields, forward_ok),
+    [B_LISTED_FORWARD] = BODY(netd_forward, forward_fields, listed_forward_ok),
 };
 
 /* reply: the last one. more: the bodies of those before it, told apart by size. */
 static const struct op {
     uint16_t op;
     bool event;
-    enum body request, reply, more[2];
+    enum body request, reply, more[3];
 } ops[] = {
     { NETD_HELLO, false, B_HELLO, B_WELCOME, { B_NONE } },
-    { NETD_INVENTORY, false, B_NONE, B_NONE, { B_NETWORK, B_INTERFACE } },
+    { NETD_INVENTORY, false, B_NONE, B_NONE, { B_NETWORK, B_INTERFACE, B_LISTED_FORWARD } },
     { NETD_READY, false, B_NONE, B_NONE, { B_NONE } },
     { NETD_BUILD, false, B_NETWORK, B_NONE, { B_NONE } },
     { NETD_REMOVE, false, B_NAME, B_NONE, { B_NONE } },
@@ -348,10 +396,13 @@ static const struct op {
     { NETD_STATS, false, B_NONE, B_NONE, { B_STATS } },
     { NETD_LEAVE, false, B_NONE, B_NONE, { B_NONE } },
     { NETD_UPDATE, false, B_UPDATE, B_NONE, { B_NONE } },
+    { NETD_ADD_FORWARD, false, B_FORWARD, B_NONE, { B_NONE } },
+    { NETD_REMOVE_FORWARD, false, B_FORWARD, B_NONE, { B_NONE } },
     { NETD_TAP_GONE, true, B_NONE, B_INTERFACE, { B_NONE } },
     { NETD_NETWORK_LOST, true, B_NONE, B_LOST, { B_NONE } },
     { NETD_UPLINK, true, B_NONE, B_UPLINK, { B_NONE } },
     { NETD_ANCHOR, true, B_NONE, B_ANCHOR, { B_NONE } },
+    { NETD_FORWARD, true, B_NONE, B_LISTED_FORWARD, { B_NONE } },
 };
 
 static const struct op *op_find(uint16_t number)

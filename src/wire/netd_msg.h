@@ -39,24 +39,27 @@
 enum netd_op {
     /* Requests, in the order in which a session makes them (netd/ops.c has the
      * phases). "->" is the body of the reply. */
-    NETD_HELLO = 1, /* netd_hello -> netd_welcome                             */
-    NETD_INVENTORY, /* nothing -> netd_network and netd_interface, NETD_MORE,
-                     * ended by a reply without a body                        */
-    NETD_READY,     /* nothing -> nothing: the inventory is understood        */
-    NETD_BUILD,     /* netd_network -> nothing                                */
-    NETD_REMOVE,    /* netd_name (network) -> nothing                         */
-    NETD_OPEN_TAP,  /* netd_interface -> netd_interface with .tap, and one
-                     * descriptor per queue                                   */
-    NETD_STATS,     /* nothing -> netd_stats each, NETD_MORE, ended by a reply
-                     * without a body                                         */
-    NETD_LEAVE,     /* nothing -> nothing: remove all and exit; -EBUSY while a
-                     * TAP is in use                                          */
-    NETD_UPDATE,    /* netd_update -> nothing: what may change while VMs run  */
+    NETD_HELLO = 1,      /* netd_hello -> netd_welcome                             */
+    NETD_INVENTORY,      /* nothing -> netd_network, netd_interface and netd_forward,
+                          * NETD_MORE, ended by a reply without a body             */
+    NETD_READY,          /* nothing -> nothing: the inventory is understood        */
+    NETD_BUILD,          /* netd_network -> nothing                                */
+    NETD_REMOVE,         /* netd_name (network) -> nothing                         */
+    NETD_OPEN_TAP,       /* netd_interface -> netd_interface with .tap, and one
+                          * descriptor per queue                                   */
+    NETD_STATS,          /* nothing -> netd_stats each, NETD_MORE, ended by a reply
+                          * without a body                                         */
+    NETD_LEAVE,          /* nothing -> nothing: remove all and exit; -EBUSY while a
+                          * TAP is in use                                          */
+    NETD_UPDATE,         /* netd_update -> nothing: what may change while VMs run  */
+    NETD_ADD_FORWARD,    /* netd_forward -> nothing; -EADDRINUSE: somebody listens there */
+    NETD_REMOVE_FORWARD, /* netd_forward -> nothing                           */
     /* Events */
     NETD_TAP_GONE = 100, /* netd_interface: its last descriptor was closed      */
     NETD_NETWORK_LOST,   /* netd_lost                                           */
     NETD_UPLINK,         /* netd_uplink: the state of the way out changed       */
     NETD_ANCHOR,         /* netd_anchor: another process holds the namespaces   */
+    NETD_FORWARD,        /* netd_forward: netd listens for it again, or cannot  */
 };
 
 struct netd_header {
@@ -140,6 +143,27 @@ struct netd_update {
     struct netd_reservation reservations[NETD_RESERVATIONS]; /* zero behind `count` */
 };
 
+enum netd_protocol { NETD_TCP, NETD_UDP };
+enum netd_family { NETD_IPV4 = 1, NETD_IPV6 = 2 };
+enum netd_forward_flag {
+    NETD_FORWARD_DEFINED = 1 << 0, /* by the network's definition, not by a client */
+    NETD_FORWARD_LIVE = 1 << 1,    /* in lists: somebody listens for it            */
+};
+
+/* What reaches a port of the host goes to a VM. No two have the same protocol, listen,
+ * external_port and a family in common. */
+struct netd_forward {
+    char network[NAME_SIZE];
+    char interface[NETD_ID_SIZE]; /* with whose TAP it ends; "": with the network */
+    uint32_t uid;                 /* who asked for it */
+    uint32_t flags;               /* enum netd_forward_flag */
+    uint32_t protocol;            /* enum netd_protocol */
+    uint32_t families;            /* of its clients: enum netd_family */
+    uint32_t external_port, internal_port;
+    /* Of the host and of the VM; IPv4 as ::ffff:192.0.2.1. listen all zero: any of the host. */
+    uint8_t listen[16], target[16];
+};
+
 struct netd_stats {
     char network[NAME_SIZE];
     char tap[NETD_TAP_SIZE];
@@ -184,6 +208,7 @@ struct netd_msg {
         struct netd_lost lost;
         struct netd_uplink uplink;
         struct netd_anchor anchor;
+        struct netd_forward forward;
     } body;
 };
 

@@ -124,6 +124,29 @@ int networks_stats(struct networks *all, void (*each)(void *arg, const struct ne
     return 0;
 }
 
+int networks_add_forward(struct networks *all, const struct netd_forward *forward,
+                         struct netd_why *why)
+{
+    (void)all;
+    if (world.networks == 0)
+        return why_refused(why, -ENOENT, "no network '%s'", forward->network);
+    return 0;
+}
+
+int forwards_remove(struct forwards *all, const struct netd_forward *forward, struct netd_why *why)
+{
+    (void)all;
+    return why_refused(why, -ENOENT, "port %u is not forwarded", forward->external_port);
+}
+
+void forwards_list(const struct forwards *all, void (*each)(void *arg, const struct netd_forward *),
+                   void *arg)
+{
+    (void)all;
+    (void)each;
+    (void)arg;
+}
+
 static void finish_build(void)
 {
     struct network_pending done = world.pending;

@@ -27,7 +27,7 @@ import time
 
 VERSION = 2
 HELLO, INVENTORY, READY, BUILD, REMOVE, OPEN_TAP, STATS, LEAVE, UPDATE = range(1, 10)
-TAP_GONE, NETWORK_LOST, UPLINK, ANCHOR = 100, 101, 102, 103
+TAP_GONE, NETWORK_LOST, UPLINK, ANCHOR, FORWARD_CHANGED = range(100, 105)
 NAT44, NAT66, DHCP, DNS, RA, ISOLATED = 1, 2, 4, 8, 16, 32
 MORE = 1
 HEADER = struct.Struct("=IHHIIiI")
@@ -36,6 +36,7 @@ INTERFACE = struct.Struct("=64s64s64s16sII6sBBI")
 RESERVATION = struct.Struct("=64sI6s2x")
 UPDATE_HEAD = struct.Struct("=64sIIII")
 STAT = struct.Struct("=64s16sQQQQQ")
+FORWARD = struct.Struct("=64s64sIIIIII16s16s")
 MAGIC = 0x76626E64
 
 failures = 0
@@ -130,7 +131,7 @@ class Refused(Exception):
 class Broker:
     def __init__(self, netd, hello=True, idle=30):
         self.netd, self.sock, self.id, self.events = netd, netd.connect(), 0, []
-        self.networks, self.taps, self.idle = [], [], idle
+        self.networks, self.taps, self.forwards, self.idle = [], [], [], idle
         if hello:
             self.hello()
 
@@ -188,6 +189,8 @@ class Broker:
         for body, _ in self.call(INVENTORY):
             if len(body) == NETWORK.size:
                 self.networks.append(text(NETWORK.unpack(body)[0]))
+            elif len(body) == FORWARD.size:
+                self.forwards.append(body)
             elif body:
                 self.taps.append(text(INTERFACE.unpack(body)[3]))
         self.call(READY)

@@ -54,6 +54,19 @@ static const struct netd_interface web = {
     .queues = 2,
 };
 
+static const struct journal_forward ssh = {
+    .index = 3,
+    .number = 7,
+    .forward = { .network = "shared",
+                 .interface = "web-1",
+                 .uid = 1000,
+                 .protocol = NETD_TCP,
+                 .families = NETD_IPV4 | NETD_IPV6,
+                 .external_port = 2222,
+                 .internal_port = 22,
+                 .target = { [10] = 0xff, 0xff, 192, 168, 64, 2 } },
+};
+
 struct place {
     char path[32];
     int dirfd;
@@ -100,6 +113,8 @@ static struct journal *write_story(int dirfd)
     assert_int_equal(journal_built(journal, 3), 0);
     assert_int_equal(journal_tap(journal, 3, &web), 0);
     assert_int_equal(journal_child(journal, JOURNAL_RELAY, 0, 816, 2222), 0);
+    assert_int_equal(journal_child(journal, JOURNAL_FORWARDER, 0, 817, 3333), 0);
+    assert_int_equal(journal_forward(journal, &ssh), 0);
     return journal;
 }
 
@@ -153,6 +168,9 @@ static void what_was_written_is_read(void **unused)
     assert_memory_equal(&state->networks[3].network, &shared, sizeof shared);
     assert_int_equal(state->networks[3].dnsmasq.pid, 815);
     assert_int_equal(state->relay.born, 2222);
+    assert_int_equal(state->forwarder.pid, 817);
+    assert_int_equal(state->n_forwards, 1);
+    assert_memory_equal(&state->forwards[0], &ssh, sizeof ssh);
     assert_int_equal(state->n_taps, 1);
     assert_int_equal(state->taps[0].index, 3);
     assert_memory_equal(&state->taps[0].interface, &web, sizeof web);
@@ -232,13 +250,36 @@ static void what_has_gone_is_not_known(void **unused)
     assert_int_equal(faccessat(place->dirfd, "journal", F_OK, 0), -1);
 }
 
+static void a_forward_goes_by_its_number_or_with_its_network(void **unused)
+{
+    struct place *place = *unused;
+    struct journal *journal = write_story(place->dirfd);
+    struct journal_forward other = ssh;
+
+    other.number = 8;
+    assert_int_equal(journal_forward(journal, &other), 0);
+    assert_int_equal(journal_forward_gone(journal, 7), 0);
+    struct journal_state *state = read_back(place->dirfd);
+    assert_int_equal(state->n_forwards, 1);
+    assert_int_equal(state->forwards[0].number, 8);
+    journal_state_free(state);
+
+    assert_int_equal(journal_network_gone(journal, 3), 0);
+    state = read_back(place->dirfd);
+    assert_int_equal(state->n_forwards, 0);
+    journal_state_free(state);
+    journal_free(journal, false);
+}
+
 static bool is_story(const struct journal_state *state)
 {
     return state->anchor.pid == anchor.pid && state->anchor.born == anchor.born &&
            state->networks[3].built &&
            memcmp(&state->networks[3].network, &shared, sizeof shared) == 0 &&
            state->networks[3].dnsmasq.pid == 815 && state->relay.born == 2222 &&
-           state->n_taps == 1 && memcmp(&state->taps[0].interface, &web, sizeof web) == 0;
+           state->forwarder.born == 3333 && state->n_forwards == 1 &&
+           memcmp(&state->forwards[0], &ssh, sizeof ssh) == 0 && state->n_taps == 1 &&
+           memcmp(&state->taps[0].interface, &web, sizeof web) == 0;
 }
 
 /* The next netd. */
@@ -326,7 +367,7 @@ static void a_long_journal_is_begun_again(void **unused)
     journal_state_free(state);
     assert_false(journal_is_long(journal));
     assert_int_equal(fstatat(place->dirfd, "journal", &st, 0), 0);
-    assert_true(st.st_size < 1024);
+    assert_true(st.st_size < 2048);
     state = read_back(place->dirfd);
     assert_true(is_story(state));
     journal_state_free(state);
@@ -452,6 +493,7 @@ int main(void)
         IN_A_PLACE(nothing_written_is_nothing_known),
         IN_A_PLACE(what_was_written_is_read),
         IN_A_PLACE(what_has_gone_is_not_known),
+        IN_A_PLACE(a_forward_goes_by_its_number_or_with_its_network),
         IN_A_PLACE(reservations_take_the_place_of_those_before),
         IN_A_PLACE(what_an_older_netd_did_not_write_is_not_set),
         IN_A_PLACE(a_new_journal_says_what_the_old_one_said),

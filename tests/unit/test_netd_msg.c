@@ -88,6 +88,20 @@ static size_t good_open(struct netd_msg *m)
     return len;
 }
 
+static size_t good_forward(struct netd_msg *m)
+{
+    size_t len = good(m, NETD_ADD_FORWARD, 9, sizeof m->body.forward);
+    struct netd_forward *f = &m->body.forward;
+    strcpy(f->network, "shared");
+    strcpy(f->interface, "web@shared");
+    f->protocol = NETD_UDP;
+    f->families = NETD_IPV4 | NETD_IPV6;
+    f->external_port = 65535;
+    f->internal_port = 1;
+    memcpy(f->target, "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\xa8\x40\x02", 16);
+    return len;
+}
+
 static void check(const char *what, const struct netd_msg *m, size_t len,
                   enum netd_direction direction, int want)
 {
@@ -304,6 +318,54 @@ static void a_spoilt_interface_is_refused(void **state)
     SPOIL("TAP without end", good_open, NETD_TO_BROKER, memset(m.body.interface.tap, 'x', 16));
 }
 
+static void a_forward_may_lead_to_either_family_and_end_with_a_network(void **state)
+{
+    (void)state;
+    struct netd_msg m;
+    size_t len = good_forward(&m);
+    struct netd_forward *f = &m.body.forward;
+    check("forward", &m, len, NETD_TO_HELPER, 0);
+    f->interface[0] = '\0';
+    memset(f->interface, 0, sizeof f->interface);
+    memcpy(f->target, "\xfd\0\0\x64\0\0\0\0\0\0\0\0\0\0\0\x02", 16);
+    f->families = NETD_IPV6;
+    f->listen[15] = 1;
+    check("forward of IPv6 from loopback", &m, len, NETD_TO_HELPER, 0);
+    m.header.op = NETD_INVENTORY;
+    m.header.flags = NETD_MORE;
+    f->flags = NETD_FORWARD_LIVE | NETD_FORWARD_DEFINED;
+    check("listed", &m, len, NETD_TO_BROKER, 0);
+    m.header = (struct netd_header){ NETD_MAGIC, NETD_VERSION, NETD_FORWARD, 0, 0, 0, 0 };
+    check("told of", &m, len, NETD_TO_BROKER, 0);
+}
+
+static void a_spoilt_forward_is_refused(void **state)
+{
+    (void)state;
+#define FORWARD(what, change) SPOIL(what, good_forward, NETD_TO_HELPER, m.body.forward.change)
+    FORWARD("network", network[0] = 0);
+    FORWARD("blank in the interface", interface[1] = ' ');
+    FORWARD("uid", uid = UINT32_MAX);
+    FORWARD("alive before it is asked for", flags = NETD_FORWARD_LIVE);
+    FORWARD("flags", flags = 4);
+    FORWARD("protocol", protocol = 2);
+    FORWARD("no family", families = 0);
+    FORWARD("families", families = 4);
+    FORWARD("external port 0", external_port = 0);
+    FORWARD("external port", external_port = 65536);
+    FORWARD("internal port 0", internal_port = 0);
+    FORWARD("internal port", internal_port = 65536);
+    FORWARD("two families on one address", listen[15] = 1);
+    FORWARD("IPv4 on an IPv6 address", listen[15] = 1; m.body.forward.families = NETD_IPV4);
+    FORWARD("to nobody", target[12] = m.body.forward.target[13] = m.body.forward.target[14] =
+                             m.body.forward.target[15] = 0);
+    FORWARD("to loopback", target[12] = 127);
+    FORWARD("to everybody", target[12] = 224);
+    FORWARD("to link-local", target[0] = 0xfe);
+    SPOIL("listed with other flags", good_forward, NETD_TO_BROKER,
+          (m.header.op = NETD_INVENTORY, m.header.flags = NETD_MORE, m.body.forward.flags = 4));
+}
+
 static void pair(int sock[2])
 {
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock), 0);
@@ -396,6 +458,8 @@ int main(void)
         cmocka_unit_test(a_spoilt_network_is_refused),
         cmocka_unit_test(a_spoilt_update_is_refused),
         cmocka_unit_test(a_spoilt_interface_is_refused),
+        cmocka_unit_test(a_forward_may_lead_to_either_family_and_end_with_a_network),
+        cmocka_unit_test(a_spoilt_forward_is_refused),
         cmocka_unit_test(a_message_arrives_with_its_descriptors),
         cmocka_unit_test(descriptors_beyond_the_room_are_closed),
         cmocka_unit_test(an_oversized_packet_is_refused_and_a_full_socket_says_so),

@@ -12,6 +12,7 @@
 #include "../../src/brokerd/sandbox.h" /* netd has one of the same name */
 #include "anchor.h"
 #include "dnsmasq_sandbox.h"
+#include "forwarder.h"
 #include "mem.h"
 #include "relay.h"
 #include "sandbox.h"
@@ -62,6 +63,11 @@ static int be_dnsmasq(void)
     int r = dnsmasq_sandbox_prepare(&filter);
 
     return r < 0 ? r : confine_as(&filter);
+}
+
+static int be_forwarder(void)
+{
+    return forwarder_confine();
 }
 
 static int be_anchor(void)
@@ -204,6 +210,28 @@ static int listen_to_all_packets(void)
     return 0; /* who is not root is refused, but lives */
 }
 
+static int listen_raw(void)
+{
+    (void)socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP);
+    return 0;
+}
+
+static int splice_bytes(void)
+{
+    int ends[2];
+    char byte;
+
+    return pipe2(ends, O_CLOEXEC) == 0 && write(ends[1], "x", 1) == 1 &&
+                   splice(ends[0], NULL, ends[1], NULL, 0, 0) == 0 && read(ends[0], &byte, 1) == 1
+               ? 0
+               : -1;
+}
+
+static int be_refused_a_file(void)
+{
+    return open("/proc/self/stat", O_RDONLY | O_CLOEXEC) == -1 && errno == EACCES ? 0 : -1;
+}
+
 static int enter_a_namespace(void)
 {
     (void)setns(-1, 0);
@@ -336,6 +364,19 @@ static const struct story {
     { "relay", be_relay, "talks to the kernel", talk_to_the_kernel, DIES },
     { "relay", be_relay, "enters a namespace", enter_a_namespace, DIES },
     { "relay", be_relay, "kills by number", kill_somebody, DIES },
+
+    { "forwarder", be_forwarder, "reaches a VM", ask_the_internet, LIVES },
+    { "forwarder", be_forwarder, "splices", splice_bytes, LIVES },
+    { "forwarder", be_forwarder, "is refused any file", be_refused_a_file, LIVES, .strict = true },
+    { "forwarder", be_forwarder, "tries a call of the future", call_the_future, LIVES },
+    { "forwarder", be_forwarder, "listens to raw packets", listen_raw, DIES },
+    { "forwarder", be_forwarder, "listens to all packets", listen_to_all_packets, DIES },
+    { "forwarder", be_forwarder, "talks to the kernel", talk_to_the_kernel, DIES },
+    { "forwarder", be_forwarder, "starts a program", start_a_program, DIES },
+    { "forwarder", be_forwarder, "starts a process", start_a_process, DIES, .strict = true },
+    { "forwarder", be_forwarder, "traces", trace, DIES, .strict = true },
+    { "forwarder", be_forwarder, "enters a namespace", enter_a_namespace, DIES },
+    { "forwarder", be_forwarder, "kills by number", kill_somebody, DIES },
 
     { "anchor", be_anchor, "hears the word to stay", hear_the_word_to_stay, LIVES },
     { "anchor", be_anchor, "starts a program", start_a_program, DIES },
