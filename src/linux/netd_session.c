@@ -39,6 +39,7 @@ struct netd_session {
     struct question_list questions; /* in the order asked: oldest first, unsent last */
     unsigned n_questions;
     uint32_t last_id;
+    uint16_t theirs; /* the version that netd speaks, where it is not ours; else 0 */
     bool ended;
     bool busy, doomed; /* inside handle_input(); freed meanwhile */
 };
@@ -50,9 +51,8 @@ static void question_free(struct netd_session *session, struct question *q)
     free(q);
 }
 
-static void session_end(struct netd_session *session, int err, const char *why)
+static void session_end(struct netd_session *session, const struct failure *failure)
 {
-    struct failure failure;
     struct question *q;
 
     if (session->ended)
@@ -60,15 +60,14 @@ static void session_end(struct netd_session *session, int err, const char *why)
     session->ended = true;
     session->source = sd_event_source_disable_unref(session->source);
     fd_closep(&session->fd);
-    (void)failure_set(&failure, err, "%s", why);
     while (!session->doomed && (q = TAILQ_FIRST(&session->questions))) {
         netd_answered answered = q->answered;
         void *arg = q->arg;
         question_free(session, q);
-        answered(arg, &failure, NULL);
+        answered(arg, failure, NULL);
     }
     if (!session->doomed)
-        session->events.ended(session->events.arg, &failure);
+        session->events.ended(session->events.arg, failure);
 }
 
 /* ---- sending ----------------------------------------------------------------------- */
@@ -177,8 +176,10 @@ static int handle_message(struct netd_session *session)
     if (r == 0 && len == 0)
         r = -ECONNRESET;
     if (r < 0)
-        return r;
+        return session->theirs ? -EPROTONOSUPPORT : r;
     r = netd_msg_check(&msg, len, NETD_TO_BROKER);
+    if (r == -EPROTONOSUPPORT)
+        session->theirs = msg.header.version;
     struct netd_answer answer = { .msg = &msg,
                                   .body_len = len - sizeof msg.header, /* len is checked */
                                   .more = msg.header.flags & NETD_MORE,
@@ -190,28 +191,44 @@ static int handle_message(struct netd_session *session)
         session->events.event(session->events.arg, &msg);
     for (size_t i = 0; i < n_fds; i++)
         closer_close(fds[i]);
-    return r < 0 ? r : 1;
+    /* An older netd makes way for our own; we had better not ask again before it has gone. */
+    return r == -EPROTONOSUPPORT && session->theirs < NETD_VERSION ? 1 : r < 0 ? r : 1;
 }
 
-static const char *end_in_words(int err)
+static void describe_version(unsigned theirs, struct failure *failure)
 {
-    switch (err) {
-    case -ECONNRESET:
-    case -EPIPE:
-        return "vmnet-netd has ended";
-    case -EPROTO:
-        return "vmnet-netd said something that makes no sense; its session is closed";
-    case -EPROTONOSUPPORT:
-        return "the running vmnet-netd is of another version; it leaves when its last VM does";
-    default:
-        return strerror(-err);
-    }
+    if (theirs < NETD_VERSION)
+        (void)failure_set(failure, -EPROTONOSUPPORT,
+                          "the running vmnet-netd is older than this broker (messages %u, not %u), "
+                          "and makes way for a newer one; if it stays, end it by SIGTERM: "
+                          "virtual machines keep their networks",
+                          theirs, NETD_VERSION);
+    else
+        (void)failure_set(failure, -EPROTONOSUPPORT,
+                          "the running vmnet-netd is newer than this broker (messages %u, not %u): "
+                          "end this broker (kill %d), and the next client starts the newer one; "
+                          "virtual machines keep their networks",
+                          theirs, NETD_VERSION, (int)getpid());
+}
+
+static void describe_end(const struct netd_session *session, int err, struct failure *failure)
+{
+    if (err == -EPROTONOSUPPORT)
+        describe_version(session->theirs, failure);
+    else if (err == -EPIPE || err == -ECONNRESET)
+        (void)failure_set(failure, -ECONNRESET, "vmnet-netd has ended");
+    else if (err == -EPROTO)
+        (void)failure_set(failure, err,
+                          "vmnet-netd said something that makes no sense; its session is closed");
+    else
+        (void)failure_set(failure, err, "%s", strerror(-err));
 }
 
 /* Whatever is called from here may free the session: then it is only marked, and freed
  * at the end. */
 static void handle_io(struct netd_session *session, bool writable)
 {
+    struct failure failure;
     int r = 1;
     session->busy = true;
     if (writable) {
@@ -221,8 +238,10 @@ static void handle_io(struct netd_session *session, bool writable)
     }
     for (int n = 0; n < MESSAGES_PER_WAKE && r > 0 && !session->ended && !session->doomed; n++)
         r = handle_message(session);
-    if (r < 0 && !session->doomed)
-        session_end(session, r == -EPIPE ? -ECONNRESET : r, end_in_words(r));
+    if (r < 0 && !session->doomed) {
+        describe_end(session, r, &failure);
+        session_end(session, &failure);
+    }
     session->busy = false;
     if (session->doomed)
         netd_session_free(session);

@@ -52,18 +52,24 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *arg)
     return 0;
 }
 
+void life_make_way(struct life *life, const char *why)
+{
+    if (networks_busy(life->networks)) {
+        log_info("%s while TAPs are in use: the next netd adopts them", why);
+        (void)sd_event_exit(life->event, LIFE_ADOPT);
+    } else {
+        log_info("%s: leaving", why);
+        leave_and_log(life);
+    }
+}
+
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
 {
     struct life *life = arg;
 
     (void)source;
-    if (networks_busy(life->networks)) {
-        log_info("signal %u while TAPs are in use: the next netd adopts them", info->ssi_signo);
-        (void)sd_event_exit(life->event, LIFE_ADOPT);
-    } else {
-        log_info("signal %u: leaving", info->ssi_signo);
-        leave_and_log(life);
-    }
+    (void)info;
+    life_make_way(life, "a signal ends us");
     return 0;
 }
 

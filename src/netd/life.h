@@ -3,8 +3,8 @@
  *
  * netd outlives its broker for as long as a network may idle; with no broker and no
  * TAP in use for that long, it removes all and goes. Asked to leave it goes at once,
- * unless a TAP is in use. Ended by a signal while a TAP is in use it touches nothing,
- * and the next netd adopts what is there.
+ * unless a TAP is in use. Ended by a signal while a TAP is in use, or by a broker that
+ * brings a newer netd, it touches nothing, and the next netd adopts what is there.
  */
 #pragma once
 #include "networks.h"
@@ -27,5 +27,8 @@ void life_free(struct life *life);
 void life_set_timeout(struct life *life, uint32_t timeout_sec);
 /* Broker or TAPs have come or gone. */
 void life_consider(struct life *life);
+/* Ends the loop, with LIFE_ADOPT while a TAP is in use, else with LIFE_CLEAN. why: what
+ * happened, for the log. */
+void life_make_way(struct life *life, const char *why);
 /* Removes all and ends the loop with LIFE_CLEAN; -EBUSY with words: a TAP is in use. */
 int life_leave(struct life *life, struct netd_why *why);

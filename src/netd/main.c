@@ -107,6 +107,13 @@ static int on_request(void *arg, struct session *session, const struct netd_msg 
     return ops_serve(&nd->ops, session, msg);
 }
 
+static int on_other_version(void *arg, struct session *session, const struct netd_header *header)
+{
+    struct netd *nd = arg;
+
+    return ops_refuse_version(&nd->ops, session, header);
+}
+
 static void on_broker_gone(void *arg)
 {
     const struct netd *nd = arg;
@@ -243,6 +250,7 @@ static int take_over_networks(struct netd *nd, struct netd_why *why)
 static int start_serving(struct netd *nd, struct netd_why *why)
 {
     const struct server_events events = { .request = on_request,
+                                          .other_version = on_other_version,
                                           .broker_gone = on_broker_gone,
                                           .listen = on_listen,
                                           .unlisten = on_unlisten,

@@ -283,6 +283,24 @@ int ops_serve(struct ops_context *ctx, struct session *session, const struct net
     return 0;
 }
 
+/* The broker of an upgrade brings a netd of its own, which adopts what we leave. One that comes
+ * beside a broker that lives is none: only one can have the lock. */
+int ops_refuse_version(struct ops_context *ctx, struct session *session,
+                       const struct netd_header *header)
+{
+    struct netd_why why = { 0 };
+    int r = why_refused(&why, -EPROTONOSUPPORT,
+                        "a broker speaks version %u of the messages, this vmnet-netd %u",
+                        header->version, NETD_VERSION);
+
+    if (header->op == NETD_HELLO && header->id != 0)
+        answer_error(session, NETD_HELLO, header->id, r, &why);
+    if (header->version < NETD_VERSION || server_broker(ctx->server))
+        return r;
+    life_make_way(ctx->life, "a newer broker has come");
+    return 0; /* it sees by the end of its session that we have gone */
+}
+
 /* ---- events -------------------------------------------------------------------------- */
 
 static void send_event(struct ops_context *ctx, uint16_t op, const void *body, size_t len)

@@ -19,6 +19,10 @@ struct ops_context {
 /* Serves one request, whose form netd_msg_check() has seen, and answers it. Negative:
  * it may not be asked now, and the session must end. */
 int ops_serve(struct ops_context *ctx, struct session *session, const struct netd_msg *msg);
+/* Refuses whoever speaks another version of our messages, and makes way for a newer broker.
+ * Negative: the session must end. */
+int ops_refuse_version(struct ops_context *ctx, struct session *session,
+                       const struct netd_header *header);
 
 /* Events for the broker, if there is one. */
 void ops_tap_gone(struct ops_context *ctx, const struct netd_interface *interface);

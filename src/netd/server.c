@@ -217,6 +217,8 @@ static int serve_one(struct session *session)
         return -EPIPE;
     if (r == 0)
         r = netd_msg_check(&msg, len, NETD_TO_HELPER);
+    if (r == -EPROTONOSUPPORT)
+        return server->events.other_version(server->events.arg, session, &msg.header);
     if (r < 0) {
         log_warning("[broker %d] malformed message (%s): session ended", (int)session->pid,
                     strerror(-r));

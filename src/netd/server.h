@@ -23,6 +23,8 @@ enum phase {
 struct server_events {
     /* A well-formed request. Negative: end the session. */
     int (*request)(void *arg, struct session *session, const struct netd_msg *msg);
+    /* A message of another version. Negative: end the session. */
+    int (*other_version)(void *arg, struct session *session, const struct netd_header *header);
     /* The broker's session is over. */
     void (*broker_gone)(void *arg);
     /* server_listen() and server_unlisten() at our path, by somebody who still may. */

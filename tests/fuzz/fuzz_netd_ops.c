@@ -40,6 +40,12 @@ void life_consider(struct life *life)
     (void)life;
 }
 
+void life_make_way(struct life *life, const char *why)
+{
+    (void)life;
+    (void)why;
+}
+
 int life_leave(struct life *life, struct netd_why *why)
 {
     (void)life;
@@ -181,6 +187,14 @@ static int on_request(void *arg, struct session *session, const struct netd_msg 
     return ops_serve(arg, session, msg);
 }
 
+static int on_other_version(void *arg, struct session *session, const struct netd_header *header)
+{
+    (void)arg;
+    (void)session;
+    (void)header;
+    return -EPROTONOSUPPORT;
+}
+
 static void on_broker_gone(void *arg)
 {
     (void)arg;
@@ -209,6 +223,7 @@ FUZZ(data, size)
 {
     struct ops_context ctx = { .anchor = 2 };
     const struct server_events events = { .request = on_request,
+                                          .other_version = on_other_version,
                                           .broker_gone = on_broker_gone,
                                           .arg = &ctx };
     struct server server = { .fd = -1, .events = events };

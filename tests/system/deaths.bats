@@ -42,9 +42,19 @@ nothing_of_the_story_is_left() {
     is "$(nft list ruleset)" ""
 }
 
+# A broker and a netd that speak a later version of the messages between them.
+later_version() {
+    local name
+    mkdir -p "$WORLD/later"
+    for name in broker netd; do
+        install -m 755 "$WORLD/checkout/build/meson-out/later-$name" "$WORLD/later/vmnet-$name"
+    done
+    echo "$WORLD/later"
+}
+
 story() { # STORY OPTION... -> what it measured is shown, whether or not all went well
     local out=$BATS_TEST_TMPDIR/story status=0
-    WITHIN=400 as_user python3 "$WORLD/scripts/deaths.py" "$@" >"$out" 2>&1 || status=$?
+    WITHIN=400 as_user env LATER="${LATER:-}" python3 "$WORLD/scripts/deaths.py" "$@" >"$out" 2>&1 || status=$?
     cat "$out"
     grep -E '^ +(seed|longest|all of them|[0-9]+ deaths)' "$out" | sed 's/^/# /' >&3 || true
     [ "$status" = 0 ] || return "$status"
@@ -150,4 +160,9 @@ web_is_served() {
 
 @test "the state directory is read-only for a while" {
     story readonly
+}
+
+@test "other versions of broker and netd take over while guests run, or say what to do" {
+    LATER=$(later_version)
+    story upgrade
 }

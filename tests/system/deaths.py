@@ -15,6 +15,7 @@ Runs as an ordinary user inside a world (tests/system/world): two guests under t
   limits    descriptors and processes run out
   full      the state directory's disk is full (needs a small one: see deaths.bats)
   readonly  the state directory is read-only for a while
+  upgrade   brokers and netds of another version come and go ($LATER: see deaths.bats)
 
 What must hold after each death (deaths_world.py): the two guests lose no ping to each other;
 DHCP, names, DNS and the outside work again; references, interfaces and addresses in `status`
@@ -30,6 +31,7 @@ import sys
 import time
 
 import deaths_stories
+import deaths_upgrade
 from deaths_guest import SERVICES, Guest
 from deaths_world import (CLIENTS, PARTS, STATE, World, fail, failures, kill, kill_all, ours, read,
                           say)
@@ -132,7 +134,7 @@ def parse_options(stories):
 
 
 def main():
-    stories = {name[6:]: run for name, run in {**vars(deaths_stories), **globals()}.items()
+    stories = {name[6:]: run for name, run in {**vars(deaths_stories), **vars(deaths_upgrade), **globals()}.items()
                if name.startswith("story_")}
     options = parse_options(stories)
     began = time.monotonic()

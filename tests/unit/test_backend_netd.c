@@ -40,7 +40,7 @@
 
 /* ---- the fake ---------------------------------------------------------------------- */
 
-enum misdeed { NOTHING_BAD, HANG, DIE, GARBAGE, REFUSE, OTHER_VERSION };
+enum misdeed { NOTHING_BAD, HANG, DIE, GARBAGE, REFUSE, NEWER, OLDER };
 
 static struct {
     pthread_mutex_t lock;
@@ -177,7 +177,7 @@ static void fake_misbehave(const struct netd_msg *msg)
     struct netd_msg other = *msg;
     int fds[2] = { fake.stop[0], fake.stop[1] };
 
-    if (misdeed != OTHER_VERSION)
+    if (misdeed != NEWER)
         fake.misdeed = NOTHING_BAD;
     switch (misdeed) {
     case HANG:
@@ -193,9 +193,12 @@ static void fake_misbehave(const struct netd_msg *msg)
     case REFUSE:
         fake_refuse(&msg->header, -EPERM, "the kernel said no");
         break;
-    case OTHER_VERSION:
-        other.header.version++;
+    case NEWER:
+    case OLDER: /* and makes way */
+        other.header.version = (uint16_t)(other.header.version + (misdeed == NEWER ? 1 : -1));
         (void)netd_msg_send(fake.session, &other, 0, NULL, 0);
+        if (misdeed == OLDER)
+            fake_hang_up();
         break;
     case NOTHING_BAD:
         break;
@@ -802,7 +805,7 @@ static const struct bad_build {
     { "dies while building", DIE, NETD_BUILD, -ENETDOWN, "vmnet-netd has ended" },
     { "never answers", HANG, NETD_BUILD, -ETIMEDOUT, "did not answer within" },
     { "talks nonsense", GARBAGE, NETD_BUILD, -ENETDOWN, "makes no sense" },
-    { "answers in another version", OTHER_VERSION, NETD_BUILD, -ENETDOWN, "another version" },
+    { "answers in another version", NEWER, NETD_BUILD, -ENETDOWN, "newer than this broker" },
 };
 
 static void a_failed_build_says_why_and_the_next_one_works(void **unused)
@@ -835,11 +838,26 @@ static void a_running_netd_of_another_version_is_named(void **unused)
     struct world w;
     world_empty(&w);
     fake_start(&w.paths);
-    misbehave(OTHER_VERSION, NETD_HELLO);
+    misbehave(NEWER, NETD_HELLO);
     open_backend(&w, NULL);
     build(&w, "shared");
-    assert_words(&w, -ENETDOWN, "another version");
-    assert_non_null(strstr(problem(&w), "another version"));
+    assert_words(&w, -ENETDOWN, "newer than this broker");
+    assert_non_null(strstr(problem(&w), "end this broker (kill "));
+    world_end(&w);
+}
+
+static void an_older_netd_makes_way_before_a_client_notices(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_empty(&w);
+    fake_start(&w.paths);
+    misbehave(OLDER, NETD_HELLO);
+    open_backend(&w, NULL);
+    assert_non_null(strstr(problem(&w), "older than this broker"));
+    build(&w, "shared");
+    assert_non_null(w.handle);
+    assert_string_equal(problem(&w), "");
     world_end(&w);
 }
 
@@ -1390,6 +1408,7 @@ int main(void)
         cmocka_unit_test(a_hung_netd_does_not_keep_the_broker_from_starting),
         cmocka_unit_test(a_failed_build_says_why_and_the_next_one_works),
         cmocka_unit_test(a_running_netd_of_another_version_is_named),
+        cmocka_unit_test(an_older_netd_makes_way_before_a_client_notices),
         cmocka_unit_test(nonsense_costs_the_session_and_nothing_else),
         cmocka_unit_test(answers_to_nothing_are_nonsense),
         cmocka_unit_test(a_new_netd_that_knows_the_network_changes_nothing),

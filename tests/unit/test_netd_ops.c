@@ -22,9 +22,10 @@ static struct {
     struct session session;
     bool broker;       /* somebody has said hello */
     bool session_gone; /* session_find() finds nobody */
-    int outcome;       /* what the next operation returns */
-    unsigned answers;  /* last ones: without NETD_MORE */
-    unsigned listed;   /* those with it */
+    bool made_way;
+    int outcome;      /* what the next operation returns */
+    unsigned answers; /* last ones: without NETD_MORE */
+    unsigned listed;  /* those with it */
     struct netd_header last;
     network_built built;
     void *built_arg;
@@ -89,6 +90,13 @@ void life_consider(struct life *life)
 static int outcome(struct netd_why *why)
 {
     return world.outcome < 0 ? why_failed(why, world.outcome, "it is not to be") : 0;
+}
+
+void life_make_way(struct life *life, const char *why)
+{
+    (void)life;
+    (void)why;
+    world.made_way = true;
 }
 
 int life_leave(struct life *life, struct netd_why *why)
@@ -317,6 +325,38 @@ static void a_second_broker_is_told_to_wait(void **unused)
     assert_int_equal(world.session.phase, HELLO);
 }
 
+static const struct {
+    const char *who;
+    int version; /* more than ours */
+    bool served; /* another broker */
+    uint16_t op;
+    bool told, made_way;
+} strangers[] = {
+    { "a newer broker", 1, false, NETD_HELLO, true, true },
+    { "one that is much newer", 300, false, NETD_HELLO, true, true },
+    { "a newer one beside ours", 1, true, NETD_HELLO, true, false },
+    { "an older broker", -1, false, NETD_HELLO, true, false },
+    { "an older one that does not say hello", -1, false, NETD_LEAVE, false, false },
+};
+
+static void another_version_is_told_so_and_a_newer_broker_gets_its_own_netd(void **unused)
+{
+    for (size_t i = 0; i < N_ELEMENTS(strangers); i++) {
+        struct ops_context ctx = { .anchor = 2 };
+        struct netd_header header = header_of(strangers[i].op, 5, 0, 0);
+
+        fresh_world(unused);
+        world.broker = strangers[i].served;
+        header.version = (uint16_t)(header.version + strangers[i].version);
+        bool ended = ops_refuse_version(&ctx, &world.session, &header) < 0;
+        bool told = world.answers == 1 && world.last.id == 5 &&
+                    world.last.err == -EPROTONOSUPPORT && world.last.version == NETD_VERSION;
+        if (told != strangers[i].told || world.made_way != strangers[i].made_way ||
+            ended == strangers[i].made_way)
+            fail_msg("%s", strangers[i].who);
+    }
+}
+
 static void a_network_is_answered_when_it_is_built(void **unused)
 {
     const struct netd_why why = { "dnsmasq does not start" };
@@ -362,6 +402,7 @@ int main(void)
         FRESH(listings_end_with_an_answer_without_a_body),
         FRESH(hello_and_ready_open_the_next_phase),
         FRESH(a_second_broker_is_told_to_wait),
+        FRESH(another_version_is_told_so_and_a_newer_broker_gets_its_own_netd),
         FRESH(a_network_is_answered_when_it_is_built),
         FRESH(nobody_is_answered_when_the_session_has_gone),
         FRESH(events_go_to_the_broker_if_there_is_one),
