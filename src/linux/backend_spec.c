@@ -7,36 +7,12 @@
 
 #include <string.h>
 
-/* IPv4 is ::ffff:192.0.2.1 in netd's words. */
-static const uint8_t mapped[12] = { [10] = 0xff, 0xff };
-
 static uint32_t flags_of(const struct net_def *def)
 {
     return (def->nat44 ? NETD_NET_NAT44 : 0u) | (def->nat66 ? NETD_NET_NAT66 : 0u) |
            (def->dhcp ? NETD_NET_DHCP : 0u) | (def->dns_proxy ? NETD_NET_DNS : 0u) |
            (def->router_advertisement ? NETD_NET_RA : 0u) |
            (def->isolation ? NETD_NET_ISOLATED : 0u);
-}
-
-static void set_server(uint8_t to[static 16], const struct address *server)
-{
-    if (server->version == 6) {
-        memcpy(to, server->v6, 16);
-        return;
-    }
-    memcpy(to, mapped, sizeof mapped);
-    for (unsigned i = 0; i < 4; i++)
-        to[12 + i] = (uint8_t)(server->v4 >> (24 - 8 * i));
-}
-
-static struct address get_server(const uint8_t from[static 16])
-{
-    struct address server = { .version = memcmp(from, mapped, sizeof mapped) == 0 ? 4 : 6 };
-    if (server.version == 6)
-        memcpy(server.v6, from, 16);
-    for (unsigned i = 0; server.version == 4 && i < 4; i++)
-        server.v4 = server.v4 << 8 | from[12 + i];
-    return server;
 }
 
 /* Every network has a domain of its own; netd need not be told of that. */
@@ -59,7 +35,7 @@ void spec_set_keys(struct netd_network *spec, const struct net_def *def, uint32_
     memset(spec->dns_servers, 0, sizeof spec->dns_servers);
     spec->n_dns_servers = def->n_dns_servers;
     for (unsigned i = 0; i < def->n_dns_servers; i++)
-        set_server(spec->dns_servers[i], &def->dns_servers[i]);
+        netd_address_put(&def->dns_servers[i], spec->dns_servers[i]);
     memset(spec->external_interface, 0, sizeof spec->external_interface);
     (void)str_copy(spec->external_interface, sizeof spec->external_interface,
                    def->external_interface);
@@ -103,7 +79,7 @@ void spec_to_def(const struct netd_network *spec, struct net_def *ret)
     ret->idle_timeout_sec = spec->idle_timeout_sec;
     ret->n_dns_servers = spec->n_dns_servers;
     for (unsigned i = 0; i < spec->n_dns_servers; i++)
-        ret->dns_servers[i] = get_server(spec->dns_servers[i]);
+        ret->dns_servers[i] = netd_address_get(spec->dns_servers[i]);
     (void)str_copy(ret->external_interface, sizeof ret->external_interface,
                    spec->external_interface);
     if (spec->domain[0] != '\0')

@@ -99,6 +99,7 @@ int networks_adopt(struct networks *all, struct journal_state *state, int forwar
     for (uint32_t i = 0; i < NETWORKS_MAX; i++) {
         const struct journal_network *old = &state->networks[i];
 
+        end_process(&old->relay);
         if (!old->known || !old->built || !adopt_or_destroy(all, state, i))
             sweep_network(all, state, i);
     }
@@ -115,9 +116,9 @@ void networks_leave(struct networks *all)
     FOREACH_NETWORK(net, all)
     {
         dnsmasq_leave(net->dnsmasq);
+        dns_relay_leave(&net->relay);
         network_free(net);
     }
     forwards_leave(all->tools.forwards);
-    supervise_leave(&all->relay);
-    all->relay_wanted = false;
+    dns_relay_leave(&all->relay);
 }

@@ -145,14 +145,14 @@ static int let_go_of_own(const int *own)
     return 0;
 }
 
-static int become_relay(const int *own)
+static int become_relay(uint32_t n_fds, const int *own)
 {
     int r = let_go_of_own(own);
 
     if (r < 0)
         return r;
     (void)prctl(PR_SET_NAME, "vmnet-relay");
-    relay_main(3, 4);
+    relay_main(3, 4, n_fds > 2 ? 5 : -1);
 }
 
 static int become_forwarder(const int *own, int bound)
@@ -166,12 +166,14 @@ static int become_forwarder(const int *own, int bound)
 }
 
 /* Returns only what went wrong. */
-static int begin(uint32_t kind, const int *own, const union plan *plan)
+static int begin(const struct order *order, const int *own, const union plan *plan)
 {
+    uint32_t kind = order->kind;
+
     if (kind == CHILD_DNSMASQ)
         return exec_program(plan->dnsmasq.path, plan->dnsmasq.argv);
     if (kind == CHILD_RELAY)
-        return become_relay(own);
+        return become_relay(order->n_fds, own);
     if (kind == CHILD_FORWARDER)
         return become_forwarder(own, plan->forwarder);
     if (kind == CHILD_ANCHOR)
@@ -194,7 +196,7 @@ _Noreturn void child_main(const struct workshop *shop, const struct order *order
     if (read(own[LEASH], &word, 1) != 1)
         _exit(127); /* netd is dead */
     if (r == 0)
-        r = begin(order->kind, own, &plan);
+        r = begin(order, own, &plan);
     (void)!write(own[LEASH], &r, sizeof r);
     _exit(127);
 }

@@ -11,10 +11,10 @@
  */
 #include "dnsmasq_part.h"
 
+#include "dns_relay.h"
 #include "file.h"
 #include "leases.h"
 #include "mem.h"
-#include "relay.h"
 #include "str.h"
 
 #include <errno.h>
@@ -39,33 +39,20 @@ static void print_domains(FILE *out, const struct netd_network *net)
     fprintf(out, "%s%s%s." DNS_SUFFIX, net->domain, net->domain[0] ? "," : "", net->name);
 }
 
-/* An IPv4 address of struct netd_network's; false: it is of IPv6. */
-static bool is_server4(const uint8_t server[static 16], uint32_t *ret)
-{
-    static const uint8_t mapped[12] = { [10] = 0xff, 0xff };
-
-    *ret = (uint32_t)server[12] << 24 | (uint32_t)server[13] << 16 | (uint32_t)server[14] << 8 |
-           server[15];
-    return memcmp(server, mapped, sizeof mapped) == 0;
-}
-
 /* Those of one family. Without any the option stays empty, and dnsmasq does not put
  * itself in their place. */
-static void write_dns_option(FILE *out, const struct netd_network *net, bool ipv6)
+static void write_dns_option(FILE *out, const struct netd_network *net, unsigned version)
 {
     char text[ADDR6_TEXT];
-    uint32_t ipv4;
 
     if (net->n_dns_servers == 0 || (net->flags & NETD_NET_DNS))
         return;
-    fprintf(out, "dhcp-option=option%s:dns-server", ipv6 ? "6" : "");
+    fprintf(out, "dhcp-option=option%s:dns-server", version == 6 ? "6" : "");
     for (uint32_t i = 0; i < net->n_dns_servers; i++) {
-        bool is4 = is_server4(net->dns_servers[i], &ipv4);
+        struct address server = netd_address_get(net->dns_servers[i]);
 
-        if (is4 && !ipv6)
-            fprintf(out, ",%s", addr4_format(ipv4, text));
-        else if (!is4 && ipv6)
-            fprintf(out, ",[%s]", addr6_format(net->dns_servers[i], text));
+        if (server.version == version)
+            fprintf(out, version == 6 ? ",[%s]" : ",%s", address_format(&server, text));
     }
     fprintf(out, "\n");
 }
@@ -83,7 +70,7 @@ static void write_dhcp(FILE *out, const struct netd_network *net)
             addr4_format(subnet.base, base), addr4_format(subnet4_mask(subnet), mask), net->mtu);
     print_domains(out, net);
     fprintf(out, "\n");
-    write_dns_option(out, net, false);
+    write_dns_option(out, net, 4);
     if (!(net->flags & NETD_NET_NAT44))
         fprintf(out, "dhcp-option=option:router\n"); /* no way out: be nobody's default route */
 }
@@ -102,22 +89,16 @@ static void write_ra(FILE *out, const struct netd_network *net, const char *brid
             net->flags & NETD_NET_NAT66 ? RA_LIFETIME : "0");
     print_domains(out, net);
     fprintf(out, "\n");
-    write_dns_option(out, net, true);
+    write_dns_option(out, net, 6);
 }
 
-static void write_upstream(FILE *out, const struct netd_network *net)
+static void write_upstream(FILE *out, const struct dnsmasq_setup *setup)
 {
-    char text[ADDR6_TEXT];
-    uint32_t ipv4;
+    char text[ADDR4_TEXT];
 
-    if (!(net->flags & NETD_NET_DNS))
-        return;
-    if (net->n_dns_servers == 0)
-        fprintf(out, "server=%s\n", addr4_format(RELAY_DNS_ADDRESS, text));
-    for (uint32_t i = 0; i < net->n_dns_servers; i++)
+    if (setup->net->flags & NETD_NET_DNS)
         fprintf(out, "server=%s\n",
-                is_server4(net->dns_servers[i], &ipv4) ? addr4_format(ipv4, text)
-                                                       : addr6_format(net->dns_servers[i], text));
+                addr4_format(dns_relay_address(setup->net, setup->index), text));
 }
 
 /* The names of IPv6 addresses that guests made themselves (ra-names) are in one domain only:
@@ -149,7 +130,7 @@ int dnsmasq_write_config(const struct dnsmasq_setup *setup)
             "dhcp-hostsfile=%s/hosts\naddn-hosts=%s/names\n",
             setup->bridge, path, path, path, path);
     write_domain(out, net);
-    write_upstream(out, net);
+    write_upstream(out, setup);
     if (net->flags & NETD_NET_DHCP)
         write_dhcp(out, net);
     if ((net->flags & NETD_NET_RA) && net->ipv6_len == 64)

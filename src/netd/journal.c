@@ -171,6 +171,8 @@ static int add_network(struct files *files, uint32_t index, const struct journal
 
     if (r == 0)
         r = add_child(files, JOURNAL_DNSMASQ, index, &net->dnsmasq);
+    if (r == 0)
+        r = add_child(files, JOURNAL_OWN_RELAY, index, &net->relay);
     if (r == 0 && net->built)
         r = add(files, journal_line_index("built", index));
     if (r == 0 && net->n_reservations > 0)

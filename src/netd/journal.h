@@ -19,6 +19,7 @@ enum journal_child {
     JOURNAL_ENGINE,
     JOURNAL_RELAY,
     JOURNAL_FORWARDER,
+    JOURNAL_OWN_RELAY,
     JOURNAL_CHILDREN
 };
 
@@ -39,7 +40,7 @@ struct journal_network {
     struct netd_network network;
     struct netd_reservation *reservations;
     size_t n_reservations;
-    struct process dnsmasq;
+    struct process dnsmasq, relay;
 };
 
 /* What a journal says in the end: things said to be gone are left out. */
@@ -94,6 +95,6 @@ int journal_tap(struct journal *journal, uint32_t index, const struct netd_inter
 int journal_tap_gone(struct journal *journal, const char *tap);
 int journal_forward(struct journal *journal, const struct journal_forward *forward);
 int journal_forward_gone(struct journal *journal, uint32_t number);
-/* index: of dnsmasq's network, else 0. */
+/* index: of dnsmasq's network, or of that which the relay is for; else 0. */
 int journal_child(struct journal *journal, enum journal_child kind, uint32_t index, pid_t pid,
                   uint64_t born);

@@ -14,7 +14,8 @@ const char *const journal_names[JOURNAL_COPIES] = { "journal", "journal.copy" };
 const char *const journal_child_names[JOURNAL_CHILDREN] = { [JOURNAL_DNSMASQ] = "dnsmasq",
                                                             [JOURNAL_ENGINE] = "engine",
                                                             [JOURNAL_RELAY] = "relay",
-                                                            [JOURNAL_FORWARDER] = "forwarder" };
+                                                            [JOURNAL_FORWARDER] = "forwarder",
+                                                            [JOURNAL_OWN_RELAY] = "own-relay" };
 
 int journal_boot_id(char boot[static BOOT_SIZE])
 {

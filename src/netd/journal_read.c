@@ -196,6 +196,8 @@ static int read_child(const json_t *line, struct journal_state *state)
         return process_get(line, &state->relay);
     if (strcmp(kind, journal_child_names[JOURNAL_FORWARDER]) == 0)
         return process_get(line, &state->forwarder);
+    if (strcmp(kind, journal_child_names[JOURNAL_OWN_RELAY]) == 0)
+        return process_get(line, &net->relay);
     return -EBADMSG;
 }
 

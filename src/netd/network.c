@@ -96,6 +96,8 @@ int network_new(struct networks *all, const struct netd_network *def, uint32_t i
     net->index = index;
     net->dirfd = -1;
     (void)str_format(net->bridge, sizeof net->bridge, "vb%u", index);
+    dns_relay_init(&net->relay, all->tools.event, all->tools.spawner, all->tools.journal, &net->def,
+                   index);
     all->at[index] = net;
     *ret = net;
     return 0;
@@ -127,6 +129,7 @@ int network_destroy(struct network *net, struct netd_why *why)
         (void)filter_remove_port(all->tools.nft, index, &net->def, &port->interface);
     note(filter_remove_network(all->tools.nft, index, &net->def), &first, why, net, "filter");
     dnsmasq_free(net->dnsmasq);
+    dns_relay_stop(&net->relay);
     r = link_delete_group(all->tools.links, group_of(net->index));
     note(r == -ENODEV ? 0 : r, &first, why, net, "links");
     r = network_remove_directory(all, index);

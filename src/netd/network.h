@@ -9,6 +9,7 @@
  *   network_forwards.c   ports of the host that lead to VMs on them
  */
 #pragma once
+#include "dns_relay.h"
 #include "dnsmasq.h"
 #include "guard.h"
 #include "names.h"
@@ -30,10 +31,11 @@ struct network {
     struct port *ports;
     unsigned n_ports;
     struct reservations reserved;
-    bool routed;  /* the router knows it */
-    bool serves;  /* the building is over */
-    bool changed; /* its ports have, and dnsmasq does not know yet */
-    bool detour;  /* checksums are written early */
+    struct dns_relay relay; /* with DNS servers of its own */
+    bool routed;            /* the router knows it */
+    bool serves;            /* the building is over */
+    bool changed;           /* its ports have, and dnsmasq does not know yet */
+    bool detour;            /* checksums are written early */
     /* After network_make(), once: 0 when it serves, or why it never will. */
     void (*made)(struct network *net, int err, const struct netd_why *why);
     network_built built; /* who waits for that */
@@ -44,9 +46,7 @@ struct networks {
     struct network_tools tools;
     struct network_events events;
     struct network *at[NETWORKS_MAX]; /* by index */
-    struct supervised relay;
-    bool relay_wanted;
-    int relay_udp, relay_tcp; /* until it starts: what is asked meanwhile waits there */
+    struct dns_relay relay;
     int monitor;
     sd_event_source *monitor_source, *update;
     struct guard *guard;

@@ -2,13 +2,12 @@
 /* networks.c - see networks.h: which networks there are, and what they share. */
 #include "network.h"
 
-#include "fd.h"
 #include "filter.h"
 #include "log.h"
 #include "mem.h"
-#include "relay.h"
 #include "router.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,16 +21,19 @@ static struct network *network_find(const struct networks *all, const char *name
 
 /* ---- what all networks share ------------------------------------------------------ */
 
-static bool wants_relay(const struct netd_network *def)
+static bool wants_names(const struct netd_network *def)
 {
-    return (def->flags & NETD_NET_DNS) && def->n_dns_servers == 0;
+    return def->flags & NETD_NET_DNS;
 }
 
-/* For its guests, or for its own questions to DNS servers outside. */
+static bool wants_relay(const struct netd_network *def)
+{
+    return wants_names(def) && def->n_dns_servers == 0;
+}
+
 static bool wants_uplink(const struct netd_network *def)
 {
-    return (def->mode == NET_MODE_SHARED && (def->flags & (NETD_NET_NAT44 | NETD_NET_NAT66))) ||
-           ((def->flags & NETD_NET_DNS) && def->n_dns_servers > 0);
+    return def->mode == NET_MODE_SHARED && (def->flags & (NETD_NET_NAT44 | NETD_NET_NAT66));
 }
 
 static bool any_wants(const struct networks *all, bool (*wants)(const struct netd_network *def))
@@ -42,64 +44,15 @@ static bool any_wants(const struct networks *all, bool (*wants)(const struct net
     return false;
 }
 
-static int write_down_relay(void *arg, const struct child *child)
-{
-    const struct networks *all = arg;
-
-    return journal_child(all->tools.journal, JOURNAL_RELAY, 0, child->pid, child->born);
-}
-
-static int start_relay(void *arg, struct child *ret)
-{
-    struct networks *all = arg;
-    AUTO_FD udp = fd_take(&all->relay_udp), tcp = fd_take(&all->relay_tcp);
-    int r = 0;
-
-    if (udp < 0)
-        r = relay_open_sockets(&udp, &tcp);
-    if (r < 0)
-        return r;
-    return spawner_run(all->tools.spawner,
-                       &(struct spawner_order){ .kind = CHILD_RELAY,
-                                                .fds = (int[]){ udp, tcp },
-                                                .n_fds = 2,
-                                                .write_down = write_down_relay,
-                                                .arg = all },
-                       ret);
-}
-
-static void close_relay_sockets(struct networks *all)
-{
-    fd_closep(&all->relay_udp);
-    fd_closep(&all->relay_tcp);
-}
-
-/* Nobody has to wait for the process, which takes 2 ms, as soon as there are sockets. A
- * network without names from outside is still a network: this logs, and goes on. */
-static void want_relay(struct networks *all)
-{
-    int r = relay_open_sockets(&all->relay_udp, &all->relay_tcp);
-
-    if (r == 0)
-        r = supervise_start_soon(&all->relay);
-    all->relay_wanted = r == 0;
-    if (r < 0) {
-        (void)log_failure(r, "cannot start the DNS relay; guests resolve local names only");
-        close_relay_sockets(all);
-    }
-}
-
 void networks_share(struct networks *all)
 {
-    bool relay = any_wants(all, wants_relay);
-
-    if (relay && !all->relay_wanted) {
-        want_relay(all);
-    } else if (!relay && all->relay_wanted) {
-        supervise_stop(&all->relay);
-        close_relay_sockets(all);
-        all->relay_wanted = false;
-    }
+    if (any_wants(all, wants_relay))
+        dns_relay_want(&all->relay);
+    else
+        dns_relay_stop(&all->relay);
+    FOREACH_NETWORK(net, all)
+    if (wants_names(&net->def) && !wants_relay(&net->def))
+        dns_relay_want(&net->relay);
     if (any_wants(all, wants_uplink))
         (void)uplink_start(all->tools.uplink); /* it has said why, and tells the broker */
     else
@@ -123,7 +76,8 @@ static int describe_network(const struct network *net, struct journal_state *sta
     *ret = (struct journal_network){ .known = true,
                                      .built = net->serves,
                                      .network = net->def,
-                                     .dnsmasq = dnsmasq_process(net->dnsmasq) };
+                                     .dnsmasq = dnsmasq_process(net->dnsmasq),
+                                     .relay = process_of(&net->relay.process.child) };
     if (size > 0) {
         ret->reservations = malloc(size);
         if (!ret->reservations)
@@ -140,7 +94,7 @@ static int describe_all(const struct networks *all, struct journal_state *state)
 {
     int r = 0;
 
-    state->relay = process_of(&all->relay.child);
+    state->relay = process_of(&all->relay.process.child);
     state->engine = process_of(uplink_child(all->tools.uplink));
     FOREACH_NETWORK(net, all)
     if (r == 0)
@@ -371,9 +325,8 @@ int networks_new(const struct network_tools *tools, const struct network_events 
         return why_failed(why, -ENOMEM, "networks");
     all->tools = *tools;
     all->events = *events;
-    all->monitor = all->relay_udp = all->relay_tcp = -1;
-    all->relay = (struct supervised){ .what = "relay", .start = start_relay, .arg = all };
-    supervise_init(&all->relay, tools->event);
+    all->monitor = -1;
+    dns_relay_init(&all->relay, tools->event, tools->spawner, tools->journal, NULL, 0);
     uplink_set_child_watch(tools->uplink, on_engine, all);
     r = ports_watch(all);
     if (r < 0)
@@ -393,8 +346,7 @@ void networks_free(struct networks *all)
 {
     if (!all)
         return;
-    supervise_stop(&all->relay);
-    close_relay_sockets(all);
+    dns_relay_stop(&all->relay);
     uplink_set_child_watch(all->tools.uplink, NULL, NULL);
     ports_unwatch(all);
     free(all);

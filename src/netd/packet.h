@@ -7,7 +7,7 @@
 #pragma once
 #include <stddef.h>
 
-#define PACKET_FDS 2 /* at most */
+#define PACKET_FDS 3 /* at most */
 
 /* 0 or a negative errno. */
 int packet_send(int sock, void *data, size_t len, const int *fds, size_t n_fds);

@@ -31,11 +31,11 @@
 
 /* ---- inside the namespace ---------------------------------------------------------------- */
 
-static int open_socket(int type)
+static int open_socket(uint32_t address, int type)
 {
     struct sockaddr_in addr = { .sin_family = AF_INET,
                                 .sin_port = htons(53),
-                                .sin_addr.s_addr = htonl(RELAY_DNS_ADDRESS) };
+                                .sin_addr.s_addr = htonl(address) };
     AUTO_FD fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int on = 1, burst = 1 << 20; /* the default holds 277 questions */
 
@@ -48,10 +48,10 @@ static int open_socket(int type)
     return fd_take(&fd);
 }
 
-int relay_open_sockets(int *ret_udp, int *ret_tcp)
+int relay_open_sockets(uint32_t address, int *ret_udp, int *ret_tcp)
 {
-    AUTO_FD udp = open_socket(SOCK_DGRAM);
-    AUTO_FD tcp = udp < 0 ? -1 : open_socket(SOCK_STREAM);
+    AUTO_FD udp = open_socket(address, SOCK_DGRAM);
+    AUTO_FD tcp = udp < 0 ? -1 : open_socket(address, SOCK_STREAM);
 
     if (udp < 0 || tcp < 0)
         return udp < 0 ? udp : tcp;
@@ -146,11 +146,24 @@ static int relay_run(struct relay *relay, int udp, int tcp)
     return r < 0 ? r : sd_event_loop(relay->event);
 }
 
-_Noreturn void relay_main(int udp, int tcp)
+static void read_servers(struct relay *relay, int fd)
 {
-    struct relay relay = { 0 };
+    FILE *file = fdopen(fd, "r");
+
+    resolvers_read(&relay->resolvers, file, SERVERS_MAX);
+    relay->resolvers.path = NULL;
+    if (file)
+        (void)fclose(file);
+    log_info("relay: %zu servers of the network's own", relay->resolvers.n);
+}
+
+_Noreturn void relay_main(int udp, int tcp, int servers)
+{
+    struct relay relay = { .resolvers.path = RESOLV_CONF };
 
     log_init("vmnet-relay", log_level());
+    if (servers >= 0)
+        read_servers(&relay, servers);
     int r = confine_relay();
     if (r == 0)
         r = relay_run(&relay, udp, tcp);

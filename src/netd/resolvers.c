@@ -28,37 +28,39 @@ static bool resolver_parse(const char *text, struct resolver *ret)
 }
 
 /* One line of resolv.conf, which is cut up. */
-static void resolvers_take_line(struct resolvers *rs, char *line)
+static void resolvers_take_line(struct resolvers *rs, size_t max, char *line)
 {
     char *rest, *word = strtok_r(line, " \t\r\n", &rest);
 
-    if (!word || strcmp(word, "nameserver") != 0 || rs->n == SERVERS_MAX)
+    if (!word || strcmp(word, "nameserver") != 0 || rs->n == max)
         return;
     word = strtok_r(NULL, " \t\r\n", &rest);
     if (word && resolver_parse(word, &rs->server[rs->n]))
         rs->n++;
 }
 
-void resolvers_read(struct resolvers *rs, FILE *file)
+void resolvers_read(struct resolvers *rs, FILE *file, size_t max)
 {
     char line[512];
 
     rs->n = rs->first = 0;
     rs->version++;
     while (file && fgets(line, sizeof line, file))
-        resolvers_take_line(rs, line);
+        resolvers_take_line(rs, max, line);
     if (rs->n == 0 && resolver_parse("127.0.0.1", &rs->server[0])) /* as in glibc */
         rs->n = 1;
 }
 
 /* Programs replace the file in place or by another one. */
-void resolvers_refresh(struct resolvers *rs, const char *path, uint64_t now)
+void resolvers_refresh(struct resolvers *rs, uint64_t now)
 {
     struct stat st = { 0 };
 
     if (rs->first != 0 && now - rs->first_at > GRUDGE)
         rs->first = 0;
-    if (stat(path, &st) < 0)
+    if (!rs->path)
+        return;
+    if (stat(rs->path, &st) < 0)
         memset(&st, 0, sizeof st); /* absent, and that is remembered as well */
     if (rs->n > 0 && st.st_ino == rs->ino && st.st_dev == rs->dev &&
         st.st_mtim.tv_sec == rs->mtime.tv_sec && st.st_mtim.tv_nsec == rs->mtime.tv_nsec)
@@ -67,11 +69,11 @@ void resolvers_refresh(struct resolvers *rs, const char *path, uint64_t now)
     rs->dev = st.st_dev;
     rs->mtime = st.st_mtim;
 
-    FILE *file = fopen(path, "re");
-    resolvers_read(rs, file);
+    FILE *file = fopen(rs->path, "re");
+    resolvers_read(rs, file, SERVERS_GLIBC);
     if (file)
         (void)fclose(file);
-    log_info("relay: %zu resolver%s from %s", rs->n, rs->n == 1 ? "" : "s", path);
+    log_info("relay: %zu resolver%s from %s", rs->n, rs->n == 1 ? "" : "s", rs->path);
 }
 
 /* ---- whom to ask next ------------------------------------------------------------------ */
@@ -97,12 +99,15 @@ void resolvers_complain(struct resolvers *rs, uint64_t now)
     if (rs->complained && now - rs->complained < COMPLAINTS)
         return;
     rs->complained = now;
-    log_warning("relay: no resolver of %s answers", RESOLV_CONF);
+    if (rs->path)
+        log_warning("relay: no resolver of %s answers", rs->path);
+    else
+        log_warning("relay: none of the network's dns_servers answers");
 }
 
 void attempt_begin(struct resolvers *rs, struct attempt *at)
 {
-    resolvers_refresh(rs, RESOLV_CONF, resolvers_now());
+    resolvers_refresh(rs, resolvers_now());
     *at = (struct attempt){ rs->version, rs->first, 0 };
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* resolvers.h - the host's resolvers, and in which order they are asked.
+/* resolvers.h - whom to ask, and in which order.
  *
- * They are those of /etc/resolv.conf, as it is at the moment. A question is put to each
- * of them once, beginning with the one that has not failed lately.
+ * They are those of /etc/resolv.conf, as it is at the moment, or given once for all. A question is
+ * put to each of them once, beginning with the one that has not failed lately.
  */
 #pragma once
 #include <stdbool.h>
@@ -14,8 +14,9 @@
 
 #define RESOLV_CONF "/etc/resolv.conf"
 
+#define SERVERS_MAX   4
 /* As in glibc: more nameservers than that are ignored. */
-#define SERVERS_MAX 3
+#define SERVERS_GLIBC 3
 
 /* All times are monotonic microseconds. */
 #define SEC 1000000ull
@@ -31,6 +32,7 @@ struct resolver {
 struct resolvers {
     struct resolver server[SERVERS_MAX];
     size_t n;
+    const char *path;      /* the file that they are from; NULL: it cannot change */
     unsigned version;      /* counts changes of the file */
     size_t first;          /* the one that is asked first */
     uint64_t first_at;     /* since when it is not the one with number 0 */
@@ -42,11 +44,11 @@ struct resolvers {
 
 uint64_t resolvers_now(void);
 
-/* What a file says; NULL: there is none. */
-void resolvers_read(struct resolvers *rs, FILE *file);
+/* What a file says, the first `max` of it; NULL: there is none. */
+void resolvers_read(struct resolvers *rs, FILE *file, size_t max);
 /* Called for every question: one stat(), and the file is read only when it is another
  * one or has changed. */
-void resolvers_refresh(struct resolvers *rs, const char *path, uint64_t now);
+void resolvers_refresh(struct resolvers *rs, uint64_t now);
 /* This one was silent or refused: others need not wait for it, too. */
 void resolvers_blame(struct resolvers *rs, size_t server, uint64_t now);
 /* Nobody answers. Logged once a minute at most. */

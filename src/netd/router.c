@@ -93,14 +93,15 @@ static const char table_text[] =
     "  chain limits { }\n"
     "  chain unreachable { }\n"
     "  chain generation { }\n"
-    /* As the kernel says it to the guests of a namespace without any uplink. */
-    "  chain no_way {\n"
-    "    meta nfproto ipv4 reject with icmp net-unreachable\n"
-    "    meta nfproto ipv6 reject with icmpv6 no-route\n"
+    /* The definition forbids it. Unlike "no route" this ends a TCP connection attempt on
+     * every kernel; some take that one for a passing trouble. */
+    "  chain forbidden {\n"
+    "    meta nfproto ipv4 reject with icmp admin-prohibited\n"
+    "    meta nfproto ipv6 reject with icmpv6 admin-prohibited\n"
     "    drop\n"
     "  }\n"
     "  chain leaving {\n"
-    "    iifname . meta nfproto != @nat goto no_way\n"
+    "    iifname . meta nfproto != @nat goto forbidden\n"
     "    meta mark " FRAGMENTS_MARK_TEXT " drop\n"
     "    jump unreachable\n"
     "    jump limits\n"

@@ -19,7 +19,7 @@ enum child_kind {
     CHILD_PASTA,       /* outside; joins the namespace by the anchor's /proc paths */
     CHILD_SLIRP4NETNS, /* outside; likewise; one descriptor: --ready-fd           */
     CHILD_RELAY,       /* outside; not a program but relay_main(); two descriptors:
-                        * UDP and TCP sockets made inside                         */
+                        * UDP and TCP sockets made inside; a third: whom to ask   */
     CHILD_ANCHOR,      /* inside; another anchor, when the first has died. Later
                         * engines take their way in by it                        */
     CHILD_FORWARDER,   /* inside, CAP_NET_RAW; forwarder_main(); one descriptor: netd's  */

@@ -239,23 +239,24 @@ static bool prefix6_ok(const struct netd_network *net)
     return net->ipv6_len == 64 && (global || local) && is_nothing(net->ipv6 + 8, 8);
 }
 
-/* A server that can be asked: no multicast, nothing that is this machine's own. */
-static bool dns_server_ok(const uint8_t addr[static 16])
+/* A server that can be asked: no multicast, nothing whose link would have to be known. The
+ * host's own (127.0.0.53) can be only from outside the namespace, for the DNS proxy. */
+static bool dns_server_ok(const uint8_t from[static 16], bool proxy)
 {
-    static const uint8_t mapped[12] = { [10] = 0xff, 0xff }, loopback[16] = { [15] = 1 };
-    if (memcmp(addr, mapped, sizeof mapped) == 0) {
-        uint32_t ipv4 = (uint32_t)addr[12] << 24 | (uint32_t)addr[13] << 16 |
-                        (uint32_t)addr[14] << 8 | addr[15];
-        return ipv4 != 0 && is_unicast4(ipv4);
-    }
-    return addr[0] != 0xff && !(addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80) &&
-           memcmp(addr, loopback, sizeof loopback) != 0 && !is_nothing(addr, 16);
+    static const uint8_t loopback[16] = { [15] = 1 };
+    struct address a = netd_address_get(from);
+
+    if (a.version == 4)
+        return a.v4 != 0 && (is_unicast4(a.v4) || (proxy && a.v4 >> 24 == 127));
+    bool link_local = a.v6[0] == 0xfe && (a.v6[1] & 0xc0) == 0x80;
+    bool host = memcmp(a.v6, loopback, sizeof loopback) == 0;
+    return a.v6[0] != 0xff && !link_local && (!host || proxy) && !is_nothing(a.v6, 16);
 }
 
 static bool dns_servers_ok(const struct netd_network *net)
 {
     for (size_t i = 0; i < N_ELEMENTS(net->dns_servers); i++)
-        if (i < net->n_dns_servers ? !dns_server_ok(net->dns_servers[i])
+        if (i < net->n_dns_servers ? !dns_server_ok(net->dns_servers[i], net->flags & NETD_NET_DNS)
                                    : !is_nothing(net->dns_servers[i], 16))
             return false;
     return true;

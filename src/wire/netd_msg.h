@@ -112,7 +112,7 @@ struct netd_network {
     uint32_t idle_timeout_sec;
     uint32_t uplink; /* enum uplink_kind */
     uint32_t n_dns_servers;
-    /* As in net_def, whose words on them count; IPv4 as ::ffff:192.0.2.1. */
+    /* As in net_def, whose words on them count; netd_address_get(). */
     uint8_t dns_servers[NETD_DNS_SERVERS_MAX][16];
     char external_interface[NETD_TAP_SIZE]; /* "": by the host's routes */
     char domain[NETD_DOMAIN_SIZE];          /* "": only NETWORK.vmnet.internal */
@@ -215,6 +215,10 @@ struct netd_msg {
         struct netd_forward forward;
     } body;
 };
+
+/* An address of either family, as it stands in a message: IPv4 as ::ffff:192.0.2.1. */
+void netd_address_put(const struct address *address, uint8_t ret[static 16]);
+struct address netd_address_get(const uint8_t from[static 16]);
 
 /* Bytes of the body that `op` has as a request. -EOPNOTSUPP for an op that is no request. */
 int netd_request_size(uint16_t op);

@@ -15,8 +15,8 @@ FUZZ(data, size)
     if (size > 0)
         memcpy(text, data, size);
     file = size > 0 ? fmemopen(text, size, "r") : NULL;
-    resolvers_read(&rs, file);
-    MUST(rs.n >= 1 && rs.n <= SERVERS_MAX);
+    resolvers_read(&rs, file, SERVERS_GLIBC);
+    MUST(rs.n >= 1 && rs.n <= SERVERS_GLIBC);
     for (size_t i = 0; i < rs.n; i++)
         MUST(rs.server[i].len > 0 && rs.server[i].len <= sizeof rs.server[i].addr);
     if (file)

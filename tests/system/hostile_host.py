@@ -107,7 +107,7 @@ def one_after_another(spy, where, make, sniffer, opened):
 def nothing_leaves(scene, spy):
     uplink = tap_on_link(scene.netd, "uplink")
     one_after_another(spy, "the outside", lambda: packets_to(spy, OUTSIDE4, OUTSIDE6), uplink,
-                      lambda: scene.rules.without(gone("leaving", "@nat goto no_way"), table=INET))
+                      lambda: scene.rules.without(gone("leaving", "@nat goto forbidden"), table=INET))
     uplink.close()
 
 

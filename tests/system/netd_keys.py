@@ -10,9 +10,11 @@ else than its default, and a guest sees the difference.
 import ipaddress
 import os
 import shutil
+import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -110,12 +112,70 @@ def a_quiet_one(netd, b):
     return g
 
 
-def told_unreachable(g, network, gateway, src, dst):
+def told_unreachable(g, network, gateway, src, dst, prefix):
     """The lab beside it keeps the uplink's link there."""
     g.resolve(gateway)  # so that it is known where the answer goes
     g.send(0x0800, smoke.udp4(src, dst, 4000, 9, b"out"), dst=g.bridge_mac)
     got = g.wait_for(lambda k, p: k == 0x0800 and p[9] == 1 and p[20] == 3)
     check(got, f"{network}: without nat44 a guest is told at once")
+    src6 = str(smoke.eui64(prefix, g.mac))
+    g.send(0x86DD, smoke.ip6_packet(src6, "2001:db8:ff::80", 17,
+                                    struct.pack("!HHHH", 4000, 9, 11, 0) + b"out", 6),
+           dst=g.bridge_mac)
+    got = g.wait_for(lambda k, p: k == 0x86DD and p[6] == 58 and p[40] == 1)
+    check(got, f"{network}: without nat66, too")
+
+
+class NameServer:
+    """Of the host's: whatever is asked has one address."""
+
+    def __init__(self, where, address):
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind((where, 53))
+        self.address = ipaddress.ip_address(address).packed
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            question, whom = self.sock.recvfrom(4096)
+            answer = question[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + question[12:].split(b"\0\0\x29")[0]
+            answer += b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + self.address
+            self.sock.sendto(answer, whom)
+
+
+def own_servers(netd, b):
+    """With DNS proxy: VMs ask the gateway, and that the network's servers; here ones of the
+    host's loopback, where the gateway itself cannot reach."""
+    NameServer("127.0.0.99", "203.0.113.99")
+    NameServer("127.0.0.98", "203.0.113.98")
+    b.build("ask", "192.168.95.0/24", flags=DHCP | DNS, mode=HOST, dns=("127.0.0.99",))
+    b.build("ask2", "192.168.96.0/24", flags=DHCP | DNS, mode=HOST, dns=("127.0.0.98",))
+    one = guest(netd, b, "ask", "one", "192.168.95.2", A, "one")
+    two = guest(netd, b, "ask2", "two", "192.168.96.2", A, "two")
+    got = one.lease()
+    check(addresses(option(got, 6)) == ["192.168.95.1"], "dns_proxy on: VMs ask the gateway", str(got))
+    for g, gw, want in ((one, "192.168.95.1", "203.0.113.99"), (two, "192.168.96.1", "203.0.113.98")):
+        got = soon(lambda: ask(g, gw, "www.example.test"), (0, [want]))
+        check(got == (0, [want]), f"... which asks the network's own servers: {want}", str(got))
+    check(ask(one, "192.168.95.1", "one.ask.vmnet.internal") == (0, ["192.168.95.2"]),
+          "... but not for VMs")
+    relays = [p for p in os.listdir("/proc") if p.isdigit() and name_of(p) == "vmnet-relay"]
+    check(len(relays) == 2, "one relay each", str(relays))
+    two.close()
+    b.event(smoke.TAP_GONE)
+    b.remove("ask2")
+    relays = [p for p in relays if name_of(p) == "vmnet-relay"]
+    check(len(relays) == 1, "... which goes with its network", str(relays))
+    return one
+
+
+def name_of(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as f, open(f"/proc/{pid}/ns/net"):
+            return f.read().strip() if os.readlink(f"/proc/{pid}/ns/net") == os.readlink(
+                "/proc/self/ns/net") else ""
+    except OSError:
+        return ""
 
 
 def isolated(netd, b):
@@ -194,13 +254,15 @@ def reservations(netd, b):
     return outer
 
 
-def survives(netd, b, outer):
+def survives(netd, b, outer, asker):
     netd.process.kill()
     netd.process.wait()
     b.close()
     netd.start()
     b = Broker(netd)
     check("res" in b.networks, "the next netd adopts the networks", str(b.networks))
+    got = soon(lambda: ask(asker, "192.168.95.1", "new.example.test"), (0, ["203.0.113.99"]))
+    check(got == (0, ["203.0.113.99"]), "... with their DNS servers", str(got))
     os.kill(child_of(netd, "res"), 9)  # the next one reads what the next netd wrote
     got = soon(lambda: (lease_of(outer, "52:54:00:00:08:01") or ("", ""))[1], "192.168.92.101")
     check(got == "192.168.92.101", "... with their reservations", str(got))
@@ -226,11 +288,13 @@ def story(program, place, uid):
         b = Broker(netd)
         refusals(b)
         guests = [a_lab(netd, b), only_ipv4_servers(netd, b), a_quiet_one(netd, b)]
-        told_unreachable(guests[1], "four", "172.16.5.1", "172.16.5.2", "203.0.113.80")
-        told_unreachable(guests[2], "quiet", "192.168.90.5", "192.168.90.6", "203.0.113.80")
+        told_unreachable(guests[1], "four", "172.16.5.1", "172.16.5.2", "203.0.113.80", "fd00:71::")
+        told_unreachable(guests[2], "quiet", "192.168.90.5", "192.168.90.6", "203.0.113.80",
+                         "fd00:72::")
         guests += isolated(netd, b)
+        guests.append(own_servers(netd, b))
         outer = reservations(netd, b)
-        b = survives(netd, b, outer)
+        b = survives(netd, b, outer, guests[-1])
         for g in guests + [outer]:
             g.close()
         for _ in guests + [outer]:

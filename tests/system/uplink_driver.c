@@ -133,7 +133,7 @@ static void start_relay(struct driver *d)
 {
     int fds[2];
 
-    must(relay_open_sockets(&fds[0], &fds[1]), "relay's sockets");
+    must(relay_open_sockets(RELAY_DNS_ADDRESS, &fds[0], &fds[1]), "relay's sockets");
     must(spawner_run(d->spawner,
                      &(struct spawner_order){
                          .kind = CHILD_RELAY, .fds = fds, .n_fds = 2, .write_down = no_journal },

@@ -110,6 +110,7 @@ static struct journal *write_story(int dirfd)
     assert_int_equal(journal_begin(dirfd, &nothing, &journal), 0);
     assert_int_equal(journal_network(journal, 3, &shared), 0);
     assert_int_equal(journal_child(journal, JOURNAL_DNSMASQ, 3, 815, 1111), 0);
+    assert_int_equal(journal_child(journal, JOURNAL_OWN_RELAY, 3, 818, 4444), 0);
     assert_int_equal(journal_built(journal, 3), 0);
     assert_int_equal(journal_tap(journal, 3, &web), 0);
     assert_int_equal(journal_child(journal, JOURNAL_RELAY, 0, 816, 2222), 0);
@@ -276,8 +277,8 @@ static bool is_story(const struct journal_state *state)
     return state->anchor.pid == anchor.pid && state->anchor.born == anchor.born &&
            state->networks[3].built &&
            memcmp(&state->networks[3].network, &shared, sizeof shared) == 0 &&
-           state->networks[3].dnsmasq.pid == 815 && state->relay.born == 2222 &&
-           state->forwarder.born == 3333 && state->n_forwards == 1 &&
+           state->networks[3].dnsmasq.pid == 815 && state->networks[3].relay.pid == 818 &&
+           state->relay.born == 2222 && state->forwarder.born == 3333 && state->n_forwards == 1 &&
            memcmp(&state->forwards[0], &ssh, sizeof ssh) == 0 && state->n_taps == 1 &&
            memcmp(&state->taps[0].interface, &web, sizeof web) == 0;
 }

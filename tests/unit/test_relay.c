@@ -40,7 +40,7 @@ static void read_text(struct resolvers *rs, const char *text)
     FILE *file = fmemopen((char *)(uintptr_t)text, strlen(text) + !*text, "r");
 
     assert_non_null(file);
-    resolvers_read(rs, *text ? file : NULL);
+    resolvers_read(rs, *text ? file : NULL, SERVERS_GLIBC);
     (void)fclose(file);
 }
 
@@ -94,19 +94,34 @@ static void who_failed_is_not_asked_first_again_for_a_while(void **unused)
     assert_int_equal(rs.first, 1);
     resolvers_blame(&rs, 0, 101 * SEC); /* a latecomer's complaint */
     assert_int_equal(rs.first, 1);
-    resolvers_refresh(&rs, "/nonexistent", 100 * SEC + GRUDGE + 1);
+    resolvers_refresh(&rs, 100 * SEC + GRUDGE + 1);
     assert_int_equal(rs.first, 0);
 }
 
 static void an_absent_file_is_read_once(void **unused)
 {
-    struct resolvers rs = { .n = 0 };
+    struct resolvers rs = { .path = "/nonexistent" };
 
     (void)unused;
-    resolvers_refresh(&rs, "/nonexistent", 0);
+    resolvers_refresh(&rs, 0);
     assert_int_equal(rs.n, 1);
-    resolvers_refresh(&rs, "/nonexistent", 1);
+    resolvers_refresh(&rs, 1);
     assert_int_equal(rs.version, 1);
+}
+
+static void servers_that_are_given_stay(void **unused)
+{
+    struct resolvers rs = { .path = NULL };
+
+    (void)unused;
+    read_text(&rs, stories[1].text);
+    resolvers_blame(&rs, 0, 100 * SEC);
+    resolvers_refresh(&rs, 101 * SEC);
+    assert_int_equal(rs.n, 2);
+    assert_int_equal(rs.version, 1);
+    assert_int_equal(rs.first, 1);
+    resolvers_refresh(&rs, 100 * SEC + GRUDGE + 1);
+    assert_int_equal(rs.first, 0);
 }
 
 int main(void)
@@ -116,6 +131,7 @@ int main(void)
         cmocka_unit_test(each_resolver_is_tried_once),
         cmocka_unit_test(who_failed_is_not_asked_first_again_for_a_while),
         cmocka_unit_test(an_absent_file_is_read_once),
+        cmocka_unit_test(servers_that_are_given_stay),
     };
     log_init("test_relay", LOG_LEVEL_ERROR);
     return cmocka_run_group_tests_name("relay", tests, NULL, NULL);
