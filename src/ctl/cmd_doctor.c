@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -23,6 +24,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 DEFINE_AUTO(json_t *, json_decref);
@@ -138,16 +140,33 @@ static void check_tun(struct exam *e)
         remedy(e, "as root: modprobe tun");
 }
 
-static void check_wmem(struct exam *e)
+/* For finding out, and then forgotten. */
+static bool switched_off(struct exam *e, const char *variable)
 {
-    long wmem = knob("/proc/sys/net/core/wmem_max");
-    if (wmem < 0) /* not shown in a namespace */
-        found(e, FINE, "net.core.wmem_max cannot be seen from here");
-    else if ((unsigned long)wmem >= WMEM_WANTED)
-        found(e, FINE, "net.core.wmem_max is %ld", wmem);
-    else {
-        found(e, WARNING, "net.core.wmem_max is %ld: uploads through pasta will be slow", wmem);
-        remedy(e, "as root: sysctl -w net.core.wmem_max=%lu; or install slirp4netns", WMEM_WANTED);
+    const char *value = getenv(variable);
+    if (!value || !*value)
+        return false;
+    found(e, WARNING, "%s=%.20s is set: what is started now confines itself less", variable, value);
+    remedy(e, "unset %s; vmnet-brokerctl stop", variable);
+    return true;
+}
+
+static void check_sandbox(struct exam *e)
+{
+    const unsigned kill_process = SECCOMP_RET_KILL_PROCESS;
+    long landlock =
+        syscall(SYS_landlock_create_ruleset, NULL, 0, 1); /* 1: just say which version */
+    if (switched_off(e, "VMNET_BROKER_SECCOMP") || switched_off(e, "VMNET_BROKER_LANDLOCK"))
+        return;
+    if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &kill_process) < 0) {
+        found(e, MISSING, "system calls cannot be filtered here (seccomp): %s", strerror(errno));
+        remedy(e, "a kernel with CONFIG_SECCOMP_FILTER, or a container that allows it");
+    } else if (landlock < 1) {
+        found(e, WARNING, "files cannot be confined here (Landlock): %s", strerror(errno));
+        remedy(e, "Linux 5.13 or newer with landlock in lsm=, or a container that allows it; "
+                  "until then dnsmasq and vmnet-netd could touch whatever files you can");
+    } else {
+        found(e, FINE, "system calls (seccomp) and files (Landlock %ld) can be confined", landlock);
     }
 }
 
@@ -252,7 +271,24 @@ static void check_engine(struct exam *e)
         return;
     }
     found(e, MISSING, "neither pasta nor slirp4netns is installed; VMs have no way out");
-    remedy(e, "as root: apt install passt (IPv4 and IPv6), or apt install slirp4netns (IPv4)");
+    remedy(e, "as root: apt install passt, or apt install slirp4netns");
+}
+
+static void check_wmem(struct exam *e)
+{
+    char path[PATH_MAX];
+    long wmem = knob("/proc/sys/net/core/wmem_max");
+    if (wmem < 0) /* not shown in a namespace */
+        found(e, FINE, "net.core.wmem_max cannot be seen from here");
+    else if ((unsigned long)wmem >= WMEM_WANTED)
+        found(e, FINE, "net.core.wmem_max is %ld, enough for pasta", wmem);
+    else if (find_program("slirp4netns", path, sizeof path))
+        found(e, FINE, "net.core.wmem_max is %ld, too little for pasta: slirp4netns is used", wmem);
+    else {
+        found(e, WARNING, "net.core.wmem_max is %ld: uploads through pasta will be slow", wmem);
+        remedy(e, "as root: apt install slirp4netns, or sysctl -w net.core.wmem_max=%lu",
+               WMEM_WANTED);
+    }
 }
 
 /* ---- directories ---- */
@@ -351,15 +387,11 @@ static const struct check {
     const char *name;
     void (*run)(struct exam *e);
 } checks[] = {
-    { "namespaces", check_namespaces },
-    { "tun", check_tun },
-    { "vmnet-broker", check_broker_program },
-    { "dnsmasq", check_dnsmasq },
-    { "uplink", check_engine },
-    { "wmem_max", check_wmem },
-    { "runtime", check_runtime },
-    { "state", check_state },
-    { "broker", check_broker },
+    { "namespaces", check_namespaces }, { "tun", check_tun },
+    { "sandbox", check_sandbox },       { "vmnet-broker", check_broker_program },
+    { "dnsmasq", check_dnsmasq },       { "uplink", check_engine },
+    { "wmem_max", check_wmem },         { "runtime", check_runtime },
+    { "state", check_state },           { "broker", check_broker },
 };
 
 static void print_finding(const struct check *check, const struct finding *f)

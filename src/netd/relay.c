@@ -90,8 +90,8 @@ const struct call_rule relay_calls[] = {
     SOCKET_OF_TYPE(AF_UNIX, SOCK_DGRAM), CALL_IF("ioctl", 1, WHOLE, SIOCGIFINDEX), CALLS_END
 };
 
-/* resolv.conf, and where it leads if it is a link: to /run, or where somebody else wanted it.
- * Of the user's own files, none. */
+/* resolv.conf, where it leads if it is a link, and where it might lead later. Of the user's own
+ * files, none. */
 static int confine_to_resolv_conf(void)
 {
     AUTO_FREE char *real = realpath(RESOLV_CONF, NULL);
@@ -100,9 +100,15 @@ static int confine_to_resolv_conf(void)
     if (slash && slash != real)
         *slash = '\0';
     const struct file_rule rules[] = {
-        { "/etc", FILES_READ }, { "/run", FILES_READ },
-        { "/usr", FILES_READ }, { "/proc/sys/kernel/random", FILES_READ },
-        { "/lib", FILES_READ }, { slash && slash != real ? real : RESOLV_CONF, FILES_READ },
+        { "/etc", FILES_READ },
+        { real ? real : RESOLV_CONF, FILES_READ },
+        { "/run/systemd", FILES_READ },
+        { "/run/NetworkManager", FILES_READ },
+        { "/run/resolvconf", FILES_READ },
+        { "/run/connman", FILES_READ },
+        { "/usr", FILES_READ },
+        { "/lib", FILES_READ },
+        { "/proc/sys/kernel/random", FILES_READ }, /* sd-event asks for the boot's id */
     };
     int r = confine_files(rules, N_ELEMENTS(rules), FILES_ALONE);
 
@@ -120,8 +126,8 @@ int relay_confine(void)
     return r < 0 ? r : confine_to(lists, N_ELEMENTS(lists));
 }
 
-/* Root's relay, too, has no capability: but it is root, and may read what root has in /etc
- * and /run. */
+/* Root's relay, too, has no capability: but it is root, and may read what root has in
+ * /etc. */
 static int confine_relay(void)
 {
     const struct rlimit files = { RELAY_UDP_MAX + 2 * RELAY_TCP_MAX + 32,

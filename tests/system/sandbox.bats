@@ -1,7 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# What each process still may, as the kernel says. That a call beyond that ends it is told
-# by tests/unit/test_sandbox.c; that nothing else does, by all the other system tests.
+# What each process still may, as the kernel says, and as the process itself finds out when
+# somebody acts in its place (act_as.py). The lists one by one are told by
+# tests/unit/test_sandbox.c and test_sandbox_files.c; that they hold nobody up, by all the other
+# system tests.
 load lib
 
 teardown() {
@@ -22,9 +24,10 @@ all_are_killed() {
 none=0000000000000000
 network=0000000000003400 # CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW
 
-pid_of() { # NAME -> of the one process of that name and of user $owner
+pid_of() { # NAME -> of the one process of that name and of user $owner, and not the world's own
     local pid
     for pid in $(processes "$1"); do
+        [ "$1" != dnsmasq ] || grep -qaF -- --keep-in-foreground "/proc/$pid/cmdline" || continue
         [ "$(stat -c %u "/proc/$pid")" != "${owner:-$WORLD_UID}" ] || echo "$pid"
     done
 }
@@ -55,6 +58,36 @@ can_read_memory_of() { # NAME -> with the namespace's capabilities, as dnsmasq h
     ctl exec -- sh -c "exec </proc/$(pid_of "$1")/mem"
 }
 
+# Once more where it was caught at work instead of waiting.
+act() { # NAME WHAT [PATH] -> in the place of NAME; prints what comes of it
+    local pid tries=0
+    pid=$(pid_of "$1")
+    shift
+    until python3 "$BATS_TEST_DIRNAME/act_as.py" "$pid" "$@" 2>"$BATS_TEST_TMPDIR/act"; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 50 ] || {
+            cat "$BATS_TEST_TMPDIR/act" >&2
+            return 1
+        }
+        sleep 0.1
+    done
+}
+
+acts() { # RESULT NAME WHAT [PATH]
+    local wanted=$1
+    shift
+    is "$*: $(act "$@")" "$*: $wanted"
+}
+
+has_landlock() {
+    vmnet-brokerctl doctor --json |
+        pick '[c["result"] for c in d if c["check"] == "sandbox"] == ["ok"]' | grep -q True
+}
+
+only_here() { # the machine that act_as.py knows
+    [ "$(uname -m)" = x86_64 ] || skip "optional: calls are made for x86-64 only"
+}
+
 sanitized() {
     grep -q __asan_init "$(command -v vmnet-broker)"
 }
@@ -70,6 +103,52 @@ sanitized() {
     confined vmnet-netd "$network" "$network" "$none" "$none"
     confined dnsmasq "$network"
     is "$(says vmnet-netd CapBnd)" "$network"
+}
+
+@test "no process touches a file that it does not need, whoever has taken it over" {
+    only_here
+    has_landlock || skip "this kernel has no Landlock"
+    local home key name
+    home=$(user_home)
+    key=$home/key
+    as_user sh -c "echo secret >'$key'"
+    hold shared
+    eventually 10 everybody_is_there
+    acts fine vmnet-broker read "$key" # definitions may be anywhere
+    acts EACCES vmnet-broker write "$key"
+    acts EACCES vmnet-broker make "$home/.profile"
+    for name in vmnet-netd dnsmasq; do
+        acts EACCES "$name" read "$key"
+        acts EACCES "$name" write "$key"
+        acts EACCES "$name" make "$home/.profile"
+        acts EACCES "$name" make "$home/.local/state/vmnet-broker/memory.json"
+        acts EACCES "$name" make "/run/user/$WORLD_UID/left"
+        acts EACCES "$name" read "/proc/$(pid_of vmnet-spawner)/mem"
+        acts fine "$name" write "$home/.local/state/vmnet-broker/netd/0/leases"
+        acts fine "$name" read /usr/bin/env
+    done
+    acts EACCES vmnet-relay read "$key"
+    acts fine vmnet-relay read /etc/resolv.conf
+    # The spawner starts pasta, which confines itself by what would be forbidden.
+    acts fine vmnet-spawner write "$key"
+    rm "$key"
+}
+
+@test "a call that is on no list ends the process, each of ours; and others take its place" {
+    only_here
+    local name
+    hold shared
+    eventually 10 everybody_is_there
+    acts EPERM dnsmasq change_rules # not ours: it is refused, and lives
+    acts SIGSYS dnsmasq add_key     # nobody's
+    for name in vmnet-relay vmnet-anchor vmnet-spawner vmnet-netd; do
+        acts SIGSYS "$name" add_key
+        eventually 10 everybody_is_there
+    done
+    acts SIGSYS vmnet-starter add_key
+    acts SIGSYS vmnet-broker add_key
+    eventually 10 ctl run --network shared --name web -- true
+    eventually 10 everybody_is_there
 }
 
 @test "whoever takes dnsmasq over finds netd's memory closed, and the anchor still lets netd in" {
@@ -120,6 +199,15 @@ sanitized() {
     confined vmnet-anchor "$none"
     confined vmnet-relay "$none"
     confined vmnet-netd "$network" "$network" "$none" "$none"
+    if [ "$(uname -m)" = x86_64 ] && has_landlock; then
+        echo secret >"$root/key"
+        acts EACCES vmnet-netd write /proc/sys/kernel/core_pattern
+        acts EACCES dnsmasq write /proc/sys/kernel/core_pattern
+        acts EACCES dnsmasq read /etc/shadow
+        acts EACCES dnsmasq read "$root/key"
+        acts EACCES vmnet-netd read "$root/key"
+        acts EACCES vmnet-broker write "$root/key"
+    fi
     vmnet-brokerctl --user run --network shared --name web -- true
     kill "$(processes vmnet-brokerctl | head -n 1)"
     eventually 10 vmnet-brokerctl --user stop

@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,8 +169,9 @@ static int listen_after_a_logout(void)
 {
     if (kill(world.neighbour, SIGUSR1) < 0)
         return errno;
-    while (access(at("login"), F_OK) == 0)
-        (void)usleep(1000);
+    for (int tries = 0; access(at("login"), F_OK) == 0; tries++)
+        if (tries == 10000 || usleep(1000) < 0)
+            return ETIMEDOUT;
     if (mkdir(at("login"), 0700) < 0 || mkdir(at("login/run"), 0700) < 0)
         return errno;
     return listen_in_runtime();
@@ -339,6 +341,29 @@ static void log_out(int sig)
     (void)rmdir("login");
 }
 
+/* The neighbour is there when it has closed its end. */
+static bool move_in(void)
+{
+    int ends[2];
+    char byte;
+
+    assert_int_equal(pipe(ends), 0);
+    world.neighbour = fork();
+    if (world.neighbour == 0) {
+        (void)signal(SIGUSR1, log_out);
+        if (chdir(world.home) < 0)
+            _exit(1);
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+        for (;;)
+            pause();
+    }
+    (void)close(ends[1]);
+    bool there = read(ends[0], &byte, 1) == 0;
+    (void)close(ends[0]);
+    return there && world.neighbour > 0;
+}
+
 static int set_up(void **unused)
 {
     (void)unused;
@@ -350,15 +375,7 @@ static int set_up(void **unused)
     assert_int_equal(mkdir(at("login"), 0700), 0);
     assert_int_equal(mkdir(at("login/run"), 0700), 0);
     assert_int_equal(keep_state(), 0);
-    world.neighbour = fork();
-    if (world.neighbour == 0) {
-        (void)signal(SIGUSR1, log_out);
-        if (chdir(world.home) < 0)
-            _exit(1);
-        for (;;)
-            pause();
-    }
-    return world.neighbour > 0 ? 0 : -1;
+    return move_in() ? 0 : -1;
 }
 
 static int tear_down(void **unused)
