@@ -111,6 +111,19 @@ static int plan_forwarder(const struct workshop *shop, const int *own, union pla
     return r < 0 ? r : anchor_enter_by(own[USERNS], own[NETNS]);
 }
 
+/* slirp4netns keeps two of our own descriptors, by which it finds the namespaces. */
+static int plan_engine(const struct workshop *shop, enum child_kind kind, const int *own,
+                       union plan *plan)
+{
+    const struct engine_way way = { shop->anchor, own[USERNS], own[NETNS] };
+    int r = engine_argv(kind, &way, getuid(), &plan->engine);
+
+    if (r == 0 && kind == CHILD_SLIRP4NETNS &&
+        (fcntl(way.userns, F_SETFD, 0) < 0 || fcntl(way.netns, F_SETFD, 0) < 0))
+        r = -errno;
+    return r < 0 ? r : engine_confine(kind);
+}
+
 /* All that can be done before the word: netd has other things to do meanwhile. */
 static int get_ready(const struct workshop *shop, const struct order *order, const int *own,
                      union plan *plan)
@@ -120,7 +133,7 @@ static int get_ready(const struct workshop *shop, const struct order *order, con
         return plan_dnsmasq(shop, order->network, own, plan);
     case CHILD_PASTA:
     case CHILD_SLIRP4NETNS:
-        return engine_argv((enum child_kind)order->kind, shop->anchor, getuid(), &plan->engine);
+        return plan_engine(shop, (enum child_kind)order->kind, own, plan);
     case CHILD_FORWARDER:
         return plan_forwarder(shop, own, plan);
     case CHILD_ANCHOR:

@@ -11,6 +11,7 @@
 #include "engine.h"
 
 #include "addr.h"
+#include "confine.h"
 #include "mem.h"
 #include "program.h"
 #include "str.h"
@@ -164,13 +165,20 @@ static void pasta_argv(struct engine_argv *a, uid_t uid)
 static void slirp4netns_argv(struct engine_argv *a)
 {
     static const char *const args[] = {
-        "--mtu",         TEXT(ENGINE_MTU),
-        "--cidr",        "169.254.10.0/24", /* it is .2, we are .100 */
-        "--enable-ipv6", "--disable-host-loopback",
-        "--disable-dns", /* the relay does that, and better */
-        "--ready-fd",    "3",
-        "--netns-type",  "path",
-        "--userns-path", NULL
+        "--mtu",
+        TEXT(ENGINE_MTU),
+        "--cidr",
+        "169.254.10.0/24", /* it is .2, we are .100 */
+        "--enable-ipv6",
+        "--disable-host-loopback",
+        "--disable-dns",    /* the relay does that, and better */
+        "--enable-seccomp", /* not --enable-sandbox: it wants to be id 0 in the namespace */
+        "--ready-fd",
+        "3",
+        "--netns-type",
+        "path",
+        "--userns-path",
+        NULL
     };
 
     add_all(a, args);
@@ -179,7 +187,20 @@ static void slirp4netns_argv(struct engine_argv *a)
     add(a, "uplink"); /* without --configure it attaches to netd's TAP, nothing more */
 }
 
-int engine_argv(enum child_kind kind, pid_t anchor, uid_t uid, struct engine_argv *ret)
+static void name_namespaces(enum child_kind kind, const struct engine_way *way,
+                            struct engine_argv *ret)
+{
+    if (kind == CHILD_PASTA) {
+        (void)str_format(ret->userns, sizeof ret->userns, "/proc/%d/ns/user", (int)way->anchor);
+        (void)str_format(ret->netns, sizeof ret->netns, "/proc/%d/ns/net", (int)way->anchor);
+    } else {
+        (void)str_format(ret->userns, sizeof ret->userns, "/proc/self/fd/%d", way->userns);
+        (void)str_format(ret->netns, sizeof ret->netns, "/proc/self/fd/%d", way->netns);
+    }
+}
+
+int engine_argv(enum child_kind kind, const struct engine_way *way, uid_t uid,
+                struct engine_argv *ret)
 {
     const struct engine *engine = engine_of(kind);
 
@@ -189,13 +210,46 @@ int engine_argv(enum child_kind kind, pid_t anchor, uid_t uid, struct engine_arg
     int r = program_of_system(engine->name, ret->path, sizeof ret->path);
     if (r < 0)
         return r;
-    (void)str_format(ret->userns, sizeof ret->userns, "/proc/%d/ns/user", (int)anchor);
-    (void)str_format(ret->netns, sizeof ret->netns, "/proc/%d/ns/net", (int)anchor);
-
+    name_namespaces(kind, way, ret);
     add(ret, ret->path);
     if (kind == CHILD_PASTA)
         pasta_argv(ret, uid);
     else
         slirp4netns_argv(ret);
     return 0;
+}
+
+/* pasta empties its file system and has its own filter, for which it must be able to mount.
+ * slirp4netns has a filter only. Both read what guests send, outside of our namespace. */
+static int confine_slirp4netns(void)
+{
+    static const struct call_rule servers_of_the_user[] = {
+        SOCKET_FAILS(AF_UNIX, SOCK_STREAM, EACCES), SOCKET_FAILS(AF_UNIX, SOCK_SEQPACKET, EACCES),
+        CALLS_END
+    };
+    static const struct file_rule files[] = {
+        { "/usr", FILES_READ | FILES_RUN },
+        { "/bin", FILES_READ | FILES_RUN },
+        { "/lib", FILES_READ | FILES_RUN },
+        { "/lib64", FILES_READ | FILES_RUN },
+        { "/etc/ld.so.cache", FILES_READ },
+        { "/etc/ld.so.preload", FILES_READ },
+        { "/etc/localtime", FILES_READ },
+        { "/etc/resolv.conf", FILES_READ },
+        { "/dev/net", FILES_READ | FILES_WRITE | FILES_CONTROL },
+        { "/dev/null", FILES_READ | FILES_WRITE },
+        { "/dev/urandom", FILES_READ },
+    };
+    int r = confine_without_capabilities();
+
+    if (r == 0)
+        r = confine_files(files, N_ELEMENTS(files), FILES_ALONE);
+    if (r == 0 || r == -EOPNOTSUPP) /* netd has said so */
+        r = confine_not(servers_of_the_user);
+    return r;
+}
+
+int engine_confine(enum child_kind kind)
+{
+    return kind == CHILD_SLIRP4NETNS ? confine_slirp4netns() : 0;
 }

@@ -49,6 +49,17 @@ struct engine_argv {
     size_t n;
 };
 
-/* anchor: whose namespaces the engine joins. uid: the one that runs it, for 0 needs
- * an extra option. -ENOENT: not installed. -EINVAL: kind is no engine. */
-int engine_argv(enum child_kind kind, pid_t anchor, uid_t uid, struct engine_argv *ret);
+/* The namespaces that an engine joins. */
+struct engine_way {
+    pid_t anchor;      /* pasta: by its /proc paths */
+    int userns, netns; /* slirp4netns: by descriptors, which exec() must not close */
+};
+
+/* uid: the one that runs it, for 0 needs an extra option. -ENOENT: not installed. -EINVAL:
+ * kind is no engine. */
+int engine_argv(enum child_kind kind, const struct engine_way *way, uid_t uid,
+                struct engine_argv *ret);
+
+/* In the process that is about to become it: what the engine does not give up by itself.
+ * 0 or a negative errno. */
+int engine_confine(enum child_kind kind);

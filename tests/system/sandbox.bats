@@ -88,6 +88,10 @@ only_here() { # the machine that act_as.py knows
     [ "$(uname -m)" = x86_64 ] || skip "optional: calls are made for x86-64 only"
 }
 
+uplink_is_ok() {
+    is "$(status_of shared "n['status']['network']['uplink']")" ok 2>/dev/null
+}
+
 sanitized() {
     grep -q __asan_init "$(command -v vmnet-broker)"
 }
@@ -131,6 +135,20 @@ sanitized() {
     acts fine vmnet-relay read /etc/resolv.conf
     # The spawner starts pasta, which confines itself by what would be forbidden.
     acts fine vmnet-spawner write "$key"
+    rm "$key"
+}
+
+@test "slirp4netns, where it is the way out, reads nothing of its user's either" {
+    command -v slirp4netns >/dev/null || skip "slirp4netns is not installed"
+    local key
+    key=$(user_home)/key
+    as_user sh -c "echo secret >'$key'"
+    as_user env VMNET_BROKER_UPLINK_ENGINE=slirp4netns vmnet-broker --user --background
+    hold shared
+    eventually 10 running slirp4netns
+    eventually 10 uplink_is_ok
+    confined slirp4netns "$none"
+    [ "$(uname -m)" != x86_64 ] || ! has_landlock || acts EACCES slirp4netns read "$key"
     rm "$key"
 }
 

@@ -38,11 +38,13 @@ static bool follows(const struct engine_argv *a, const char *option, const char 
     return false;
 }
 
+static const struct engine_way way = { 4711, 5, 6 };
+
 static void compose(enum child_kind kind, uid_t uid, struct engine_argv *a)
 {
     if (!have(kind == CHILD_PASTA ? "/usr/bin/pasta" : "/usr/bin/slirp4netns"))
         skip();
-    assert_int_equal(engine_argv(kind, 4711, uid, a), 0);
+    assert_int_equal(engine_argv(kind, &way, uid, a), 0);
     assert_true(a->n < N_ELEMENTS(a->argv) - 1); /* room was left: nothing was cut off */
     assert_null(a->argv[a->n]);
     assert_string_equal(a->argv[0], a->path);
@@ -90,8 +92,9 @@ static void slirp4netns_keeps_away_from_the_hosts_loopback(void **unused)
     assert_true(find(&a, "--disable-host-loopback") > 0);
     assert_true(find(&a, "--configure") < 0);
     assert_true(follows(&a, "--ready-fd", "3"));
-    assert_true(follows(&a, "--userns-path", "/proc/4711/ns/user"));
-    assert_string_equal(a.argv[a.n - 2], "/proc/4711/ns/net");
+    assert_true(find(&a, "--enable-seccomp") > 0);
+    assert_true(follows(&a, "--userns-path", "/proc/self/fd/5"));
+    assert_string_equal(a.argv[a.n - 2], "/proc/self/fd/6");
     assert_string_equal(a.argv[a.n - 1], "uplink");
 }
 
@@ -129,7 +132,7 @@ static void other_children_are_no_engines(void **unused)
     (void)unused;
     assert_null(engine_of(CHILD_DNSMASQ));
     assert_null(engine_of(CHILD_RELAY));
-    assert_int_equal(engine_argv(CHILD_DNSMASQ, 1, 1000, &a), -EINVAL);
+    assert_int_equal(engine_argv(CHILD_DNSMASQ, &way, 1000, &a), -EINVAL);
 }
 
 static int choose(const char *demand, const struct engine **ret)

@@ -10,6 +10,7 @@
 
 #include "../../src/brokerd/sandbox.h" /* netd has one of the same name */
 #include "dnsmasq_sandbox.h"
+#include "engine.h"
 #include "fd.h"
 #include "file.h"
 #include "mem.h"
@@ -67,6 +68,11 @@ static int be_dnsmasq(void)
     const struct confine_filter none = { 0 };
 
     return dnsmasq_sandbox_enter(&none, world.paths.state);
+}
+
+static int be_slirp4netns(void)
+{
+    return engine_confine(CHILD_SLIRP4NETNS);
 }
 
 /* Without its list of calls, which would be the first to say no. */
@@ -180,6 +186,13 @@ static int listen_after_a_logout(void)
 static int listen_elsewhere(void)
 {
     return listen_at("agent");
+}
+
+static int connect_to_a_server(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return fd < 0 ? errno : close(fd);
 }
 
 static int use_the_tap_device(void)
@@ -305,6 +318,16 @@ static const struct story {
     { "dnsmasq", be_dnsmasq, "writes a neighbour's memory", write_a_neighbours_memory, NO },
     { "dnsmasq", be_dnsmasq, "goes around by a neighbour", go_around_by_a_neighbour, NO },
     { "dnsmasq", be_dnsmasq, "signals a neighbour", signal_a_neighbour, EPERM, .version = 6 },
+
+    { "slirp4netns", be_slirp4netns, "uses the tap device", use_the_tap_device, FINE },
+    { "slirp4netns", be_slirp4netns, "runs a program", run_a_program, FINE },
+    { "slirp4netns", be_slirp4netns, "reads a key", read_a_key, NO },
+    { "slirp4netns", be_slirp4netns, "overwrites a key", overwrite_a_key, NO },
+    { "slirp4netns", be_slirp4netns, "leaves a file", leave_a_file, NO },
+    { "slirp4netns", be_slirp4netns, "connects to a server", connect_to_a_server, NO },
+    { "slirp4netns", be_slirp4netns, "writes a neighbour's memory", write_a_neighbours_memory, NO },
+    { "slirp4netns", be_slirp4netns, "signals a neighbour", signal_a_neighbour, EPERM,
+      .version = 6 },
 
     { "relay", be_relay, "reads the resolvers", read_resolvers, FINE },
     { "relay", be_relay, "reads a key", read_a_key, NO },
