@@ -48,6 +48,7 @@ static const struct verbs verbs = {
     .start_interface = broker_start_interface,
     .list = broker_list,
     .status = broker_status,
+    .leases = broker_leases,
     .monitor = broker_monitor,
     .stop = broker_stop,
 };

@@ -12,6 +12,7 @@
 #include "broker.h"
 
 #include "broker_state.h"
+#include "lease.h"
 #include "log.h"
 #include "monitor.h"
 #include "redefine.h"
@@ -373,13 +374,17 @@ void broker_list(struct peer *peer, struct call *call)
     answer_report(peer, call, NULL, false);
 }
 
+static void refuse_absent(struct peer *peer, struct call *call, const char *name)
+{
+    refuse(peer, call, STATUS_NOT_FOUND,
+           "no network '%s' exists: acquire it, or see what `vmnet-brokerctl list` shows", name);
+}
+
 /* name NULL: all. */
 static void answer_status(struct peer *peer, struct call *call, const char *name)
 {
     if (name && !registry_find(peer->broker->registry, name)) {
-        refuse(peer, call, STATUS_NOT_FOUND,
-               "no network '%s' exists: acquire it, or see what `vmnet-brokerctl list` shows",
-               name);
+        refuse_absent(peer, call, name);
         return;
     }
     answer_report(peer, call, name, true);
@@ -425,6 +430,41 @@ void broker_status(struct peer *peer, struct call *call, const char *name)
         return;
     }
     peer_park(peer, call);
+}
+
+/* --- Leases --- */
+
+/* Without what the peer may not see. Returns how many are left. */
+static size_t leases_shown_to(const struct peer *peer, struct lease_view *leases, size_t n)
+{
+    const struct policy *policy = &peer->broker->policy;
+    size_t shown = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (policy_sees(policy, peer->cred.uid, leases[i].uid))
+            leases[shown++] = leases[i];
+    return shown;
+}
+
+void broker_leases(struct peer *peer, struct call *call, const char *name)
+{
+    struct broker *broker = peer->broker;
+    const struct backend *backend = &broker->backend;
+    struct lease_view *leases = NULL;
+    size_t n = 0;
+
+    if (name && !name_accepted(peer, call, name))
+        return;
+    if (name && !registry_find(broker->registry, name)) {
+        refuse_absent(peer, call, name);
+        return;
+    }
+    if (backend->ops->leases && backend->ops->leases(backend->self, name, &leases, &n) < 0) {
+        refuse_no_memory(peer, call);
+        return;
+    }
+    broker->transport->answer_leases(call, leases, leases_shown_to(peer, leases, n));
+    free(leases);
 }
 
 /* --- Monitor --- */

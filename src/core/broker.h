@@ -58,6 +58,8 @@ void broker_start_interface(struct peer *peer, struct call *call,
 void broker_list(struct peer *peer, struct call *call);
 /* network_name NULL: all. */
 void broker_status(struct peer *peer, struct call *call, const char *network_name);
+/* Who has which address, as far as the peer may see it. network_name NULL: of all. */
+void broker_leases(struct peer *peer, struct call *call, const char *network_name);
 /* Answers with every event from now on that the peer may see (monitor.h), until it goes. */
 void broker_monitor(struct peer *peer, struct call *call);
 /* Ask an unused broker to exit (leaving.h). In use: STATUS_NOT_ALLOWED, naming the users. */

@@ -25,6 +25,7 @@ static const struct verb {
       "run a command inside the networks' namespace" },
     { "list", cmd_list, "", "list the networks that exist" },
     { "status", cmd_status, "[NAME]", "show clients, interfaces and the uplink" },
+    { "leases", cmd_leases, "[NAME]", "show who has which address" },
     { "show", cmd_show, "[--config-dir DIR] [NAME]", "show how networks are defined" },
     { "add", cmd_add, "[--config-dir DIR] [--replace] NAME [FILE]",
       "define a network by a file, or by standard input" },

@@ -216,6 +216,9 @@ static void on_event(void *arg, const struct netd_msg *msg)
     case NETD_TAP_GONE:
         interfaces_tap_gone(b, &msg->body.interface);
         break;
+    case NETD_LEASE:
+        leases_take(b, &msg->body.lease);
+        break;
     case NETD_NETWORK_LOST:
         network_lost(b, &msg->body.lost);
         break;
@@ -274,6 +277,7 @@ static const struct backend_ops netd_ops = {
     .drop_interface = interfaces_drop,
     .interfaces_of = interfaces_of,
     .inspect = netd_inspect,
+    .leases = leases_list,
     .describe = netd_describe,
     .drop = networks_drop,
     .free = netd_free,

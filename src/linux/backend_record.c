@@ -138,6 +138,7 @@ struct record *record_new(struct backend_netd *b, const struct net_def *def)
     record->def = *def;
     record->handle.uplink = "none";
     TAILQ_INIT(&record->handle.interfaces);
+    TAILQ_INIT(&record->given);
     TAILQ_INSERT_TAIL(&b->records, record, link);
     record->listed = true;
     return record;
@@ -157,6 +158,7 @@ static void record_unlist(struct record *record)
 
 void record_free(struct record *record)
 {
+    leases_clear_all(record);
     entries_remove_all(record);
     record_unlist(record);
     reserved_clear(&record->update.reserved);

@@ -66,6 +66,7 @@ struct record {
     bool check;                    /* networks_settle() has something to look at */
     bool seen;                     /* in the inventory just read */
     unsigned live;                 /* length of handle.interfaces */
+    TAILQ_HEAD(, given) given;     /* addresses that DHCP gave out (backend_leases.c) */
     struct {
         backend_built done; /* NULL: nobody waits */
         void *arg;
@@ -121,6 +122,13 @@ void tell_build_failed(struct record *record, const struct failure *failure);
 void tell_removed(struct record *record, const struct failure *failure); /* NULL: it worked */
 /* A network that netd had is gone without our asking. */
 void record_lost(struct record *record, const struct failure *failure);
+
+/* ---- backend_leases.c */
+
+struct lease_view;
+void leases_take(struct backend_netd *b, const struct netd_lease *lease);
+void leases_clear_all(struct record *record);
+int leases_list(void *self, const char *network, struct lease_view **ret, size_t *n);
 
 /* ---- backend_networks.c */
 

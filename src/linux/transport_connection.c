@@ -278,6 +278,11 @@ static void answer_event(struct call *call, const struct event *event)
     proceed_soon(c);
 }
 
+static void answer_leases(struct call *call, const struct lease_view *leases, size_t n)
+{
+    reply_params(connection_of(call), leases_reply(leases, n), false);
+}
+
 static void answer_done(struct call *call)
 {
     reply_params(connection_of(call), json_object(), false);
@@ -293,6 +298,7 @@ const struct transport_ops transport_varlink_ops = {
     .answer_interface = answer_interface,
     .answer_report = answer_report,
     .answer_event = answer_event,
+    .answer_leases = answer_leases,
     .answer_done = answer_done,
     .answer_error = answer_error,
 };

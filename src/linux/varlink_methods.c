@@ -114,6 +114,14 @@ static int run_status(const struct verbs *verbs, struct peer *peer, struct call 
     return 0;
 }
 
+static int run_leases(const struct verbs *verbs, struct peer *peer, struct call *call,
+                      const json_t *params, struct failure *failure)
+{
+    (void)failure;
+    verbs->leases(peer, call, string_param(params, "network_name"));
+    return 0;
+}
+
 static int run_monitor(const struct verbs *verbs, struct peer *peer, struct call *call,
                        const json_t *params, struct failure *failure)
 {
@@ -138,6 +146,7 @@ static const struct varlink_method methods[] = {
     { "StartInterface", run_start_interface },
     { "List", run_list },
     { "Status", run_status },
+    { "Leases", run_leases },
     { "Monitor", run_monitor, .more_only = true },
     { "Stop", run_stop },
 };
@@ -427,4 +436,29 @@ json_t *event_reply(const struct event *event)
                      event->client ? client_json(event->client) : NULL, "interface",
                      event->interface ? event_interface_json(event->interface) : NULL, "count",
                      (json_int_t)event->count, "message", text_or_null(event->message));
+}
+
+/* ---- Leases ---- */
+
+static const char *const lease_names[] = { [LEASE_LIVE] = "live",
+                                           [LEASE_REMEMBERED] = "remembered",
+                                           [LEASE_RESERVED] = "reserved",
+                                           [LEASE_OTHER] = "other" };
+static_assert(N_ELEMENTS(lease_names) == LEASE_KINDS, "every kind has a name");
+
+static json_t *nth_lease(const void *of, size_t i)
+{
+    const struct lease_view *lease = (const struct lease_view *)of + i;
+    json_t *uid = lease->uid == (uid_t)-1 ? NULL : json_integer(lease->uid);
+    json_t *expires = lease->expires == 0 ? NULL : json_integer((json_int_t)lease->expires);
+    char addr4[ADDR4_TEXT];
+    return json_pack("{s:s, s:s, s:s, s:o, s:s*, s:o*, s:o*}", "network_name", lease->network,
+                     "state", lease_names[lease->kind], "ipv4_address",
+                     addr4_format(lease->ipv4, addr4), "mac_address", mac_json(lease->mac.b),
+                     "name", or_null(lease->name), "uid", uid, "expires", expires);
+}
+
+json_t *leases_reply(const struct lease_view *leases, size_t n)
+{
+    return json_pack("{s:o}", "leases", array_json(n, nth_lease, leases));
 }

@@ -2,6 +2,7 @@
 /* varlink_methods.h - between the JSON of a call and the core's verbs, both ways. */
 #pragma once
 #include "event.h"
+#include "lease.h"
 #include "net_handle.h"
 #include "report.h"
 #include "transport_varlink.h"
@@ -29,6 +30,7 @@ json_t *list_reply_one(const struct network_view *network); /* "more": NULL for 
 json_t *status_reply(const struct broker_report *report, const struct transport_about *about);
 
 json_t *event_reply(const struct event *event);
+json_t *leases_reply(const struct lease_view *leases, size_t n);
 
 /* A string whatever the bytes: what is not UTF-8 becomes '?'. */
 json_t *text_json(const char *text);

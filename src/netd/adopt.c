@@ -46,6 +46,7 @@ static int adopt_network(struct networks *all, struct journal_state *state, uint
     if (r < 0)
         return why_failed(why, r, "network '%s': cannot adopt its dnsmasq", net->def.name);
     net->serves = true;
+    network_watch_leases(net);
     for (size_t i = 0; i < state->n_forwards; i++)
         if (state->forwards[i].index == index)
             network_adopt_forward(net, &state->forwards[i]);

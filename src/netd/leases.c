@@ -5,6 +5,7 @@
 #include "file.h"
 #include "mem.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ static bool parse_lease(const char *line, struct lease *ret)
 {
     char mac[MAC_TEXT], address[ADDR4_TEXT];
 
-    return sscanf(line, "%*s %17s %15s", mac, address) == 2 &&
+    return sscanf(line, "%" SCNu64 " %17s %15s", &ret->expires, mac, address) == 3 &&
            addr4_parse(address, &ret->ipv4) == 0 && mac_parse(mac, &ret->mac) == 0;
 }
 

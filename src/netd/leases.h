@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* leases.h - what dnsmasq has written down of the addresses that it gave out.
  *
- * Names and identifiers in the file are the guests'; nothing but MAC and address is read.
+ * Names and identifiers in the file are the guests'; nothing but time, MAC and address is read.
  */
 #pragma once
 #include "addr.h"
@@ -11,6 +11,7 @@
 struct lease {
     uint32_t ipv4;
     struct mac mac;
+    uint64_t expires; /* seconds since 1970; 0: never */
 };
 
 struct leases {

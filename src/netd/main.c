@@ -142,6 +142,11 @@ static void on_tap_gone(void *arg, const struct netd_interface *interface)
     ops_tap_gone(arg, interface);
 }
 
+static void on_lease(void *arg, const struct netd_lease *lease)
+{
+    ops_lease(arg, lease);
+}
+
 static void on_uplink(void *arg, const char *engine, const char *state)
 {
     ops_uplink(arg, engine, state);
@@ -233,7 +238,9 @@ static int take_over_networks(struct netd *nd, struct netd_why *why)
                                          .forwards = nd->forwards,
                                          .state_dirfd = nd->place.dirfd,
                                          .state_path = nd->place.dir_path };
-    const struct network_events events = { .tap_gone = on_tap_gone, .arg = &nd->ops };
+    const struct network_events events = { .tap_gone = on_tap_gone,
+                                           .lease = on_lease,
+                                           .arg = &nd->ops };
     int r;
 
     r = networks_new(&tools, &events, &nd->networks, why);

@@ -10,6 +10,7 @@
 #include "bridge.h"
 #include "fd.h"
 #include "filter.h"
+#include "lease_watch.h"
 #include "log.h"
 #include "mem.h"
 #include "router.h"
@@ -79,6 +80,7 @@ void network_free(struct network *net)
     if (net->all->at[net->index] == net)
         net->all->at[net->index] = NULL;
     reservations_clear(&net->reserved);
+    lease_watch_free(net->leases);
     fd_closep(&net->dirfd);
     free(net->path);
     free(net);
@@ -173,7 +175,29 @@ static void on_dnsmasq_ready(void *arg, int err)
                          net->def.name);
     }
     net->serves = err == 0;
+    if (net->serves)
+        network_watch_leases(net);
     net->made(net, err, &why);
+}
+
+static void on_lease(void *arg, const struct lease *lease, bool over)
+{
+    const struct network *net = arg;
+    const struct network_events *events = &net->all->events;
+    struct netd_lease body = { .ipv4 = lease->ipv4, .over = over, .expires = lease->expires };
+
+    (void)str_copy(body.network, sizeof body.network, net->def.name);
+    memcpy(body.mac, lease->mac.b, sizeof body.mac);
+    events->lease(events->arg, &body);
+}
+
+void network_watch_leases(struct network *net)
+{
+    int r =
+        lease_watch_new(net->all->tools.event, net->path, net->dirfd, on_lease, net, &net->leases);
+
+    if (r < 0)
+        (void)log_failure(r, "network '%s': cannot hear of its leases", net->def.name);
 }
 
 int network_write_down_update(const struct network *net)

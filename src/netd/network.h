@@ -31,6 +31,7 @@ struct network {
     struct port *ports;
     unsigned n_ports;
     struct reservations reserved;
+    struct lease_watch *leases;
     struct dns_relay relay; /* with DNS servers of its own */
     bool routed;            /* the router knows it */
     bool serves;            /* the building is over */
@@ -74,6 +75,9 @@ int network_open_directory(struct network *net);
 int network_write_down_update(const struct network *net);
 int network_add_rules(struct network *net, struct netd_why *why);
 int network_new_dnsmasq(struct network *net);
+/* From now on the broker hears of addresses that are given out. Without it, a network serves
+ * as well. */
+void network_watch_leases(struct network *net);
 int network_remove_directory(const struct networks *all, uint32_t index);
 
 /* ---- networks.c ------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include "network.h"
 
 #include "filter.h"
+#include "lease_watch.h"
 #include "log.h"
 #include "mem.h"
 #include "router.h"
@@ -350,6 +351,12 @@ void networks_free(struct networks *all)
     uplink_set_child_watch(all->tools.uplink, NULL, NULL);
     ports_unwatch(all);
     free(all);
+}
+
+void networks_tell_leases(const struct networks *all)
+{
+    FOREACH_NETWORK(net, all)
+    lease_watch_tell_all(net->leases);
 }
 
 void networks_list(struct networks *all, void (*network)(void *arg, const struct netd_network *),

@@ -33,6 +33,7 @@ struct network_tools {
 
 struct network_events {
     void (*tap_gone)(void *arg, const struct netd_interface *interface);
+    void (*lease)(void *arg, const struct netd_lease *lease);
     void *arg;
 };
 
@@ -76,6 +77,9 @@ void networks_list(struct networks *all, void (*network)(void *arg, const struct
                    void (*interface)(void *arg, const struct netd_interface *), void *arg);
 int networks_stats(struct networks *all, void (*each)(void *arg, const struct netd_stats *),
                    void *arg, struct netd_why *why);
+
+/* events.lease() for every lease there is. */
+void networks_tell_leases(const struct networks *all);
 
 /* Any TAP that is in use; NULL: none is. */
 const struct netd_interface *networks_busy(const struct networks *all);

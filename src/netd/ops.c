@@ -104,10 +104,10 @@ static int do_inventory(struct ops_context *ctx, struct session *session,
 static int do_ready(struct ops_context *ctx, struct session *session, const struct netd_msg *msg,
                     struct netd_why *why)
 {
-    (void)ctx;
     (void)why;
     session_set_phase(session, PHASE_SERVING);
     answer(session, msg, NULL, 0);
+    networks_tell_leases(ctx->networks);
     return 0;
 }
 
@@ -317,6 +317,11 @@ void ops_tap_gone(struct ops_context *ctx, const struct netd_interface *interfac
     send_event(ctx, NETD_TAP_GONE, interface, sizeof *interface);
     if (ctx->life)
         life_consider(ctx->life);
+}
+
+void ops_lease(struct ops_context *ctx, const struct netd_lease *lease)
+{
+    send_event(ctx, NETD_LEASE, lease, sizeof *lease);
 }
 
 void ops_uplink(struct ops_context *ctx, const char *engine, const char *state)

@@ -71,9 +71,12 @@ static const struct call_rule forwarder_socket_calls[] = { CALL("socketpair"), C
 static const struct call_rule relay_socket_calls[] = { CALL_IF("socket", 0, WHOLE, AF_INET),
                                                        CALL("listen"), CALLS_END };
 
-/* journal.c, dnsmasq.c, link.c (sysctl), network.c: files. */
-static const struct call_rule file_calls[] = { CALL("fallocate"), CALL("getcwd"), CALL("mkdir"),
-                                               CALL("mkdirat"),   CALL("rmdir"),  CALLS_END };
+/* journal.c, dnsmasq.c, link.c (sysctl), network.c, lease_watch.c: files. */
+static const struct call_rule file_calls[] = {
+    CALL("inotify_add_watch"), CALL("inotify_init1"), CALL("inotify_rm_watch"),
+    CALL("fallocate"),         CALL("getcwd"),        CALL("mkdir"),
+    CALL("mkdirat"),           CALL("rmdir"),         CALLS_END
+};
 
 /* spawner.c, packet.c, supervise.c, anchor.c: children, by their pidfds; uplink_attempt.c: a pipe
  * for one. */

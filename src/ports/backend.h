@@ -26,7 +26,8 @@
  * Owned by the core once done() was called with it; ended through ops->drop(). */
 struct net_handle;
 
-struct event; /* event.h */
+struct event;      /* event.h */
+struct lease_view; /* lease.h */
 
 /* A started interface as its client sees it (Linux only: linux/net_handle.h).
  * Given to the core by start_interface()'s done(), passed on at once to the
@@ -94,6 +95,10 @@ struct backend_ops {
      * seconds whatever the helper does; after it the transport reads the
      * figures from the handle. NULL where there is nothing to ask. */
     int (*inspect)(void *self, backend_inspected done, void *arg);
+
+    /* Who has which address, of one network or (NULL) all that exist, by address. *ret:
+     * malloc'd, the caller's. 0 or -ENOMEM. NULL where nobody can be asked (macOS). */
+    int (*leases)(void *self, const char *network, struct lease_view **ret, size_t *n);
 
     void (*describe)(void *self, struct backend_view *ret);
     void (*drop)(void *self, struct net_handle *handle); /* NULL is fine */

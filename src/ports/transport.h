@@ -23,6 +23,7 @@
 #include <sys/types.h>
 
 struct call;
+struct lease_view;    /* lease.h: what Leases shows */
 struct event;         /* event.h: what Monitor shows */
 struct broker_report; /* report.h: what List and Status show */
 
@@ -37,6 +38,8 @@ struct transport_ops {
      * inside a verb of the same peer but monitor(). What a client does not read in time is
      * left out, and it is told how many were. event: borrowed. */
     void (*answer_event)(struct call *call, const struct event *event);
+    /* leases: borrowed. */
+    void (*answer_leases)(struct call *call, const struct lease_view *leases, size_t n);
     /* An empty success (Release, Stop). */
     void (*answer_done)(struct call *call);
     /* message: names what, where and the remedy; borrowed. */

@@ -23,6 +23,7 @@ struct verbs {
                             const struct iface_request *request);
     void (*list)(struct peer *peer, struct call *call);
     void (*status)(struct peer *peer, struct call *call, const char *network_name);
+    void (*leases)(struct peer *peer, struct call *call, const char *network_name);
     void (*monitor)(struct peer *peer, struct call *call);
     void (*stop)(struct peer *peer, struct call *call);
 };

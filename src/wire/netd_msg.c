@@ -129,6 +129,13 @@ static const struct field forward_fields[] = {
     FIELD(RANGE, netd_forward, internal_port, 1, UINT16_MAX),
 };
 
+static const struct field lease_fields[] = {
+    FIELD(NAME, netd_lease, network),
+    FIELD(UNICAST4, netd_lease, ipv4),
+    FIELD(MAC, netd_lease, mac),
+    FIELD(FLAG, netd_lease, over),
+};
+
 static bool is_nothing(const void *bytes, size_t size)
 {
     const char *at = bytes;
@@ -335,6 +342,13 @@ static bool forward_ok(const void *body)
     return !(f.flags & NETD_FORWARD_LIVE) && listed_forward_ok(body);
 }
 
+static bool lease_ok(const void *body)
+{
+    struct netd_lease lease;
+    memcpy(&lease, body, sizeof lease);
+    return lease.ipv4 != 0 && lease.zero == 0;
+}
+
 /* ---- the bodies, and which one an operation has ---- */
 
 enum body {
@@ -351,6 +365,7 @@ enum body {
     B_LOST,
     B_UPLINK,
     B_ANCHOR,
+    B_LEASE,
     B_FORWARD,
     B_LISTED_FORWARD
 };
@@ -378,6 +393,7 @@ static const struct {
     [B_LOST] = BODY(netd_lost, lost_fields, NULL),
     [B_UPLINK] = BODY(netd_uplink, uplink_fields, NULL),
     [B_ANCHOR] = BODY(netd_anchor, anchor_fields, NULL),
+    [B_LEASE] = BODY(netd_lease, lease_fields, lease_ok),
     [B_FORWARD] = BODY(netd_forward, forward_fields, forward_ok),
     [B_LISTED_FORWARD] = BODY(netd_forward, forward_fields, listed_forward_ok),
 };
@@ -403,6 +419,7 @@ static const struct op {
     { NETD_NETWORK_LOST, true, B_NONE, B_LOST, { B_NONE } },
     { NETD_UPLINK, true, B_NONE, B_UPLINK, { B_NONE } },
     { NETD_ANCHOR, true, B_NONE, B_ANCHOR, { B_NONE } },
+    { NETD_LEASE, true, B_NONE, B_LEASE, { B_NONE } },
     { NETD_FORWARD, true, B_NONE, B_LISTED_FORWARD, { B_NONE } },
 };
 

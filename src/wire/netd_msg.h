@@ -63,6 +63,8 @@ enum netd_op {
     NETD_NETWORK_LOST,   /* netd_lost                                           */
     NETD_UPLINK,         /* netd_uplink: the state of the way out changed       */
     NETD_ANCHOR,         /* netd_anchor: another process holds the namespaces   */
+    NETD_LEASE,          /* netd_lease: given out, renewed or over; after READY
+                          * those that there are                                */
     NETD_FORWARD,        /* netd_forward: netd listens for it again, or cannot  */
 };
 
@@ -198,6 +200,14 @@ struct netd_anchor {
     uint32_t zero;
 };
 
+struct netd_lease {
+    char network[NAME_SIZE];
+    uint32_t ipv4; /* host order */
+    uint8_t mac[6];
+    uint8_t over, zero; /* over: it holds no longer */
+    uint64_t expires;   /* seconds since 1970; 0: never */
+};
+
 struct netd_msg {
     struct netd_header header;
     union {
@@ -212,6 +222,7 @@ struct netd_msg {
         struct netd_lost lost;
         struct netd_uplink uplink;
         struct netd_anchor anchor;
+        struct netd_lease lease;
         struct netd_forward forward;
     } body;
 };

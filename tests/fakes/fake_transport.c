@@ -72,6 +72,13 @@ static void fake_answer_event(struct call *call, const struct event *event)
     (void)snprintf(out->message, sizeof out->message, "%s", event->message ? event->message : "");
 }
 
+static void fake_answer_leases(struct call *call, const struct lease_view *leases, size_t n)
+{
+    (void)leases;
+    call->n_leases = n;
+    answered(call, FAKE_LEASES);
+}
+
 static void fake_answer_done(struct call *call)
 {
     answered(call, FAKE_DONE);
@@ -89,6 +96,7 @@ const struct transport_ops fake_transport_ops = {
     .answer_interface = fake_answer_interface,
     .answer_report = fake_answer_report,
     .answer_event = fake_answer_event,
+    .answer_leases = fake_answer_leases,
     .answer_done = fake_answer_done,
     .answer_error = fake_answer_error,
 };

@@ -15,6 +15,7 @@ enum fake_answer {
     FAKE_NETWORK,
     FAKE_INTERFACE,
     FAKE_REPORT,
+    FAKE_LEASES,
     FAKE_DONE,
     FAKE_ERROR
 };
@@ -49,6 +50,7 @@ struct call {
     bool detailed, sees_all;
     struct fake_event events[8]; /* the first of them */
     size_t n_events;
+    size_t n_leases; /* FAKE_LEASES */
 
     /* What a transport may do from inside the answer; NULL: nothing. */
     void (*then)(void *arg);

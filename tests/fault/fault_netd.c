@@ -289,6 +289,11 @@ static void on_uplink(void *arg, const char *engine, const char *state)
     (void)state;
 }
 
+static void on_lease(void *arg, const struct netd_lease *lease)
+{
+    (void)arg, (void)lease;
+}
+
 static void on_tap_gone(void *arg, const struct netd_interface *interface)
 {
     (void)arg;
@@ -331,7 +336,7 @@ static bool make_namespaces(void)
 
 static int make_world(void **unused)
 {
-    const struct network_events events = { .tap_gone = on_tap_gone };
+    const struct network_events events = { .tap_gone = on_tap_gone, .lease = on_lease };
     const struct journal_state nothing = { .n_taps = 0 };
     struct netd_why why = { "" };
 

@@ -143,15 +143,34 @@ print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode().strip())' 
         "http://$(address_of db)/hello")" hello
 }
 
+# What leases say of a guest: EXPRESSION about `l`.
+lease() { # NAME EXPRESSION
+    ctl leases --json shared | pick "[$2 for l in d if l.get('name') == '$1'][0]"
+}
+
+@test "leases show who has which address, and until when" {
+    is "$(lease web "l['ipv4_address']")" "$(address_of web)"
+    is "$(lease web "l['mac_address']")" "$(promised web "i['mac_address']")"
+    is "$(lease web "l['state']")" live
+    [ "$(lease web "l['expires']")" -gt "$(date +%s)" ]
+    has "$(ctl leases)" "$(address_of db)"
+}
+
 @test "a guest that is killed loses its interface, and nobody else notices" {
     local pid
+    as_user_in_background monitor vmnet-brokerctl monitor
     start_guest doomed --network shared
     wait_guests doomed
+    eventually 10 grep -q "interface_started .*doomed" "$WORLD/log/monitor"
+    eventually 10 grep -q "address_given .*doomed" "$WORLD/log/monitor"
     pid=$(cat "$GUEST_DIR/doomed.pid")
     is "$(status_of shared "len(n['interfaces'])")" 3
     kill -KILL "$pid"
     eventually 10 guests_are 2
+    eventually 10 grep -q "interface_stopped .*doomed" "$WORLD/log/monitor"
+    is "$(lease doomed "l['state']")" remembered
     in_guest web ping -c 1 -W 5 db
+    kill "$(processes vmnet-brokerctl | xargs -I@ sh -c 'grep -qaw monitor /proc/@/cmdline && echo @')"
 }
 
 guests_are() {

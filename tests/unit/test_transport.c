@@ -149,6 +149,16 @@ static void core_status(struct peer *peer, struct call *call, const char *name)
 
 static void turn(void);
 
+static void core_leases(struct peer *peer, struct call *call, const char *name)
+{
+    static const struct lease_view leases[] = {
+        { "shared", LEASE_LIVE, 0xc0a84002, { { 2 } }, "web", 7, 1700000000 },
+        { "shared", LEASE_RESERVED, 0xc0a84003, { { 4 } }, "", (uid_t)-1, 0 },
+    };
+    (void)peer, (void)name;
+    transport_varlink_ops.answer_leases(call, leases, 2);
+}
+
 static void core_monitor(struct peer *peer, struct call *call)
 {
     (void)peer;
@@ -176,9 +186,9 @@ static void core_stop(struct peer *peer, struct call *call)
     transport_varlink_ops.answer_done(call);
 }
 
-static const struct verbs verbs = { core_peer_new, core_peer_gone, core_acquire,
-                                    core_release,  core_start,     core_list,
-                                    core_status,   core_monitor,   core_stop };
+static const struct verbs verbs = { core_peer_new, core_peer_gone, core_acquire, core_release,
+                                    core_start,    core_list,      core_status,  core_leases,
+                                    core_monitor,  core_stop };
 
 /* ---- a world of one broker and its clients ---- */
 
@@ -301,6 +311,7 @@ static void every_reply_is_what_the_interface_file_declares(void **state)
         { "List", "}" },
         { "List", ",\"more\":true}" },
         { "Status", "}" },
+        { "Leases", "}" },
         { "Stop", "}" },
     };
     struct varlink *client = client_new();
