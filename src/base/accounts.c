@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* -1 as an id means "none" to the kernel. */
 #define ID_MAX 4294967294ul
@@ -50,12 +51,7 @@ int account_group(const char *name, gid_t *ret)
     return 0;
 }
 
-#ifdef __APPLE__
-typedef int group_number; /* what getgrouplist() there writes */
-#else
-typedef gid_t group_number;
-#endif
-_Static_assert(sizeof(group_number) == sizeof(gid_t), "a group list is one array of gid_t");
+_Static_assert(sizeof(gid_t) == sizeof(int), "a group list is one array of gid_t everywhere");
 
 int account_groups(uid_t uid, gid_t primary, gid_t **ret, unsigned *n)
 {
@@ -74,8 +70,8 @@ int account_groups(uid_t uid, gid_t primary, gid_t **ret, unsigned *n)
         groups[0] = primary;
         if (!user)
             found = 1;
-        else if (getgrouplist(user->pw_name, (group_number)primary, (group_number *)groups,
-                              &found) < 0) {
+        /* macOS writes them as int. */
+        else if (getgrouplist(user->pw_name, primary, (void *)groups, &found) < 0) {
             room = found > room ? found : 2 * room; /* macOS does not say how many there are */
             continue;
         }

@@ -33,7 +33,7 @@ int taken_add(struct taken_list *list, struct subnet4 range, const char *owner, 
         return 0;
     if (list->n == list->room) {
         size_t room = list->room ? list->room * 2 : 64;
-        void *items = reallocarray(list->items, room, sizeof *list->items);
+        void *items = realloc(list->items, room * sizeof *list->items);
         if (!items)
             return -ENOMEM;
         list->items = items;
