@@ -127,14 +127,18 @@ static int netd_inspect(void *self, backend_inspected done, void *arg)
 static void netd_describe(void *self, struct backend_view *ret)
 {
     struct backend_netd *b = self;
+    const char *problem = netd_line_problem(b->line);
     *ret = (struct backend_view){ .uplink_engine = netd_line_engine(b->line),
-                                  .problem = netd_line_problem(b->line),
                                   .namespace_pid = (pid_t)netd_line_anchor(b->line) };
-    if (!ret->problem && strncmp(b->uplink, "failed: ", strlen("failed: ")) == 0 &&
+    if (!problem && strncmp(b->uplink, "failed: ", strlen("failed: ")) == 0 &&
         str_format(b->problem, sizeof b->problem, "the uplink has failed: %s",
                    b->uplink + strlen("failed: ")) == 0)
-        ret->problem = b->problem;
+        problem = b->problem;
+    if (problem)
+        ret->problems[ret->n_problems++] = problem;
+    stranded_describe(b, ret);
 }
+
 /* ---- what the line tells ----------------------------------------------------------- */
 
 static int on_soon(sd_event_source *source, void *arg)
@@ -160,7 +164,8 @@ static void on_up(void *arg)
 static bool on_wanted(void *arg)
 {
     const struct backend_netd *b = arg;
-    return b->leftovers || !TAILQ_EMPTY(&b->records) || !TAILQ_EMPTY(&b->startings);
+    return b->leftovers || b->n_stranded > 0 || !TAILQ_EMPTY(&b->records) ||
+           !TAILQ_EMPTY(&b->startings);
 }
 
 /* Those whose question was under way have heard. The rest was waiting to be asked. */
@@ -225,6 +230,9 @@ static void on_event(void *arg, const struct netd_msg *msg)
     case NETD_UPLINK:
         uplink_changed(b, &msg->body.uplink);
         break;
+    case NETD_STRANDED:
+        stranded_over(b, &msg->body.stranded);
+        break;
     default:
         break;
     }
@@ -235,6 +243,7 @@ static void on_inventory(void *arg, const struct netd_inventory *inventory)
     struct backend_netd *b = arg;
     take_uplink(b);
     b->leftovers = false;
+    stranded_take(b, inventory);
     inventory_take(b, inventory);
 }
 
@@ -261,6 +270,7 @@ static void netd_free(void *self)
     while ((record = TAILQ_FIRST(&b->records)))
         record_free(record);
     memory_clear(&b->memory);
+    free(b->stranded);
     (void)sd_event_source_disable_unref(b->soon);
     netd_starter_free(b->start.starter);
     free(b->start.program);

@@ -33,6 +33,8 @@ static int collect_taken(const struct record *record, struct taken_list *taken)
                 taken,
                 (struct subnet4){ other->handle.spec.ipv4_base, other->handle.spec.ipv4_prefix },
                 "network '%s'", other->def.name);
+    if (r == 0)
+        r = stranded_collect(b, taken);
     if (record->def.subnet.prefix != 0)
         return r;
     TAILQ_FOREACH (m, &b->memory.networks, link)
@@ -77,7 +79,7 @@ static int choose_addresses(struct record *record, struct failure *failure)
     memory->subnet = subnet;
     if (record->def.prefix6.len != 0)
         memory->prefix6 = record->def.prefix6;
-    else if (memory->prefix6.len == 0)
+    else if (memory->prefix6.len == 0 || stranded_has_prefix(b, &memory->prefix6))
         memory->prefix6 = prefix6_random(&random_system);
     identity_table_move(&memory->identities, subnet);
     memory->in_use = true;

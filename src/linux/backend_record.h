@@ -16,6 +16,7 @@
  *   backend_update.c      what changes while VMs run: UPDATE
  *   backend_interfaces.c  identities, OPEN_TAP, TAPs that go
  *   backend_inventory.c   what a netd has when we come to it
+ *   backend_stranded.c    what VMs are still on, and nobody can reach
  *
  * The core's callbacks are called from the loop only, never from inside its own calls,
  * and may call back at once; so nobody keeps a pointer to a record across them.
@@ -48,6 +49,8 @@ struct backend_netd {
     TAILQ_HEAD(, inspection) inspections;
     char uplink[NETD_WHY_SIZE]; /* handles of shared networks point here */
     char problem[NETD_WHY_SIZE + 32];
+    struct stranded_net *stranded;
+    size_t n_stranded;
     bool adopting;  /* until backend_netd_new() returns */
     bool leftovers; /* a dead netd has left something, to be adopted or swept by the next */
 };
@@ -169,6 +172,15 @@ bool interfaces_waiting(const struct backend_netd *b);
 void interfaces_fail_unsent(struct backend_netd *b, const struct failure *failure);
 void interfaces_free(struct backend_netd *b);
 void interfaces_tap_gone(struct backend_netd *b, const struct netd_interface *gone);
+
+/* ---- backend_stranded.c */
+
+void stranded_take(struct backend_netd *b, const struct netd_inventory *inventory);
+void stranded_over(struct backend_netd *b, const struct netd_stranded *which);
+/* Their subnets are taken. */
+int stranded_collect(const struct backend_netd *b, struct taken_list *taken);
+bool stranded_has_prefix(const struct backend_netd *b, const struct prefix6 *prefix);
+void stranded_describe(const struct backend_netd *b, struct backend_view *view);
 
 /* ---- backend_inventory.c */
 

@@ -66,6 +66,7 @@ static void forget_inventory(struct netd_line *line)
 {
     free(line->inventory.networks);
     free(line->inventory.interfaces);
+    free(line->inventory.stranded);
     line->inventory = (struct netd_inventory){ 0 };
 }
 
@@ -132,6 +133,30 @@ static int keep_interface(struct netd_inventory *inv, const struct netd_interfac
     return 0;
 }
 
+static int keep_stranded(struct netd_inventory *inv, const struct netd_stranded *stranded)
+{
+    void *items = grow(inv->stranded, inv->n_stranded, INVENTORY_NETWORKS_MAX, sizeof *stranded);
+    if (!items)
+        return -ENOMEM;
+    inv->stranded = items;
+    inv->stranded[inv->n_stranded++] = *stranded;
+    return 0;
+}
+
+static int keep(struct netd_inventory *inv, const struct netd_answer *answer)
+{
+    switch (answer->body_len) {
+    case sizeof answer->msg->body.network:
+        return keep_network(inv, &answer->msg->body.network);
+    case sizeof answer->msg->body.interface:
+        return keep_interface(inv, &answer->msg->body.interface);
+    case sizeof answer->msg->body.stranded:
+        return keep_stranded(inv, &answer->msg->body.stranded);
+    default:
+        return 0;
+    }
+}
+
 static void on_inventory(void *arg, const struct failure *failure, const struct netd_answer *answer)
 {
     struct netd_line *line = arg;
@@ -142,9 +167,7 @@ static void on_inventory(void *arg, const struct failure *failure, const struct 
         return;
     }
     if (answer->more) {
-        r = answer->body_len == sizeof answer->msg->body.network
-                ? keep_network(&line->inventory, &answer->msg->body.network)
-                : keep_interface(&line->inventory, &answer->msg->body.interface);
+        r = keep(&line->inventory, answer);
         if (r < 0)
             give_up(line, r, "vmnet-netd's inventory does not fit into memory");
         return;

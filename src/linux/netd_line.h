@@ -19,7 +19,8 @@
 struct netd_inventory {
     struct netd_network *networks;
     struct netd_interface *interfaces;
-    size_t n_networks, n_interfaces;
+    struct netd_stranded *stranded;
+    size_t n_networks, n_interfaces, n_stranded;
 };
 
 struct netd_line_events {

@@ -377,9 +377,10 @@ static json_t *nth_details(const void *of, size_t i)
                      interfaces_json(network, report));
 }
 
-static json_t *problems_json(const char *problem)
+static json_t *nth_problem(const void *arg, size_t i)
 {
-    return problem ? json_pack("[o]", text_json(problem)) : json_array();
+    const struct backend_view *backend = arg;
+    return text_json(backend->problems[i]);
 }
 
 static json_t *broker_status_json(const struct broker_report *report,
@@ -392,7 +393,8 @@ static json_t *broker_status_json(const struct broker_report *report,
                      (json_int_t)(report->uptime_usec / 1000000), "uplink_engine",
                      backend->uplink_engine ? backend->uplink_engine : "none", "state_directory",
                      text_json(about->state_directory), "log", text_json(about->log),
-                     "namespace_pid", namespace_pid, "problems", problems_json(backend->problem));
+                     "namespace_pid", namespace_pid, "problems",
+                     array_json(backend->n_problems, nth_problem, backend));
 }
 
 json_t *status_reply(const struct broker_report *report, const struct transport_about *about)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* adopt.c - what a dead netd left in this namespace.
+/* adopt.c - what a dead netd left in this namespace, and what the next one is told.
  *
  * Networks that were built live on, with the dnsmasq that runs; all else is swept. One
  * without a TAP may be held by a client all the same: the broker knows, and has what nobody
@@ -13,7 +13,12 @@
 #include "router.h"
 #include "str.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- adopting ---------------------------------------------------------------------- */
 
 static int adopt_network(struct networks *all, struct journal_state *state, uint32_t index,
                          struct netd_why *why)
@@ -53,23 +58,13 @@ static int adopt_network(struct networks *all, struct journal_state *state, uint
     return 0;
 }
 
-static void end_process(const struct process *process)
-{
-    struct child child;
-
-    if (child_adopt(process->pid, process->born, &child) < 0)
-        return;
-    (void)child_signal(&child, SIGKILL);
-    child_forget(&child);
-}
-
 /* It was not finished, or cannot be taken over. */
 static void sweep_network(struct networks *all, const struct journal_state *state, uint32_t index)
 {
-    end_process(&state->networks[index].dnsmasq);
+    child_end(&state->networks[index].dnsmasq);
     (void)link_delete_group(all->tools.links, group_of(index));
     (void)network_remove_directory(all, index);
-    if (state->networks[index].known)
+    if (state->networks[index].known && !state->networks[index].stranded)
         (void)journal_network_gone(all->tools.journal, index);
 }
 
@@ -88,19 +83,34 @@ static bool adopt_or_destroy(struct networks *all, struct journal_state *state, 
     return false;
 }
 
+static void on_stranded_over(void *arg, const struct netd_stranded *which)
+{
+    const struct networks *all = arg;
+
+    all->events.stranded_over(all->events.arg, which);
+}
+
 int networks_adopt(struct networks *all, struct journal_state *state, int forwarder,
                    struct netd_why *why)
 {
+    const struct stranded_setup setup = { .event = all->tools.event,
+                                          .spawner = all->tools.spawner,
+                                          .journal = all->tools.journal,
+                                          .over = on_stranded_over,
+                                          .arg = all };
     int r;
 
+    r = stranded_new(&setup, state, &all->stranded);
+    if (r < 0)
+        return why_failed(why, r, "cannot watch for the VMs of a lost namespace");
     /* Both are quickly made again, and their sockets were the dead netd's. */
-    end_process(&state->engine);
-    end_process(&state->relay);
+    child_end(&state->engine);
+    child_end(&state->relay);
     (void)link_delete(all->tools.links, UPLINK_LINK);
     for (uint32_t i = 0; i < NETWORKS_MAX; i++) {
         const struct journal_network *old = &state->networks[i];
 
-        end_process(&old->relay);
+        child_end(&old->relay);
         if (!old->known || !old->built || !adopt_or_destroy(all, state, i))
             sweep_network(all, state, i);
     }
@@ -110,6 +120,66 @@ int networks_adopt(struct networks *all, struct journal_state *state, int forwar
         return why_refused(why, r, "cannot load nftables rules: %s", nft_error(all->tools.nft));
     networks_share(all);
     return 0;
+}
+
+/* ---- telling ----------------------------------------------------------------------- */
+
+static struct process process_of(const struct child *child)
+{
+    return child ? (struct process){ .pid = child->pid, .born = child->born }
+                 : (struct process){ .pid = 0 };
+}
+
+static int describe_network(const struct network *net, struct journal_state *state)
+{
+    struct journal_network *ret = &state->networks[net->index];
+    size_t size = net->reserved.n * sizeof *ret->reservations;
+    int r = 0;
+
+    *ret = (struct journal_network){ .known = true,
+                                     .built = net->serves,
+                                     .network = net->def,
+                                     .dnsmasq = dnsmasq_process(net->dnsmasq),
+                                     .relay = process_of(&net->relay.process.child) };
+    if (size > 0) {
+        ret->reservations = malloc(size);
+        if (!ret->reservations)
+            return -ENOMEM;
+        memcpy(ret->reservations, net->reserved.list, size);
+        ret->n_reservations = net->reserved.n;
+    }
+    for (const struct port *p = net->ports; r == 0 && p; p = p->next)
+        r = journal_state_add_tap(state, net->index, &p->interface);
+    return r;
+}
+
+static int describe_all(const struct networks *all, struct journal_state *state)
+{
+    int r = 0;
+
+    state->relay = process_of(&all->relay.process.child);
+    state->engine = process_of(uplink_child(all->tools.uplink));
+    stranded_describe(all->stranded, state);
+    FOREACH_NETWORK(net, all)
+    if (r == 0)
+        r = describe_network(net, state);
+    return r < 0 ? r : forwards_describe(all->tools.forwards, state);
+}
+
+void networks_shorten_journal(struct networks *all)
+{
+    struct journal_state *state;
+    int r;
+
+    if (!journal_is_long(all->tools.journal))
+        return;
+    state = journal_state_new();
+    r = state ? describe_all(all, state) : -ENOMEM;
+    if (r == 0)
+        r = journal_begin_again(all->tools.journal, state);
+    if (r < 0)
+        (void)log_failure(r, "cannot begin the journal again; it goes on growing");
+    journal_state_free(state);
 }
 
 void networks_leave(struct networks *all)

@@ -15,6 +15,7 @@
  *   {"fact":"forward-gone","number":7}
  *   {"fact":"unbuilt","index":0}                                    to be taken down
  *   {"fact":"network-gone","index":0}
+ *   {"fact":"stranded","index":1,"taps":5}      lost with its namespace; VMs are on it
  *
  * A line is written with one write(), and a line that did not fit on the disk is cut
  * off again, so that a torn one can only be the last. No fsync(): the kernel keeps
@@ -175,6 +176,8 @@ static int add_network(struct files *files, uint32_t index, const struct journal
         r = add_child(files, JOURNAL_OWN_RELAY, index, &net->relay);
     if (r == 0 && net->built)
         r = add(files, journal_line_index("built", index));
+    if (r == 0 && net->stranded)
+        r = add(files, journal_line_stranded(index, net->stranded));
     if (r == 0 && net->n_reservations > 0)
         r = add(files, journal_line_update(index, net->network.idle_timeout_sec, net->reservations,
                                            net->n_reservations));

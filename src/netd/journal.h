@@ -35,8 +35,9 @@ struct journal_forward {
 };
 
 struct journal_network {
-    bool known; /* false: nothing with this index */
-    bool built; /* false: netd died while it was being built or removed */
+    bool known;        /* false: nothing with this index */
+    bool built;        /* false: netd died while it was being built or removed */
+    uint64_t stranded; /* not 0: lost with these TAPs (names.h) on it; see stranded.h */
     struct netd_network network;
     struct netd_reservation *reservations;
     size_t n_reservations;
@@ -57,6 +58,10 @@ struct journal_state {
 /* An empty one, the caller's; NULL: no memory. */
 struct journal_state *journal_state_new(void);
 void journal_state_free(struct journal_state *state);
+/* Nothing with this index. */
+void journal_state_forget(struct journal_state *state, uint32_t index);
+/* Nothing of it, but that it is stranded with these TAPs. */
+void journal_state_strand(struct journal_state *state, uint32_t index, uint64_t taps);
 int journal_state_add_tap(struct journal_state *state, uint32_t index,
                           const struct netd_interface *interface);
 int journal_state_add_forward(struct journal_state *state, const struct journal_forward *forward);

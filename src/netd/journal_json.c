@@ -190,6 +190,12 @@ json_t *journal_line_index(const char *fact, uint32_t index)
     return json_pack("{s:s,s:i}", "fact", fact, "index", (int)index);
 }
 
+json_t *journal_line_stranded(uint32_t index, uint64_t taps)
+{
+    return json_pack("{s:s,s:i,s:I}", "fact", "stranded", "index", (int)index, "taps",
+                     (json_int_t)taps);
+}
+
 json_t *journal_line_network(uint32_t index, const struct netd_network *network)
 {
     AUTO(json_decref) json_t *line = journal_line_index("network", index);

@@ -29,6 +29,7 @@ extern const char *const journal_child_names[JOURNAL_CHILDREN];
 json_t *journal_line_boot(void);
 json_t *journal_line_anchor(const struct process *anchor);
 json_t *journal_line_index(const char *fact, uint32_t index);
+json_t *journal_line_stranded(uint32_t index, uint64_t taps);
 json_t *journal_line_network(uint32_t index, const struct netd_network *network);
 json_t *journal_line_tap(uint32_t index, const struct netd_interface *interface);
 json_t *journal_line_forward(const struct journal_forward *forward);

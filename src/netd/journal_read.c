@@ -110,15 +110,42 @@ static int read_built(const json_t *line, struct journal_state *state)
     return 0;
 }
 
-static int read_network_gone(const json_t *line, struct journal_state *state)
+void journal_state_forget(struct journal_state *state, uint32_t index)
 {
-    struct journal_network *net = network_of(line, state);
+    struct journal_network *net = &state->networks[index];
 
-    if (!net)
-        return -EBADMSG;
     forget_things(state, net);
     forget_reservations(net);
     *net = (struct journal_network){ .known = false };
+}
+
+void journal_state_strand(struct journal_state *state, uint32_t index, uint64_t taps)
+{
+    const struct netd_network network = state->networks[index].network;
+
+    journal_state_forget(state, index);
+    state->networks[index] =
+        (struct journal_network){ .known = true, .stranded = taps, .network = network };
+}
+
+static int read_network_gone(const json_t *line, struct journal_state *state)
+{
+    const struct journal_network *net = network_of(line, state);
+
+    if (!net)
+        return -EBADMSG;
+    journal_state_forget(state, (uint32_t)(net - state->networks));
+    return 0;
+}
+
+static int read_stranded(const json_t *line, struct journal_state *state)
+{
+    const struct journal_network *net = network_of(line, state);
+    json_int_t taps = json_integer_value(json_object_get(line, "taps"));
+
+    if (!net || !net->known || taps <= 0)
+        return -EBADMSG;
+    journal_state_strand(state, (uint32_t)(net - state->networks), (uint64_t)taps);
     return 0;
 }
 
@@ -218,6 +245,7 @@ static int read_fact(const json_t *line, struct journal_state *state)
         { "forward-gone", read_forward_gone },
         { "child", read_child },
         { "network-gone", read_network_gone },
+        { "stranded", read_stranded },
     };
     const char *fact = json_string_value(json_object_get(line, "fact"));
 

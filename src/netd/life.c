@@ -20,6 +20,11 @@ struct life {
     sd_event_source *term, *interrupt;
 };
 
+static bool needed(const struct life *life)
+{
+    return networks_busy(life->networks) || networks_stranded(life->networks, NULL, NULL);
+}
+
 int life_leave(struct life *life, struct netd_why *why)
 {
     const struct netd_interface *busy = networks_busy(life->networks);
@@ -27,6 +32,8 @@ int life_leave(struct life *life, struct netd_why *why)
 
     if (busy)
         return why_refused(why, -EBUSY, "network '%s': TAP %s is in use", busy->network, busy->tap);
+    if (networks_stranded(life->networks, NULL, NULL))
+        return why_refused(why, -EBUSY, "VMs that have lost their network still use its addresses");
     r = networks_remove_all(life->networks, why);
     (void)sd_event_exit(life->event, LIFE_CLEAN);
     return r;
@@ -54,7 +61,7 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *arg)
 
 void life_make_way(struct life *life, const char *why)
 {
-    if (networks_busy(life->networks)) {
+    if (needed(life)) {
         log_info("%s while TAPs are in use: the next netd adopts them", why);
         (void)sd_event_exit(life->event, LIFE_ADOPT);
     } else {
@@ -84,7 +91,7 @@ void life_consider(struct life *life)
 {
     int r;
 
-    if (server_broker(life->server) || networks_busy(life->networks)) {
+    if (server_broker(life->server) || needed(life)) {
         life->idle = sd_event_source_disable_unref(life->idle);
         return;
     }

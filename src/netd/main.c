@@ -17,6 +17,7 @@
 #include "options.h"
 #include "place.h"
 #include "sandbox.h"
+#include "stranded.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -94,6 +95,7 @@ static int start_outside(struct netd *nd, struct netd_why *why)
     r = take_anchor(nd, why);
     if (r < 0)
         return r;
+    stranded_review(nd->old, nd->leash >= 0);
     r = spawner_start(nd->inside, nd->place.dir_path, nd->place.socket_path, &nd->spawner);
     return r < 0 ? why_failed(why, r, "cannot start the spawner") : 0;
 }
@@ -145,6 +147,11 @@ static void on_tap_gone(void *arg, const struct netd_interface *interface)
 static void on_lease(void *arg, const struct netd_lease *lease)
 {
     ops_lease(arg, lease);
+}
+
+static void on_stranded_over(void *arg, const struct netd_stranded *stranded)
+{
+    ops_stranded_over(arg, stranded);
 }
 
 static void on_uplink(void *arg, const char *engine, const char *state)
@@ -240,6 +247,7 @@ static int take_over_networks(struct netd *nd, struct netd_why *why)
                                          .state_path = nd->place.dir_path };
     const struct network_events events = { .tap_gone = on_tap_gone,
                                            .lease = on_lease,
+                                           .stranded_over = on_stranded_over,
                                            .arg = &nd->ops };
     int r;
 

@@ -8,6 +8,13 @@
 #pragma once
 #include <stdint.h>
 
+/* Some TAPs of one network, as bits: of vt3.0 the lowest, and so on. The last bit stands for
+ * all from vt3.62 on. */
+static inline uint64_t tap_bit(unsigned k)
+{
+    return UINT64_C(1) << (k < 62 ? k : 62);
+}
+
 static inline uint32_t group_of(uint32_t index)
 {
     return index + 1;

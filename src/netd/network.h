@@ -2,7 +2,7 @@
 /* network.h - one network, and what the rooms behind networks.h know of each other:
  *
  *   networks.c   which there are, and what they share; calls the others
- *   adopt.c      what a dead netd left; likewise
+ *   adopt.c      what a dead netd left, and what the next one is told; likewise
  *   network.c    builds and removes one
  *   ports.c      the TAPs on them: opened for a VM, noticed when they have gone
  *   port.c       the device of one
@@ -15,6 +15,7 @@
 #include "names.h"
 #include "networks.h"
 #include "reservations.h"
+#include "stranded.h"
 #include "supervise.h"
 
 #include <net/if.h>
@@ -51,11 +52,17 @@ struct networks {
     int monitor;
     sd_event_source *monitor_source, *update;
     struct guard *guard;
+    struct stranded *stranded; /* their indices are not free */
 };
 
 #define FOREACH_NETWORK(net, all)                                                                  \
     for (uint32_t i_ = 0; i_ < NETWORKS_MAX; i_++)                                                 \
         for (struct network *net = (all)->at[i_]; net; net = NULL)
+
+/* ---- adopt.c ------------------------------------------------------------------------ */
+
+/* Begins the journal again when most of it is history. */
+void networks_shorten_journal(struct networks *all);
 
 /* ---- network.c -------------------------------------------------------------------- */
 
@@ -84,8 +91,6 @@ int network_remove_directory(const struct networks *all, uint32_t index);
 
 /* Starts what any of them needs of relay and uplink, and stops what none does. */
 void networks_share(struct networks *all);
-/* Begins the journal again when most of it is history. */
-void networks_shorten_journal(struct networks *all);
 
 /* ---- network_forwards.c ------------------------------------------------------------- */
 

@@ -60,65 +60,6 @@ void networks_share(struct networks *all)
         uplink_stop(all->tools.uplink);
 }
 
-/* ---- the journal ------------------------------------------------------------------- */
-
-static struct process process_of(const struct child *child)
-{
-    return child ? (struct process){ .pid = child->pid, .born = child->born }
-                 : (struct process){ .pid = 0 };
-}
-
-static int describe_network(const struct network *net, struct journal_state *state)
-{
-    struct journal_network *ret = &state->networks[net->index];
-    size_t size = net->reserved.n * sizeof *ret->reservations;
-    int r = 0;
-
-    *ret = (struct journal_network){ .known = true,
-                                     .built = net->serves,
-                                     .network = net->def,
-                                     .dnsmasq = dnsmasq_process(net->dnsmasq),
-                                     .relay = process_of(&net->relay.process.child) };
-    if (size > 0) {
-        ret->reservations = malloc(size);
-        if (!ret->reservations)
-            return -ENOMEM;
-        memcpy(ret->reservations, net->reserved.list, size);
-        ret->n_reservations = net->reserved.n;
-    }
-    for (const struct port *p = net->ports; r == 0 && p; p = p->next)
-        r = journal_state_add_tap(state, net->index, &p->interface);
-    return r;
-}
-
-static int describe_all(const struct networks *all, struct journal_state *state)
-{
-    int r = 0;
-
-    state->relay = process_of(&all->relay.process.child);
-    state->engine = process_of(uplink_child(all->tools.uplink));
-    FOREACH_NETWORK(net, all)
-    if (r == 0)
-        r = describe_network(net, state);
-    return r < 0 ? r : forwards_describe(all->tools.forwards, state);
-}
-
-void networks_shorten_journal(struct networks *all)
-{
-    struct journal_state *state;
-    int r;
-
-    if (!journal_is_long(all->tools.journal))
-        return;
-    state = journal_state_new();
-    r = state ? describe_all(all, state) : -ENOMEM;
-    if (r == 0)
-        r = journal_begin_again(all->tools.journal, state);
-    if (r < 0)
-        (void)log_failure(r, "cannot begin the journal again; it goes on growing");
-    journal_state_free(state);
-}
-
 /* ---- building and removing --------------------------------------------------------- */
 
 /* What this netd has no means for is refused, never left out. */
@@ -163,13 +104,21 @@ static int check_room(const struct networks *all, const struct netd_network *def
             return why_refused(why, -EADDRINUSE, "the IPv6 prefix is that of network '%s'",
                                net->def.name);
     }
+    for (uint32_t i = 0; i < NETWORKS_MAX; i++) {
+        const struct netd_stranded *old = stranded_at(all->stranded, i);
+
+        if (old && subnet4_overlaps(wanted, (struct subnet4){ old->ipv4_base, old->ipv4_prefix }))
+            return why_refused(why, -EADDRINUSE,
+                               "subnet %s is still used by process %d, which has lost network '%s'",
+                               text, (int)old->holder, old->network);
+    }
     return 0;
 }
 
 static int free_index(const struct networks *all, uint32_t *ret)
 {
     for (uint32_t i = 0; i < NETWORKS_MAX; i++)
-        if (!all->at[i]) {
+        if (!all->at[i] && !stranded_at(all->stranded, i)) {
             *ret = i;
             return 0;
         }
@@ -350,6 +299,7 @@ void networks_free(struct networks *all)
     dns_relay_stop(&all->relay);
     uplink_set_child_watch(all->tools.uplink, NULL, NULL);
     ports_unwatch(all);
+    stranded_free(all->stranded);
     free(all);
 }
 
@@ -408,6 +358,21 @@ int networks_stats(struct networks *all, void (*each)(void *arg, const struct ne
         each(arg, &stats);
     }
     return 0;
+}
+
+bool networks_stranded(const struct networks *all,
+                       void (*each)(void *arg, const struct netd_stranded *), void *arg)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < NETWORKS_MAX; i++) {
+        const struct netd_stranded *stranded = stranded_at(all->stranded, i);
+
+        any |= stranded != NULL;
+        if (stranded && each)
+            each(arg, stranded);
+    }
+    return any;
 }
 
 const struct netd_interface *networks_busy(const struct networks *all)

@@ -65,6 +65,11 @@ static void list_forward(void *arg, const struct netd_forward *forward)
     list_body(arg, forward, sizeof *forward);
 }
 
+static void list_stranded(void *arg, const struct netd_stranded *stranded)
+{
+    list_body(arg, stranded, sizeof *stranded);
+}
+
 static void list_stats(void *arg, const struct netd_stats *stats)
 {
     list_body(arg, stats, sizeof *stats);
@@ -97,6 +102,7 @@ static int do_inventory(struct ops_context *ctx, struct session *session,
     (void)why;
     networks_list(ctx->networks, list_network, list_interface, &list);
     forwards_list(ctx->forwards, list_forward, &list);
+    (void)networks_stranded(ctx->networks, list_stranded, &list);
     answer(session, msg, NULL, 0);
     return 0;
 }
@@ -322,6 +328,13 @@ void ops_tap_gone(struct ops_context *ctx, const struct netd_interface *interfac
 void ops_lease(struct ops_context *ctx, const struct netd_lease *lease)
 {
     send_event(ctx, NETD_LEASE, lease, sizeof *lease);
+}
+
+void ops_stranded_over(struct ops_context *ctx, const struct netd_stranded *stranded)
+{
+    send_event(ctx, NETD_STRANDED, stranded, sizeof *stranded);
+    if (ctx->life)
+        life_consider(ctx->life);
 }
 
 void ops_uplink(struct ops_context *ctx, const char *engine, const char *state)

@@ -27,6 +27,7 @@ int ops_refuse_version(struct ops_context *ctx, struct session *session,
 /* Events for the broker, if there is one. */
 void ops_tap_gone(struct ops_context *ctx, const struct netd_interface *interface);
 void ops_lease(struct ops_context *ctx, const struct netd_lease *lease);
+void ops_stranded_over(struct ops_context *ctx, const struct netd_stranded *stranded);
 void ops_uplink(struct ops_context *ctx, const char *engine, const char *state);
 void ops_anchor(struct ops_context *ctx, pid_t anchor);
 void ops_forward(struct ops_context *ctx, const struct netd_forward *forward);

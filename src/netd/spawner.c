@@ -202,26 +202,35 @@ int spawner_run(struct spawner *spawner, const struct spawner_order *order, stru
     return r;
 }
 
-static int order_listening(struct spawner *spawner, uint32_t kind, int *ret_fds, size_t n)
+/* Returns the pid of the answer. */
+static int order_other(struct spawner *spawner, struct order order, int *ret_fds, size_t n)
 {
-    struct order order = { .kind = kind };
     struct answer answer = { 0 };
     int r = packet_send(spawner->sock, &order, sizeof order, NULL, 0);
 
-    return r < 0 ? r : hear(spawner, &answer, ret_fds, n);
+    if (r == 0)
+        r = hear(spawner, &answer, ret_fds, n);
+    return r < 0 ? r : answer.pid;
 }
 
 int spawner_listen(struct spawner *spawner)
 {
     int fd = -1;
-    int r = order_listening(spawner, ORDER_LISTEN, &fd, 1);
+    int r = order_other(spawner, (struct order){ .kind = ORDER_LISTEN }, &fd, 1);
 
     return r < 0 ? r : fd;
 }
 
 int spawner_unlisten(struct spawner *spawner)
 {
-    return order_listening(spawner, ORDER_UNLISTEN, NULL, 0);
+    return order_other(spawner, (struct order){ .kind = ORDER_UNLISTEN }, NULL, 0);
+}
+
+pid_t spawner_find_holder(struct spawner *spawner, uint32_t index, uint64_t taps)
+{
+    const struct order order = { .kind = ORDER_FIND_HOLDER, .network = index, .taps = taps };
+
+    return order_other(spawner, order, NULL, 0);
 }
 
 int child_adopt(pid_t pid, uint64_t born, struct child *ret)
@@ -234,6 +243,16 @@ int child_adopt(pid_t pid, uint64_t born, struct child *ret)
         return -ESRCH;
     *ret = (struct child){ .pid = pid, .pidfd = fd_take(&pidfd), .born = born };
     return 0;
+}
+
+void child_end(const struct process *process)
+{
+    struct child child;
+
+    if (child_adopt(process->pid, process->born, &child) < 0)
+        return;
+    (void)child_signal(&child, SIGKILL);
+    child_forget(&child);
 }
 
 int child_signal(const struct child *child, int sig)

@@ -10,6 +10,8 @@
  * Being outside, it also opens the ports of the host that are forwarded to VMs.
  */
 #pragma once
+#include "anchor.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -84,11 +86,16 @@ struct host_port {
 /* A socket that listens there, non-blocking and close-on-exec, or a negative errno. Datagrams
  * come with the address that they were sent to. */
 int spawner_open_port(struct spawner *spawner, const struct host_port *port);
+/* holders_find(), likewise; a negative errno: who knows. */
+pid_t spawner_find_holder(struct spawner *spawner, uint32_t index, uint64_t taps);
 /* Readable when the spawner has died: nothing can be started any more. */
 int spawner_fd(const struct spawner *spawner);
 
 /* A child of an earlier netd, by what the journal says; -ESRCH when it is no more. */
 int child_adopt(pid_t pid, uint64_t born, struct child *ret);
+
+/* SIGKILL for one that is no longer wanted, if it still is that one. */
+void child_end(const struct process *process);
 
 /* SIGTERM, or sig; -ESRCH when it has already ended. Through the pidfd. */
 int child_signal(const struct child *child, int sig);

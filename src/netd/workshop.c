@@ -6,6 +6,7 @@
 #include "confine.h"
 #include "dnsmasq_sandbox.h"
 #include "fd.h"
+#include "holders.h"
 #include "log.h"
 #include "packet.h"
 #include "server.h"
@@ -72,6 +73,10 @@ static int obey(struct workshop *shop, const struct order *order, const int *fds
         return -EPROTO;
     if (order->kind < CHILD_KINDS)
         return start_child(shop, order, fds, ret, ret_fds);
+    if (order->kind == ORDER_FIND_HOLDER) {
+        ret->pid = holders_find(order->network, order->taps);
+        return 0;
+    }
     if (order->kind == ORDER_LISTEN || order->kind == ORDER_UNLISTEN)
         return listen_for_netd(shop, order->kind == ORDER_LISTEN, &ret_fds[0]);
     if (order->kind == ORDER_PORT) {

@@ -14,6 +14,8 @@
  * socket of which netd has the other end, and ends with that. On the same socket it says why it
  * could not become what it should.
  *
+ * It also looks for holders of TAPs (holders.h), which is not to be seen from inside.
+ *
  * The spawner also makes netd's socket anew when its directory has vanished, and removes it in
  * the end: netd itself writes to no directory but its own.
  */
@@ -25,13 +27,14 @@
 #include <sys/types.h>
 
 /* Beside a child, of enum child_kind, this can be ordered. */
-enum { ORDER_LISTEN = 100, ORDER_UNLISTEN, ORDER_PORT };
+enum { ORDER_LISTEN = 100, ORDER_UNLISTEN, ORDER_PORT, ORDER_FIND_HOLDER };
 
 struct order {
     uint32_t kind;
     uint32_t network;
     uint32_t n_fds;
     struct host_port port; /* for ORDER_PORT */
+    uint64_t taps;         /* whose holder is to be found */
 };
 
 struct answer {

@@ -62,8 +62,9 @@ typedef void (*backend_inspected)(void *arg, const struct failure *failure);
  * the next call into it. */
 struct backend_view {
     const char *uplink_engine; /* "none", "pasta", "slirp4netns"                    */
-    const char *problem;       /* what is wrong now, with its remedy; NULL: nothing */
-    pid_t namespace_pid;       /* 0: no namespace exists                            */
+    const char *problems[8];   /* what is wrong now, each with its remedy           */
+    size_t n_problems;
+    pid_t namespace_pid; /* 0: no namespace exists                            */
 };
 
 struct backend_ops {

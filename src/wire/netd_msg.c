@@ -136,6 +136,14 @@ static const struct field lease_fields[] = {
     FIELD(FLAG, netd_lease, over),
 };
 
+static const struct field stranded_fields[] = {
+    FIELD(NAME, netd_stranded, network),
+    FIELD(UNICAST4, netd_stranded, ipv4_base),
+    FIELD(RANGE, netd_stranded, ipv4_prefix, 8, 30),
+    FIELD(RANGE, netd_stranded, ipv6_len, 0, 64),
+    FIELD(RANGE, netd_stranded, holder, 0, INT32_MAX),
+};
+
 static bool is_nothing(const void *bytes, size_t size)
 {
     const char *at = bytes;
@@ -367,7 +375,8 @@ enum body {
     B_ANCHOR,
     B_LEASE,
     B_FORWARD,
-    B_LISTED_FORWARD
+    B_LISTED_FORWARD,
+    B_STRANDED
 };
 
 static const struct {
@@ -396,16 +405,21 @@ static const struct {
     [B_LEASE] = BODY(netd_lease, lease_fields, lease_ok),
     [B_FORWARD] = BODY(netd_forward, forward_fields, forward_ok),
     [B_LISTED_FORWARD] = BODY(netd_forward, forward_fields, listed_forward_ok),
+    [B_STRANDED] = BODY(netd_stranded, stranded_fields, NULL),
 };
 
 /* reply: the last one. more: the bodies of those before it, told apart by size. */
 static const struct op {
     uint16_t op;
     bool event;
-    enum body request, reply, more[3];
+    enum body request, reply, more[4];
 } ops[] = {
     { NETD_HELLO, false, B_HELLO, B_WELCOME, { B_NONE } },
-    { NETD_INVENTORY, false, B_NONE, B_NONE, { B_NETWORK, B_INTERFACE, B_LISTED_FORWARD } },
+    { NETD_INVENTORY,
+      false,
+      B_NONE,
+      B_NONE,
+      { B_NETWORK, B_INTERFACE, B_LISTED_FORWARD, B_STRANDED } },
     { NETD_READY, false, B_NONE, B_NONE, { B_NONE } },
     { NETD_BUILD, false, B_NETWORK, B_NONE, { B_NONE } },
     { NETD_REMOVE, false, B_NAME, B_NONE, { B_NONE } },
@@ -421,6 +435,7 @@ static const struct op {
     { NETD_ANCHOR, true, B_NONE, B_ANCHOR, { B_NONE } },
     { NETD_LEASE, true, B_NONE, B_LEASE, { B_NONE } },
     { NETD_FORWARD, true, B_NONE, B_LISTED_FORWARD, { B_NONE } },
+    { NETD_STRANDED, true, B_NONE, B_STRANDED, { B_NONE } },
 };
 
 static const struct op *op_find(uint16_t number)

@@ -44,8 +44,8 @@ enum netd_op {
     /* Requests, in the order in which a session makes them (netd/ops.c has the
      * phases). "->" is the body of the reply. */
     NETD_HELLO = 1,      /* netd_hello -> netd_welcome                             */
-    NETD_INVENTORY,      /* nothing -> netd_network, netd_interface and netd_forward,
-                          * NETD_MORE, ended by a reply without a body             */
+    NETD_INVENTORY,      /* nothing -> netd_network, netd_interface, netd_forward and
+                          * netd_stranded, NETD_MORE, ended by a reply without a body */
     NETD_READY,          /* nothing -> nothing: the inventory is understood        */
     NETD_BUILD,          /* netd_network -> nothing                                */
     NETD_REMOVE,         /* netd_name (network) -> nothing                         */
@@ -66,6 +66,7 @@ enum netd_op {
     NETD_LEASE,          /* netd_lease: given out, renewed or over; after READY
                           * those that there are                                */
     NETD_FORWARD,        /* netd_forward: netd listens for it again, or cannot  */
+    NETD_STRANDED,       /* netd_stranded with holder 0: that one is over       */
 };
 
 struct netd_header {
@@ -208,6 +209,16 @@ struct netd_lease {
     uint64_t expires;   /* seconds since 1970; 0: never */
 };
 
+/* A network whose namespace nobody can enter any more, and that some VM is still on. Its
+ * addresses are not to be used elsewhere until then. */
+struct netd_stranded {
+    char network[NAME_SIZE];
+    uint32_t ipv4_base, ipv4_prefix;
+    uint8_t ipv6[16];
+    uint32_t ipv6_len;
+    int32_t holder; /* a process with such a VM */
+};
+
 struct netd_msg {
     struct netd_header header;
     union {
@@ -224,6 +235,7 @@ struct netd_msg {
         struct netd_anchor anchor;
         struct netd_lease lease;
         struct netd_forward forward;
+        struct netd_stranded stranded;
     } body;
 };
 

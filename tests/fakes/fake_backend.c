@@ -111,7 +111,9 @@ static unsigned fake_interfaces_of(void *self, uid_t uid, unsigned *queues)
 static void fake_describe(void *self, struct backend_view *ret)
 {
     const struct fake_backend *fake = self;
-    *ret = (struct backend_view){ .uplink_engine = "none", .problem = fake->problem };
+    *ret = (struct backend_view){ .uplink_engine = "none",
+                                  .problems = { fake->problem },
+                                  .n_problems = fake->problem != NULL };
 }
 
 static void fake_drop(void *self, struct net_handle *handle)

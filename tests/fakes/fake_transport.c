@@ -51,7 +51,7 @@ static void fake_answer_report(struct call *call, const struct broker_report *re
     for (size_t i = 0; i < report->n_networks && i < 4; i++)
         copy_network(&call->networks[i], &report->networks[i]);
     (void)snprintf(call->problem, sizeof call->problem, "%s",
-                   report->backend.problem ? report->backend.problem : "");
+                   report->backend.n_problems > 0 ? report->backend.problems[0] : "");
     call->uptime_usec = report->uptime_usec;
     call->detailed = report->detailed;
     call->sees_all = report->sees_all;

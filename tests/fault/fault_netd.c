@@ -345,6 +345,14 @@ static int make_world(void **unused)
     assert_int_equal(journal_begin(world.dirfd, &nothing, &world.tools.journal), 0);
     world.tools.state_dirfd = world.dirfd;
     world.tools.state_path = world.path;
+    const struct forwards_setup forwards = { .event = world.tools.event,
+                                             .spawner = world.tools.spawner,
+                                             .journal = world.tools.journal,
+                                             .nft = world.tools.nft,
+                                             .links = world.tools.links,
+                                             .dirfd = world.dirfd,
+                                             .path = world.path };
+    assert_int_equal(forwards_new(&forwards, &world.tools.forwards), 0);
     assert_int_equal(networks_new(&world.tools, &events, &world.all, &why), 0);
     world.links = count_links();
     world.processes = count_children(getpid());
@@ -360,6 +368,7 @@ static int end_world(void **unused)
     if (world.all)
         (void)networks_remove_all(world.all, &why);
     networks_free(world.all);
+    forwards_free(world.tools.forwards);
     uplink_free(world.tools.uplink);
     nft_free(world.tools.nft);
     link_close(world.tools.links);

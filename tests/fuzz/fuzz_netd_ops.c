@@ -82,6 +82,13 @@ void networks_list(struct networks *all, void (*each)(void *arg, const struct ne
         each(arg, &shared);
 }
 
+bool networks_stranded(const struct networks *all,
+                       void (*each)(void *arg, const struct netd_stranded *), void *arg)
+{
+    (void)all, (void)each, (void)arg;
+    return false;
+}
+
 int networks_build(struct networks *all, const struct netd_network *def, network_built built,
                    void *arg, struct netd_why *why)
 {

@@ -150,3 +150,39 @@ pid_of_dnsmasq() {
 running_dnsmasq() {
     pid_of_dnsmasq >/dev/null
 }
+
+# All by which somebody could enter the namespace, and whoever would make another.
+namespace_is_lost() {
+    local all
+    mapfile -t all < <(broker_pid; processes vmnet-netd; processes vmnet-anchor; pid_of_dnsmasq)
+    kill -STOP "${all[@]}"
+    kill -KILL "${all[@]}"
+    eventually 5 not running vmnet-anchor
+}
+
+subnet_of() { # NETWORK
+    status_of "$1" "n['status']['network']['ipv4_subnet']"
+}
+
+@test "the namespace is lost under a VM: its subnet stays reserved, by status too, until it ends" {
+    local before
+    start_vm shared a
+    start_vm host b
+    before=$(subnet_of shared)
+    namespace_is_lost
+    ctl run --network shared --name c -- true
+    has_problem "network 'shared' ($before) was lost with its namespace, and process * still has a VM"
+    has_problem "network 'host' * was lost"
+    not is "$(subnet_of shared)" "$before" 2>/dev/null
+    # A definition that wants just this subnet hears who has it, and netd's own death changes nothing.
+    both_die
+    start_broker
+    eventually 10 has_problem "network 'shared' ($before) was lost"
+    stop_vm b
+    eventually 10 not has_problem "network 'host'"
+    has_problem "network 'shared' ($before) was lost"
+    stop_vm a
+    eventually 10 has_problem "\[\]"
+    stop_everything
+    nothing_is_left
+}

@@ -11,6 +11,7 @@ the number of failures (at most 100). Needs root, for namespaces and a private /
 """
 import array
 import ctypes
+import errno
 import fcntl
 import ipaddress
 import json
@@ -27,7 +28,7 @@ import time
 
 VERSION = 2
 HELLO, INVENTORY, READY, BUILD, REMOVE, OPEN_TAP, STATS, LEAVE, UPDATE = range(1, 10)
-TAP_GONE, NETWORK_LOST, UPLINK, ANCHOR, FORWARD_CHANGED = range(100, 105)
+TAP_GONE, NETWORK_LOST, UPLINK, ANCHOR, LEASE, FORWARD_CHANGED = range(100, 106)
 NAT44, NAT66, DHCP, DNS, RA, ISOLATED = 1, 2, 4, 8, 16, 32
 MORE = 1
 HEADER = struct.Struct("=IHHIIiI")
@@ -486,8 +487,9 @@ def bad_sessions(netd):
     b.send(STATS)
     check(ended(b), "a request before Hello ends its session")
     b = Broker(netd, hello=False)
-    b.send(HELLO, struct.pack("=II", 30, 0), version=VERSION + 1)
-    check(ended(b), "another version ends its session")
+    b.send(HELLO, struct.pack("=II", 30, 0), version=VERSION - 1)
+    check(b.receive()[3] == -errno.EPROTONOSUPPORT and ended(b),
+          "an older version is told so, and its session ends")
     b = Broker(netd, hello=False)
     socket.send_fds(b.sock, [HEADER.pack(MAGIC, VERSION, HELLO, 1, 0, 0, 0) + bytes(8)], [0])
     check(ended(b), "a descriptor where none belongs ends its session")

@@ -53,7 +53,8 @@ static struct {
     unsigned asked[NETD_UPDATE + 1];
     struct netd_network networks[NETS];
     struct netd_interface taps[TAPS];
-    int tap_fds[TAPS]; /* reading ends; -1: no descriptor of it is open */
+    int tap_fds[TAPS];             /* reading ends; -1: no descriptor of it is open */
+    struct netd_stranded stranded; /* holder 0: none is */
     size_t n_networks, n_taps;
     struct netd_interface last_tap;
     struct netd_reservation reserved[64]; /* the list that was told last */
@@ -107,6 +108,8 @@ static void fake_list(const struct netd_header *to)
         fake_say(to, NETD_MORE, 0, &fake.networks[i], sizeof fake.networks[i], NULL, 0);
     for (size_t i = 0; i < fake.n_taps; i++)
         fake_say(to, NETD_MORE, 0, &fake.taps[i], sizeof fake.taps[i], NULL, 0);
+    if (fake.stranded.holder)
+        fake_say(to, NETD_MORE, 0, &fake.stranded, sizeof fake.stranded, NULL, 0);
     fake_say(to, 0, 0, NULL, 0, NULL, 0);
 }
 
@@ -289,6 +292,7 @@ static void fake_stop(void)
     while (fake.n_taps > 0)
         fd_closep(&fake.tap_fds[--fake.n_taps]);
     fake.n_networks = 0;
+    fake.stranded.holder = 0;
     fake.misdeed = NOTHING_BAD;
     memset(fake.asked, 0, sizeof fake.asked);
 }
@@ -570,7 +574,7 @@ static const char *problem(struct world *w)
 {
     struct backend_view view;
     w->backend.ops->describe(w->backend.self, &view);
-    return view.problem ? view.problem : "";
+    return view.n_problems > 0 ? view.problems[0] : "";
 }
 
 /* ---- the good days ----------------------------------------------------------------- */
@@ -941,6 +945,53 @@ static void a_network_that_a_new_netd_does_not_know_is_lost(void **unused)
     AWAIT(&w, w.lost == 1);
     assert_non_null(strstr(w.lost_why, "anew"));
     must_build(&w, "shared");
+    world_end(&w);
+}
+
+/* All that could enter the namespace of its only network has died. */
+static void fake_strand(void)
+{
+    const struct netd_network *net = &fake.networks[0];
+
+    pthread_mutex_lock(&fake.lock);
+    fake.stranded = (struct netd_stranded){ .ipv4_base = net->ipv4_base,
+                                            .ipv4_prefix = net->ipv4_prefix,
+                                            .ipv6_len = net->ipv6_len,
+                                            .holder = 815 };
+    memcpy(fake.stranded.network, net->name, sizeof net->name);
+    memcpy(fake.stranded.ipv6, net->ipv6, sizeof net->ipv6);
+    fake.n_networks = 0;
+    fake_hang_up();
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static void fake_stranded_over(void)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.stranded.holder = 0;
+    fake_event(NETD_STRANDED, &fake.stranded, sizeof fake.stranded);
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static void what_was_lost_under_its_vms_keeps_its_addresses(void **unused)
+{
+    struct netd_network before;
+    struct world w;
+    (void)unused;
+    world_begin(&w);
+    must_build(&w, "shared");
+    before = w.handle->spec;
+    fake_strand();
+    AWAIT(&w, w.lost == 1);
+    AWAIT(&w, strstr(problem(&w), "network 'shared' (192.168.64.0/24) was lost"));
+    assert_non_null(strstr(problem(&w), "process 815"));
+    must_build(&w, "shared");
+    assert_int_not_equal(w.handle->spec.ipv4_base, before.ipv4_base);
+    assert_memory_not_equal(w.handle->spec.ipv6, before.ipv6, sizeof before.ipv6);
+    fake_stranded_over();
+    AWAIT(&w, problem(&w)[0] == '\0');
+    must_build(&w, "host");
+    assert_int_equal(w.handle->spec.ipv4_base, before.ipv4_base); /* free again */
     world_end(&w);
 }
 
@@ -1414,6 +1465,7 @@ int main(void)
         cmocka_unit_test(a_new_netd_that_knows_the_network_changes_nothing),
         cmocka_unit_test(a_tap_that_went_while_netd_was_away_is_noticed),
         cmocka_unit_test(a_network_that_a_new_netd_does_not_know_is_lost),
+        cmocka_unit_test(what_was_lost_under_its_vms_keeps_its_addresses),
         cmocka_unit_test(a_network_that_netd_says_is_lost_is_lost),
         cmocka_unit_test(a_failed_interface_gives_its_address_back),
         cmocka_unit_test(a_late_interface_is_closed_and_its_name_free),

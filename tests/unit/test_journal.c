@@ -304,6 +304,29 @@ static void a_new_journal_says_what_the_old_one_said(void **unused)
     journal_free(journal, false);
 }
 
+static void what_is_stranded_keeps_its_index_and_nothing_else(void **unused)
+{
+    struct place *place = *unused;
+    struct journal *journal = write_story(place->dirfd);
+    struct journal_state *state = read_back(place->dirfd);
+
+    journal_state_strand(state, 3, 5);
+    assert_int_equal(journal_begin_again(journal, state), 0);
+    journal_state_free(state);
+    state = read_back(place->dirfd);
+    assert_true(state->networks[3].known && state->networks[3].stranded == 5);
+    assert_false(state->networks[3].built);
+    assert_int_equal(state->networks[3].dnsmasq.pid, 0);
+    assert_memory_equal(&state->networks[3].network, &shared, sizeof shared);
+    assert_int_equal(state->n_taps, 0);
+    journal_state_free(state);
+    assert_int_equal(journal_network_gone(journal, 3), 0);
+    state = read_back(place->dirfd);
+    assert_false(state->networks[3].known || state->networks[3].stranded);
+    journal_state_free(state);
+    journal_free(journal, true);
+}
+
 /* A directory in the place of one of the files stands for all that can go wrong. */
 static void the_old_journal_stands_until_the_new_one_is_whole(void **unused)
 {
@@ -432,6 +455,7 @@ static void lines_that_make_no_sense_are_left_out(void **unused)
         "{\"fact\":\"network\",\"index\":1,\"name\":\"../x\"}",
         "{\"fact\":\"network\",\"index\":-1}",
         "{\"fact\":\"built\"}",
+        "{\"fact\":\"stranded\",\"index\":1,\"taps\":1}",
         "{\"fact\":\"built\",\"index\":\"1\"}",
         "{\"fact\":\"tap\",\"index\":1,\"tap\":\"vt1.0\"}",
         "{\"fact\":\"child\",\"kind\":\"dnsmasq\",\"index\":1,\"pid\":1,\"born\":5}",
@@ -498,6 +522,7 @@ int main(void)
         IN_A_PLACE(reservations_take_the_place_of_those_before),
         IN_A_PLACE(what_an_older_netd_did_not_write_is_not_set),
         IN_A_PLACE(a_new_journal_says_what_the_old_one_said),
+        IN_A_PLACE(what_is_stranded_keeps_its_index_and_nothing_else),
         IN_A_PLACE(the_old_journal_stands_until_the_new_one_is_whole),
         IN_A_PLACE(a_file_torn_at_any_byte_tells_its_whole_lines),
         IN_A_PLACE(lines_that_make_no_sense_are_left_out),

@@ -141,6 +141,13 @@ void networks_list(struct networks *all, void (*each)(void *arg, const struct ne
     tap(arg, &with_tap);
 }
 
+bool networks_stranded(const struct networks *all,
+                       void (*each)(void *arg, const struct netd_stranded *), void *arg)
+{
+    (void)all, (void)each, (void)arg;
+    return false;
+}
+
 int networks_build(struct networks *all, const struct netd_network *def, network_built built,
                    void *arg, struct netd_why *why)
 {

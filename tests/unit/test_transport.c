@@ -128,7 +128,7 @@ static void core_report(struct call *call, size_t n, bool detailed)
     struct broker_report report = { .networks = networks,
                                     .n_networks = n,
                                     .detailed = detailed,
-                                    .backend = { "pasta", "no\xfftice", 17 },
+                                    .backend = { "pasta", { "no\xfftice" }, 1, 17 },
                                     .asker = getuid() };
     transport_varlink_ops.answer_report(call, &report);
     free(networks);
