@@ -194,10 +194,46 @@ static void on_happened(void *arg, const struct event *event)
     monitor_tell(arg, event);
 }
 
+static int add_claim(struct broker *broker, const char *name, struct taken_list *taken)
+{
+    struct definition *def = NULL;
+    struct failure failure;
+    int r = 0;
+
+    if (catalog_find(broker->catalog, name, &def, &failure) < 0)
+        return 0; /* a broken one claims nothing */
+    if (def->net.subnet.prefix != 0)
+        r = taken_add(taken, def->net.subnet, "network '%s', whose definition says so", name);
+    (void)definition_unref(def);
+    return r;
+}
+
+static int on_claimed(void *arg, const char *net_name, struct taken_list *taken)
+{
+    struct broker *broker = arg;
+    struct def_names names = { 0 };
+    int r = catalog_names(broker->catalog, &names);
+
+    if (r == -E2BIG) /* more than we heed anywhere */
+        r = 0;
+    for (size_t i = 0; r == 0 && i < names.n; i++)
+        if (strcmp(names.names[i], net_name) != 0)
+            r = add_claim(broker, names.names[i], taken);
+    def_names_clear(&names);
+    return r;
+}
+
 struct backend_events broker_backend_events(struct broker *broker)
 {
-    return (struct backend_events){ on_found,   on_interfaces, on_lost,
-                                    on_applied, on_happened,   broker };
+    return (struct backend_events){
+        .found = on_found,
+        .interfaces = on_interfaces,
+        .lost = on_lost,
+        .applied = on_applied,
+        .happened = on_happened,
+        .claimed = on_claimed,
+        .arg = broker,
+    };
 }
 
 /* Networks stay as they are: the next broker adopts them. */

@@ -18,8 +18,8 @@
 
 /* ---- building ---------------------------------------------------------------------- */
 
-/* What others have. Remembered subnets of networks that do not exist now stand aside
- * only for a subnet that somebody wrote down. */
+/* What others have. Remembered and defined subnets of networks that do not exist now stand
+ * aside only for a subnet that somebody wrote down. */
 static int collect_taken(const struct record *record, struct taken_list *taken)
 {
     const struct backend_netd *b = record->b;
@@ -37,6 +37,8 @@ static int collect_taken(const struct record *record, struct taken_list *taken)
         r = stranded_collect(b, taken);
     if (record->def.subnet.prefix != 0)
         return r;
+    if (r == 0 && b->events.claimed)
+        r = b->events.claimed(b->events.arg, record->def.name, taken);
     TAILQ_FOREACH (m, &b->memory.networks, link)
         if (r == 0 && m->subnet.prefix != 0 && strcmp(m->name, record->def.name) != 0)
             r = taken_add(taken, m->subnet, "network '%s', which remembers it", m->name);

@@ -15,6 +15,7 @@
 #include "definition.h"
 #include "net_def.h"
 #include "status.h"
+#include "subnet.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -129,5 +130,8 @@ struct backend_events {
     /* Something that the core only passes on: an interface or the uplink. Not of what is
      * there already when the backend is made. */
     void (*happened)(void *arg, const struct event *event);
+    /* A question: the subnets that definitions other than that of net_name fix, so that
+     * nobody is given one of them by chance. Adds to taken. 0 or -ENOMEM. */
+    int (*claimed)(void *arg, const char *net_name, struct taken_list *taken);
     void *arg;
 };

@@ -113,6 +113,17 @@ pending() {
     ctl remove always
 }
 
+@test "a network that leaves its subnet to the broker gets none that a definition fixes" {
+    define fixed '{"mode": "host", "subnet": "192.168.67.1"}'
+    define free '{"mode": "host"}'
+    define free2 '{"mode": "host"}'
+    hold free
+    hold free2
+    not is "$(status_of free "n['status']['network']['ipv4_subnet']")" 192.168.67.0/24 2>/dev/null
+    not is "$(status_of free2 "n['status']['network']['ipv4_subnet']")" 192.168.67.0/24 2>/dev/null
+    hold fixed
+}
+
 @test "the shell completes verbs, options and networks" {
     local completion=$WORLD/checkout/packaging/bash-completion/vmnet-brokerctl
     complete() { # WORD... -> the last one is begun

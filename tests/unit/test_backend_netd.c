@@ -421,9 +421,11 @@ static void on_core_applied(void *arg, const char *name, const struct failure *f
 
 static void open_backend(struct world *w, const char *program)
 {
-    struct backend_events events = { on_core_found, on_core_interfaces,
-                                     on_core_lost,  on_core_applied,
-                                     NULL,          w };
+    struct backend_events events = { .found = on_core_found,
+                                     .interfaces = on_core_interfaces,
+                                     .lost = on_core_lost,
+                                     .applied = on_core_applied,
+                                     .arg = w };
     struct backend_netd_config config = { .paths = &w->paths,
                                           .netd_program = program,
                                           .state_dirfd = w->state,
@@ -1209,7 +1211,7 @@ static void a_system_broker_starts_nothing_itself(void **unused)
     struct world w;
     world_empty(&w);
     struct backend_events events = {
-        on_core_found, on_core_interfaces, on_core_lost, NULL, NULL, &w
+        .found = on_core_found, .interfaces = on_core_interfaces, .lost = on_core_lost, .arg = &w
     };
     struct backend_netd_config config = { .paths = &w.paths,
                                           .system = true,
