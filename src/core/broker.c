@@ -24,6 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define INSPECTIONS_MAX 4u /* of one user at a time */
+
 /* --- connections --- */
 
 struct peer *broker_peer_new(struct broker *broker, const struct peer_cred *cred,
@@ -66,7 +68,10 @@ void broker_peer_gone(struct peer *peer)
     struct broker *broker = peer->broker;
 
     TAILQ_REMOVE(&broker->peers, peer, link); /* first: it is told nothing any more */
-    broker->watchers -= peer->watches;
+    if (peer->watches) {
+        TAILQ_REMOVE(&broker->watchers, peer, in_watchers);
+        peer->user->watching--;
+    }
     tell_leaving(peer);
     if (--broker->n_peers == 0)
         leaving_alone(broker);
@@ -405,6 +410,18 @@ static void on_inspected(void *arg, const struct failure *failure)
         answer_status(peer, peer_take_call(peer), network[0] != '\0' ? network : NULL);
 }
 
+/* The helper is asked for a few of a user's at a time; beyond that the figures of these
+ * have to do. Whoever asks without end would else keep the helper busy, and get all the
+ * answers at once, while others wait. */
+static bool inspects_enough(const struct broker *broker, uid_t uid)
+{
+    const struct errand *errand;
+    unsigned n = 0;
+    TAILQ_FOREACH (errand, &broker->errands, link)
+        n += errand->kind == ERRAND_INSPECT && errand->uid == uid;
+    return n >= INSPECTIONS_MAX;
+}
+
 void broker_status(struct peer *peer, struct call *call, const char *name)
 {
     struct broker *broker = peer->broker;
@@ -412,7 +429,8 @@ void broker_status(struct peer *peer, struct call *call, const char *name)
 
     if (name && !name_accepted(peer, call, name))
         return;
-    if (!backend->ops->inspect || (name && !registry_find(broker->registry, name))) {
+    if (!backend->ops->inspect || inspects_enough(broker, peer->cred.uid) ||
+        (name && !registry_find(broker->registry, name))) {
         answer_status(peer, call, name);
         return;
     }
@@ -471,11 +489,16 @@ void broker_leases(struct peer *peer, struct call *call, const char *name)
 
 void broker_monitor(struct peer *peer, struct call *call)
 {
-    if (!may_wait(peer, call))
+    struct failure failure;
+    int r = policy_may_watch(&peer->broker->policy, peer->cred.uid, peer->user->watching, &failure);
+    if (r < 0) {
+        refuse(peer, call, status_from_errno(r), "%s", failure.why);
         return;
+    }
     peer_park(peer, call);
     peer->watches = true;
-    peer->broker->watchers++;
+    peer->user->watching++;
+    TAILQ_INSERT_TAIL(&peer->broker->watchers, peer, in_watchers);
 }
 
 /* --- Stop --- */

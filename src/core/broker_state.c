@@ -33,6 +33,7 @@ static struct policy_limits limits_or_defaults(const struct policy_limits *wish)
         .interfaces = or_default(wish->interfaces, usual.interfaces),
         .queues = or_default(wish->queues, usual.queues),
         .waiting = or_default(wish->waiting, usual.waiting),
+        .watchers = or_default(wish->watchers, usual.watchers),
         .all_connections = or_default(wish->all_connections, usual.all_connections),
     };
 }
@@ -106,6 +107,7 @@ struct broker *broker_new(const struct broker_config *config, const struct loop 
     broker->transport = transport;
     TAILQ_INIT(&broker->peers);
     TAILQ_INIT(&broker->users);
+    TAILQ_INIT(&broker->watchers);
     TAILQ_INIT(&broker->errands);
     broker->started = broker_now(broker);
 

@@ -22,7 +22,7 @@ struct broker {
     struct peer_list peers;
     struct user_list users; /* whose they are */
     unsigned n_peers, peers_so_far;
-    unsigned watchers; /* peers that monitor */
+    struct peer_list watchers; /* of these, who monitors */
     struct errand_list errands;
     struct leaving leaving;
     unsigned turns; /* of looking at all definitions */

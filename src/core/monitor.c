@@ -22,13 +22,10 @@ void monitor_tell(struct broker *broker, const struct event *event)
 {
     const struct peer *peer;
 
-    if (broker->watchers == 0)
-        return;
-    TAILQ_FOREACH (peer, &broker->peers, link)
-        if (peer->watches) {
-            const struct event shown = shown_to(peer, event);
-            broker->transport->answer_event(peer->call, &shown);
-        }
+    TAILQ_FOREACH (peer, &broker->watchers, in_watchers) {
+        const struct event shown = shown_to(peer, event);
+        broker->transport->answer_event(peer->call, &shown);
+    }
 }
 
 static void tell_client(enum event_kind kind, const struct peer *peer, const struct network *net,

@@ -55,6 +55,7 @@ struct peer {
     struct errand *errand; /* that this request is waiting for, or NULL */
     bool wants_stop;       /* the request is Stop */
     bool watches;          /* the request is Monitor, and never fully answered */
+    TAILQ_ENTRY(peer) in_watchers;
 };
 TAILQ_HEAD(peer_list, peer);
 

@@ -23,6 +23,7 @@ struct policy_limits policy_limits_for(unsigned long files)
         .interfaces = POLICY_INTERFACES,
         .queues = least(POLICY_QUEUES, spare / 4),
         .waiting = POLICY_WAITING,
+        .watchers = POLICY_WATCHERS,
         .all_connections = spare - spare / 4,
     };
 }
@@ -113,6 +114,12 @@ int policy_may_use(const struct policy *policy, const struct peer_cred *cred,
     return failure_set(failure, -EPERM,
                        "user '%s' may not use it: it is only for those that 'allow' names in %s",
                        account_user_name(cred->uid, name), def->file ? def->file : "it");
+}
+
+int policy_may_watch(const struct policy *policy, uid_t uid, unsigned has, struct failure *failure)
+{
+    return within(has, policy->limits.watchers, uid, "connections that monitor", "end one first",
+                  failure);
 }
 
 bool policy_sees_all(const struct policy *policy, uid_t asker)

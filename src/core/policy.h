@@ -31,6 +31,8 @@
 /* Requests that await their answer: as many as VMs that start at once. The helper needs
  * half a millisecond for each, and others' requests queue behind them. */
 #define POLICY_WAITING     256u
+/* Connections that monitor: each costs a message at every event. */
+#define POLICY_WATCHERS    8u
 /* Descriptors that connections never take: the broker's own, and some in passing. */
 #define POLICY_OWN_FILES   128u
 /* Connections beyond the last one of everybody, for root and the owner to look what is
@@ -38,8 +40,8 @@
 #define POLICY_RESERVED    16u
 
 struct policy_limits {
-    unsigned connections, networks, interfaces, queues, waiting; /* of one user */
-    unsigned all_connections;                                    /* of everybody together */
+    unsigned connections, networks, interfaces, queues, waiting, watchers; /* of one user */
+    unsigned all_connections;                                              /* of everybody */
 };
 
 /* The defaults for a process that may have so many open files: with few of them no user
@@ -69,6 +71,7 @@ int policy_may_hold(const struct policy *policy, uid_t uid, unsigned has, struct
 int policy_may_start(const struct policy *policy, uid_t uid, unsigned has, unsigned queues,
                      struct failure *failure);
 int policy_may_wait(const struct policy *policy, uid_t uid, unsigned has, struct failure *failure);
+int policy_may_watch(const struct policy *policy, uid_t uid, unsigned has, struct failure *failure);
 
 /* May this client use the network by its definition? Root may, whatever it says. */
 int policy_may_use(const struct policy *policy, const struct peer_cred *cred,

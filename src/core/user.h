@@ -13,6 +13,7 @@ struct user {
     uid_t uid;
     unsigned connections; /* with the last one the user is forgotten */
     unsigned waiting;     /* requests that await their answer */
+    unsigned watching;    /* of these, those that await events */
 };
 TAILQ_HEAD(user_list, user);
 

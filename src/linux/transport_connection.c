@@ -4,10 +4,10 @@
  * A connection is read only when it has nothing else to do: not while the core works on
  * its call, nor while a reply waits for the client to read. So a client that sends and
  * never reads fills its own socket and nothing of ours. What it says is taken message by
- * message by proceed(), a few a turn, so that no client keeps the loop to itself; proceed()
- * is also the only one that ends a connection on its own account, hence never beneath a
- * verb of the core. That a client has gone while its call is under way shows as EPOLLHUP,
- * which comes whether we read or not.
+ * message by proceed(), a few a turn (transport_rooms.c), and proceed() is also the only one
+ * that ends a connection on its own account, hence never beneath a verb of the core. That a
+ * client has gone while its call is under way shows as EPOLLHUP, which comes whether we read
+ * or not.
  *
  * Faults that end a connection are logged once, with the peer. A client that only
  * closes its sending side hears all its answers first.
@@ -16,7 +16,6 @@
 
 #include "fd.h"
 #include "log.h"
-#include "loop_sdevent.h"
 #include "mem.h"
 #include "str.h"
 #include "varlink_methods.h"
@@ -25,13 +24,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-
-/* Calls of one connection in one turn of the loop; the second of those who are late, so that
- * who is not need not wait long when they come. */
-#define BURST      32u
-#define BURST_LATE 4u
-#define FEW        8u /* connections of a user */
 
 #define OUTPUT_MAX     (4u << 20)  /* bytes: the Status of some thousand interfaces */
 #define EVENTS_PENDING (64u << 10) /* bytes of events that a client has not read */
@@ -39,23 +31,13 @@
 
 /* ---- the end of a connection ---- */
 
-static void leave_queue(struct connection *c)
-{
-    struct transport *transport = c->transport;
-
-    TAILQ_REMOVE(&transport->queue, c, in_queue);
-    c->queued = false;
-    if (TAILQ_EMPTY(&transport->queue))
-        (void)sd_event_source_set_enabled(transport->turn, SD_EVENT_OFF);
-}
-
 void connection_free(struct connection *c)
 {
     struct transport *transport = c->transport;
 
     TAILQ_REMOVE(&transport->connections, c, link);
-    if (c->queued)
-        leave_queue(c);
+    if (c->stream)
+        room_leave(c);
     if (c->peer) {
         transport->verbs->peer_gone(c->peer); /* the core forgets the call */
     } else {
@@ -64,8 +46,6 @@ void connection_free(struct connection *c)
     }
     c->share->unread -= c->unread;
     share_leave(c->share);
-    sd_event_source_disable_unref(c->io);
-    sd_event_source_disable_unref(c->soon);
     varlink_free(c->stream);
     listeners_go_on(transport->listeners);
     free(c);
@@ -83,8 +63,8 @@ static void fault(struct connection *c, const char *what)
 
 static void proceed_soon(struct connection *c)
 {
-    if (!c->in_proceed && sd_event_source_set_enabled(c->soon, SD_EVENT_ONESHOT) < 0)
-        fault(c, "cannot be scheduled");
+    if (!c->in_proceed)
+        room_soon(c);
 }
 
 static bool may_take_next(const struct connection *c)
@@ -101,9 +81,9 @@ static void watch(struct connection *c)
         events |= EPOLLOUT;
     if (!c->eof && !more && may_take_next(c))
         events |= EPOLLIN;
-    (void)sd_event_source_set_io_events(c->io, events);
+    room_watch(c, events);
     if (more && may_take_next(c))
-        (void)sd_event_source_set_enabled(c->soon, SD_EVENT_ONESHOT);
+        room_soon(c);
 }
 
 /* ---- answering ---- */
@@ -366,12 +346,12 @@ static void refuse_message(struct connection *c, int err)
 }
 
 /* Takes what was read, ends the connection when it is over, and says what to watch. */
-static void proceed(struct connection *c, unsigned burst)
+static void proceed(struct connection *c, unsigned calls)
 {
     int r = 1;
 
     c->in_proceed = true;
-    for (unsigned i = 0; i < burst && r == 1 && may_take_next(c); i++) {
+    for (unsigned i = 0; i < calls && r == 1 && may_take_next(c); i++) {
         json_t *message = NULL;
         r = varlink_next(c->stream, &message);
         if (r == 1)
@@ -401,126 +381,25 @@ static void read_some(struct connection *c)
         refuse_message(c, r);
 }
 
-/* ---- turns ---- */
-
-static void take_events(struct connection *c, uint32_t revents, unsigned burst)
+uint64_t connection_serve(struct connection *c, uint32_t events, unsigned calls, uint64_t began)
 {
-    struct share *share = c->share; /* c may end here */
-    uint64_t began = monotonic_usec();
+    struct share *share = c->share; /* outlives c */
 
-    if (revents & EPOLLOUT)
+    if (events & EPOLLOUT)
         flush(c);
     if (may_take_next(c)) {
         if (!c->eof && !varlink_has_message(c->stream))
             read_some(c);
-    } else if (revents & (EPOLLHUP | EPOLLERR)) {
+    } else if (events & (EPOLLHUP | EPOLLERR)) {
         c->broken = true; /* gone, and not waiting for our answer any more */
     }
-    proceed(c, burst);
-    time_share_spend(&share->time, began, monotonic_usec());
-}
-
-/* Has its user had enough time? Then others come first. */
-static bool is_late(struct connection *c)
-{
-    bool late = time_share_is_used_up(&c->share->time, monotonic_usec());
-    int64_t priority = late ? PRIORITY_LATE : SD_EVENT_PRIORITY_NORMAL;
-
-    if (late != c->late && sd_event_source_set_priority(c->io, priority) >= 0 &&
-        sd_event_source_set_priority(c->soon, priority) >= 0)
-        c->late = late;
-    return late;
-}
-
-/* Many connections of one user wait in a queue, where they are not polled: a hundred that
- * are ready all the time would make every turn of the loop a long one. */
-static bool queue_up(struct connection *c)
-{
-    struct transport *transport = c->transport;
-
-    if (c->share->connections <= FEW ||
-        sd_event_source_set_enabled(transport->turn, SD_EVENT_ON) < 0)
-        return false;
-    (void)sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
-    TAILQ_INSERT_TAIL(&transport->queue, c, in_queue);
-    c->queued = true;
-    return true;
-}
-
-/* There is something to be done for it. */
-static void come(struct connection *c, uint32_t revents)
-{
-    bool late = is_late(c);
-
-    if (c->queued || (late && queue_up(c)))
-        c->revents |= revents;
-    else
-        take_events(c, revents, late ? BURST_LATE : BURST);
-}
-
-static int on_turn(sd_event_source *source, int fd, uint32_t events, void *arg)
-{
-    struct transport *transport = arg;
-    struct connection *c = TAILQ_FIRST(&transport->queue);
-    (void)source;
-    (void)fd;
-    (void)events;
-
-    if (!c)
-        return 0;
-    leave_queue(c);
-    if (sd_event_source_set_enabled(c->io, SD_EVENT_ON) < 0)
-        fault(c, "cannot be watched");
-    uint32_t revents = c->revents;
-    c->revents = 0;
-    take_events(c, revents, BURST_LATE);
-    return 0;
-}
-
-/* A descriptor that is always ready, and not a deferred source, which would come before all
- * others of its priority each time: those who come new, and users with few connections. */
-int connections_take_turns(struct transport *transport)
-{
-    AUTO_FD ready = eventfd(1, EFD_CLOEXEC);
-    if (ready < 0)
-        return -errno;
-    int r = sd_event_add_io(transport->event, &transport->turn, ready, EPOLLIN, on_turn, transport);
-    if (r >= 0)
-        r = sd_event_source_set_io_fd_own(transport->turn, true);
-    if (r < 0)
-        return r;
-    (void)fd_take(&ready);
-    r = sd_event_source_set_enabled(transport->turn, SD_EVENT_OFF);
-    return r < 0 ? r : sd_event_source_set_priority(transport->turn, PRIORITY_LATE);
-}
-
-static int on_io(sd_event_source *source, int fd, uint32_t revents, void *arg)
-{
-    (void)source;
-    (void)fd;
-    come(arg, revents);
-    return 0;
-}
-
-static int on_soon(sd_event_source *source, void *arg)
-{
-    (void)source;
-    come(arg, 0);
-    return 0;
+    proceed(c, calls);
+    uint64_t now = monotonic_usec();
+    time_share_spend(&share->time, began, now);
+    return now;
 }
 
 /* ---- the beginning ---- */
-
-static int watch_connection(struct connection *c)
-{
-    sd_event *event = c->transport->event;
-    int r = sd_event_add_io(event, &c->io, varlink_fd(c->stream), EPOLLIN, on_io, c);
-    if (r >= 0)
-        r = sd_event_add_defer(event, &c->soon, on_soon, c);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(c->soon, SD_EVENT_OFF);
-    return r;
-}
 
 static struct connection *make(struct transport *transport, const struct peer_cred *cred,
                                struct share *share, struct peer *peer)
@@ -540,6 +419,7 @@ static struct connection *make(struct transport *transport, const struct peer_cr
         transport->n_refused++;
     }
     c->uid = cred->uid;
+    c->events = EPOLLIN;
     (void)str_format(c->tag, sizeof c->tag, "[peer pid %d uid %u]", (int)cred->pid,
                      (unsigned)cred->uid);
     TAILQ_INSERT_TAIL(&transport->connections, c, link);
@@ -559,8 +439,6 @@ void connection_begin(struct transport *transport, int fd, const struct peer_cre
     c->stream = varlink_new(sock, &limits);
     if (c->stream)
         (void)fd_take(&sock);
-    if (!c->stream || watch_connection(c) < 0)
+    if (!c->stream || room_enter(c) < 0)
         connection_free(c);
-    else
-        (void)is_late(c);
 }

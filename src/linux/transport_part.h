@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* transport_part.h - what the files of the Varlink transport share: transport_varlink.c
- * (who is let in) and transport_connection.c (what becomes of a connection). */
+/* transport_part.h - what the files of the Varlink transport share:
+ *
+ *   transport_varlink.c     the transport as an object, and whom it lets in
+ *   transport_connection.c  what is said on a connection, and its one call under way
+ *   transport_rooms.c       whose turn it is
+ */
 #pragma once
 #include "kept_reply.h"
 #include "listeners.h"
+#include "loop_sdevent.h"
 #include "share.h"
 #include "transport_varlink.h"
 #include "varlink.h"
@@ -22,10 +27,8 @@ struct connection {
     struct transport *transport;
     struct call call;
     struct varlink *stream;
-    sd_event_source *io;
-    sd_event_source *soon; /* proceed() in the next turn */
-    struct peer *peer;     /* NULL: refused */
-    struct share *share;   /* its user's */
+    struct peer *peer;   /* NULL: refused */
+    struct share *share; /* its user's */
     uid_t uid;
     char tag[48]; /* "[peer pid 12 uid 1000]" */
     char why_refused[256];
@@ -35,11 +38,21 @@ struct connection {
     bool done;       /* close it as soon as all is sent */
     bool broken;     /* close it now; logged already */
     bool in_proceed;
-    bool late; /* its sources have PRIORITY_LATE */
-    bool queued;
-    TAILQ_ENTRY(connection) in_queue;
-    uint32_t revents; /* that came before its turn */
+
+    struct room *room; /* NULL: not yet */
+    uint32_t events;   /* that it waits for there */
+    bool ready;        /* has something to do, whatever comes */
+    TAILQ_ENTRY(connection) in_ready;
 };
+TAILQ_HEAD(connection_list, connection);
+
+struct room {
+    struct transport *transport;
+    int epoll; /* of those who are in it */
+    struct connection_list ready;
+    sd_event_source *io, *soon; /* somebody is heard; somebody is ready */
+};
+#define ROOMS 2u
 
 struct transport {
     sd_event *event;
@@ -50,17 +63,33 @@ struct transport {
     struct listeners *listeners;
     struct kept_reply acquired;
     struct shares shares;
-    TAILQ_HEAD(, connection) connections;
-    TAILQ_HEAD(, connection) queue; /* of those who are late; one a turn */
-    sd_event_source *turn;
+    struct room rooms[ROOMS];
+    struct connection_list connections;
     unsigned n_refused;
 };
 
-/* Before the first connection. 0 or a negative errno. */
-int connections_take_turns(struct transport *transport);
+/* ---- connections ---- */
 
 /* fd, share, peer: taken over. failure: why there is no peer, to be told in reply to the
  * first request. Whom there is no memory for sees the connection closed. */
 void connection_begin(struct transport *transport, int fd, const struct peer_cred *cred,
                       struct share *share, struct peer *peer, const struct failure *failure);
 void connection_free(struct connection *c);
+
+/* Its turn: events have come (0: it was ready), and it may make so many calls. It may end
+ * here, and nowhere else while the transport lives. began: now; returns what the time is
+ * afterwards, since the difference is charged to its user. */
+uint64_t connection_serve(struct connection *c, uint32_t events, unsigned calls, uint64_t began);
+
+/* ---- rooms ---- */
+
+/* rooms_close(): also when they were not opened, or not all; after the last connection. */
+int rooms_open(struct transport *transport);
+void rooms_close(struct transport *transport);
+
+/* 0, or a negative errno and it is in no room. c->events: what it waits for. */
+int room_enter(struct connection *c);
+void room_leave(struct connection *c); /* in none: fine */
+void room_watch(struct connection *c, uint32_t events);
+/* It has something to do, although nothing may come: a turn for it. */
+void room_soon(struct connection *c);

@@ -75,10 +75,9 @@ int transport_varlink_new(sd_event *event, const struct verbs *verbs, struct bro
     transport->broker = broker;
     transport->about = *about;
     TAILQ_INIT(&transport->connections);
-    TAILQ_INIT(&transport->queue);
-    int r = routes_new(&transport->routes);
+    int r = rooms_open(transport);
     if (r == 0)
-        r = connections_take_turns(transport);
+        r = routes_new(&transport->routes);
     if (r == 0)
         r = listeners_new(event, on_accepted, transport, &transport->listeners);
     if (r < 0) {
@@ -96,7 +95,7 @@ void transport_varlink_free(struct transport *transport)
     while (!TAILQ_EMPTY(&transport->connections))
         connection_free(TAILQ_FIRST(&transport->connections));
     listeners_free(transport->listeners);
-    sd_event_source_disable_unref(transport->turn);
+    rooms_close(transport);
     shares_clear(&transport->shares);
     routes_free(transport->routes);
     kept_reply_clear(&transport->acquired);

@@ -284,35 +284,49 @@ json_t *list_reply(const struct broker_report *report)
 
 /* ---- Status ---- */
 
-static json_t *user_json(uid_t uid)
-{
-    char name[ACCOUNT_NAME_SIZE];
-    return text_json(account_user_name(uid, name));
-}
+/* The names of the client before: a program may have hundreds of connections, and each
+ * name costs some system calls. */
+struct client_names {
+    struct client_view of;
+    char user[ACCOUNT_NAME_SIZE], command[64];
+};
 
 /* The process may have gone; that is no reason not to name its connection. */
-static json_t *command_json(pid_t pid)
+static void find_command(pid_t pid, char ret[static 64])
 {
     char path[32] = "";
     AUTO_FREE char *text = NULL;
+    (void)str_copy(ret, 64, "?");
     (void)str_format(path, sizeof path, "/proc/%d/comm", (int)pid);
     if (file_read(AT_FDCWD, path, 64, &text, NULL) < 0)
-        return json_string("?");
+        return;
     text[strcspn(text, "\n")] = '\0';
-    return text_json(text);
+    (void)str_copy(ret, 64, text);
 }
 
-static json_t *client_json(const struct client_view *client)
+static json_t *client_json(const struct client_view *client, struct client_names *names)
 {
+    if (client->uid != names->of.uid || names->user[0] == '\0')
+        (void)account_user_name(client->uid, names->user);
+    if (client->pid != names->of.pid || names->command[0] == '\0')
+        find_command(client->pid, names->command);
+    names->of = *client;
     return json_pack("{s:i, s:I, s:o, s:o}", "pid", (int)client->pid, "uid",
-                     (json_int_t)client->uid, "user", user_json(client->uid), "command",
-                     command_json(client->pid));
+                     (json_int_t)client->uid, "user", text_json(names->user), "command",
+                     text_json(names->command));
 }
 
-static json_t *nth_client(const void *of, size_t i)
+static json_t *clients_json(const struct network_view *network)
 {
-    const struct network_view *network = of;
-    return client_json(&network->holders[i]);
+    struct client_names names = { .user = "" };
+    json_t *array = json_array();
+
+    for (size_t i = 0; array && i < network->n_holders; i++)
+        if (json_array_append_new(array, client_json(&network->holders[i], &names)) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
 }
 
 static json_t *entry_json(const struct iface_entry *entry)
@@ -373,7 +387,7 @@ static json_t *nth_details(const void *of, size_t i)
     return json_pack("{s:o, s:o*, s:o*, s:o, s:o, s:o}", "status", network_status_json(network),
                      "description", text_or_null(definition->description), "definition",
                      text_or_null(definition->file), "pending", keys_json(network->pending),
-                     "clients", array_json(network->n_holders, nth_client, network), "interfaces",
+                     "clients", clients_json(network), "interfaces",
                      interfaces_json(network, report));
 }
 
@@ -430,12 +444,13 @@ static json_t *event_interface_json(const struct event_interface *interface)
 
 json_t *event_reply(const struct event *event)
 {
+    struct client_names names = { .user = "" };
     struct timespec now = { 0 };
     (void)clock_gettime(CLOCK_REALTIME, &now);
     return json_pack("{s:{s:I, s:s, s:s*, s:o*, s:o*, s:I, s:o*}}", "event", "time",
                      (json_int_t)now.tv_sec * 1000000 + now.tv_nsec / 1000, "what",
                      event_names[event->kind], "network", event->network, "client",
-                     event->client ? client_json(event->client) : NULL, "interface",
+                     event->client ? client_json(event->client, &names) : NULL, "interface",
                      event->interface ? event_interface_json(event->interface) : NULL, "count",
                      (json_int_t)event->count, "message", text_or_null(event->message));
 }

@@ -1041,6 +1041,25 @@ static void status_is_answered_whatever_the_helper_does(void **unused)
     house_end(h);
 }
 
+static void one_user_asks_the_helper_a_few_times_at_once_and_then_gets_what_is_known(void **unused)
+{
+    struct house *h = house_new();
+    (void)unused;
+    struct peer *alice[6], *bob = come(h, BOB);
+    struct call *calls[6];
+    for (size_t i = 0; i < N(alice); i++) {
+        alice[i] = come(h, ALICE);
+        calls[i] = status(h, alice[i], NULL);
+    }
+    for (size_t i = 0; i < N(alice); i++)
+        assert_int_equal(calls[i]->answer, i < 4 ? FAKE_NOTHING_YET : FAKE_REPORT);
+    assert_waits(status(h, bob, NULL));
+    finish(h, FAKE_INSPECT, "");
+    assert_int_equal(calls[0]->answer, FAKE_REPORT);
+    assert_waits(status(h, alice[0], NULL));
+    house_end(h);
+}
+
 static void who_asks_for_the_status_and_goes_is_forgotten(void **unused)
 {
     struct house *h = house_new();
@@ -1504,6 +1523,7 @@ int main(void)
         cmocka_unit_test(everybody_sees_counts_and_only_ones_own_processes),
         cmocka_unit_test(status_of_one_network_names_it_or_says_that_it_is_not_there),
         cmocka_unit_test(status_is_answered_whatever_the_helper_does),
+        cmocka_unit_test(one_user_asks_the_helper_a_few_times_at_once_and_then_gets_what_is_known),
         cmocka_unit_test(who_asks_for_the_status_and_goes_is_forgotten),
         cmocka_unit_test(an_unused_broker_stops_after_it_has_answered),
         cmocka_unit_test(stop_is_refused_while_a_network_is_used_and_says_by_whom),

@@ -504,6 +504,22 @@ static void a_broken_file_is_an_event_once(void **unused)
     house_end(h);
 }
 
+static void one_user_watches_from_only_so_many_connections(void **unused)
+{
+    struct house *h = house_new();
+    (void)unused;
+    for (unsigned i = 0; i < POLICY_WATCHERS; i++)
+        assert_int_equal(watch(h, ALICE)->answer, FAKE_NOTHING_YET);
+    struct call *refused = watch(h, ALICE), *bobs = watch(h, BOB);
+    assert_int_equal(refused->answer, FAKE_ERROR);
+    assert_int_equal(refused->status, STATUS_NOT_ALLOWED);
+    assert_non_null(strstr(refused->message, "8 connections that monitor"));
+    (void)acquire_and_get(h, come(h, BOB, 0), "shared");
+    assert_int_equal(refused->n_events, 0);
+    assert_int_equal(bobs->n_events, 2);
+    house_end(h);
+}
+
 static void who_watches_and_goes_hears_nothing_of_it(void **unused)
 {
     struct house *h = house_new();
@@ -546,6 +562,7 @@ int main(void)
         cmocka_unit_test(who_watches_sees_the_life_of_a_network),
         cmocka_unit_test(what_others_do_is_told_in_numbers),
         cmocka_unit_test(a_broken_file_is_an_event_once),
+        cmocka_unit_test(one_user_watches_from_only_so_many_connections),
         cmocka_unit_test(who_watches_and_goes_hears_nothing_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@ static const struct policy policy = { .owner = 990,
                                                   .interfaces = 8,
                                                   .queues = 20,
                                                   .waiting = 5,
+                                                  .watchers = 6,
                                                   .all_connections = 100 } };
 
 static int may_connect(uid_t uid, unsigned has, struct failure *failure)
@@ -46,6 +47,11 @@ static int may_wait(uid_t uid, unsigned has, struct failure *failure)
     return policy_may_wait(&policy, uid, has, failure);
 }
 
+static int may_watch(uid_t uid, unsigned has, struct failure *failure)
+{
+    return policy_may_watch(&policy, uid, has, failure);
+}
+
 static int may_be_one_of_all(uid_t uid, unsigned has, struct failure *failure)
 {
     return policy_may_connect(&policy, uid, 0, has, failure);
@@ -66,6 +72,7 @@ static void a_limit_lets_in_up_to_it_and_then_says_who_how_many_and_the_remedy(v
         { may_start, 990, 8, "uid 990 has 8 interfaces", "end a VM" },
         { may_have_queues, 1000, 20, "uid 1000 would have 21 queues", "ask for fewer" },
         { may_wait, 1000, 5, "uid 1000 has 5 requests", "try again" },
+        { may_watch, 1000, 6, "uid 1000 has 6 connections that monitor", "end one" },
         { may_be_one_of_all, 1000, 100, "100 programs", "RLIMIT_NOFILE" },
         { may_be_one_of_all, 0, 100 + POLICY_RESERVED, "116 programs", "RLIMIT_NOFILE" },
         { may_be_one_of_all, 990, 100 + POLICY_RESERVED, "116 programs", "RLIMIT_NOFILE" },

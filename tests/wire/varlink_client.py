@@ -27,8 +27,8 @@ class Closed(Exception):
 class Client:
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(path)  # waits, where one with a time-out fails when there is a queue
         self.sock.settimeout(TIMEOUT)
-        self.sock.connect(path)
         self.buffer = b""
         self.fds = []
 
