@@ -287,6 +287,13 @@ void client_choose(enum endpoint_choice choice)
     end();
 }
 
+void client_disconnect(void)
+{
+    begin();
+    disconnect();
+    end();
+}
+
 int client_socket(void)
 {
     begin();

@@ -6,5 +6,8 @@
 /* Which broker to talk to; before the first call. */
 void client_choose(enum endpoint_choice choice);
 
+/* Ends the process's connection, and with it all that it holds. */
+void client_disconnect(void);
+
 /* The socket of the process's connection, to be watched for its end; -1: none. */
 int client_socket(void);

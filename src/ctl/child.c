@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "child.h"
 #include "ctl.h"
+#include "fd.h"
 #include "mem.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,35 +36,51 @@ static void catch_signals(sigset_t *caught, sigset_t *before)
 }
 
 /* What the terminal's keys send reaches the whole foreground group, the command too. */
-static bool from_keyboard(const siginfo_t *info)
+static bool from_keyboard(const struct signalfd_siginfo *info)
 {
-    return info->si_code == SI_KERNEL;
+    return info->ssi_code == SI_KERNEL;
 }
 
-static int await(pid_t pid, const sigset_t *caught)
+/* The exit status to use, or -1: it goes on. */
+static int take_signal(pid_t pid, int signals)
 {
-    for (;;) {
-        siginfo_t info;
-        int sig = sigwaitinfo(caught, &info);
-        if (sig < 0)
-            continue;
-        if (sig != SIGCHLD) {
-            if (!from_keyboard(&info))
-                (void)kill(pid, sig);
-            continue;
-        }
-        int status;
-        if (waitpid(pid, &status, WNOHANG) != pid)
-            continue; /* it stopped or went on, or somebody else's child ended */
-        return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
+    struct signalfd_siginfo info;
+    int status;
+
+    if (read(signals, &info, sizeof info) != sizeof info)
+        return -1;
+    if (info.ssi_signo != SIGCHLD) {
+        if (!from_keyboard(&info))
+            (void)kill(pid, (int)info.ssi_signo);
+        return -1;
     }
+    if (waitpid(pid, &status, WNOHANG) != pid)
+        return -1; /* it stopped or went on, or somebody else's child ended */
+    return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int child_run(char *const *argv, void (*started)(void *arg), void *arg)
+static int await(pid_t pid, int signals, struct hold *hold)
+{
+    int status = -1;
+
+    while (status < 0) {
+        struct pollfd fds[] = { { .fd = signals, .events = POLLIN },
+                                { .fd = hold ? hold_fd() : -1, .events = POLLIN } };
+        int n = poll(fds, N_ELEMENTS(fds), hold && fds[1].fd < 0 ? HOLD_PAUSE_MSEC : -1);
+        if (n > 0 && fds[0].revents)
+            status = take_signal(pid, signals);
+        else if (n >= 0 && hold)
+            (void)hold_again(hold);
+    }
+    return status;
+}
+
+int child_run(char *const *argv, struct hold *hold, void (*started)(void *arg), void *arg)
 {
     sigset_t caught, before;
     catch_signals(&caught, &before);
-    pid_t pid = fork();
+    AUTO_FD signals = signalfd(-1, &caught, SFD_CLOEXEC);
+    pid_t pid = signals < 0 ? -1 : fork();
     if (pid < 0) {
         complain("cannot run %s: %s", argv[0], strerror(errno));
         return EXIT_OURS;
@@ -72,5 +91,5 @@ int child_run(char *const *argv, void (*started)(void *arg), void *arg)
     }
     if (started)
         started(arg);
-    return await(pid, &caught);
+    return await(pid, signals, hold);
 }

@@ -5,10 +5,12 @@
  * as it ended. We stay beside it only because the connection that holds its networks is
  * ours. */
 #pragma once
+#include "hold.h"
 
-/* Starts and awaits it. started(arg), which may be NULL, is called in this process as soon
- * as the command has its own copy of every descriptor. Returns the exit status to use. */
-int child_run(char *const *argv, void (*started)(void *arg), void *arg);
+/* Starts and awaits it, and holds networks for it meanwhile (NULL: none). started(arg), which
+ * may be NULL, is called in this process as soon as the command has its own copy of every
+ * descriptor. Returns the exit status to use. */
+int child_run(char *const *argv, struct hold *hold, void (*started)(void *arg), void *arg);
 
 /* Replaces this process by the command; returns an exit status when that failed, said. */
 int child_exec(char *const *argv);

@@ -47,15 +47,16 @@ static int open_signals(void)
 }
 
 /* Not until standard input ends: in the background of a script that is at once. */
-static int hold(const char *name, int signals)
+static int stay(struct hold *hold, int signals)
 {
-    struct pollfd fds[] = { { .fd = signals, .events = POLLIN },
-                            { .fd = client_socket(), .events = POLLIN } };
-    while (poll(fds, N_ELEMENTS(fds), -1) < 0 && errno == EINTR)
-        ;
-    if (fds[0].revents)
-        return EXIT_OK;
-    complain_network(name, "the broker is gone, and with it our hold on the network");
+    do {
+        struct pollfd fds[] = { { .fd = signals, .events = POLLIN },
+                                { .fd = hold_fd(), .events = POLLIN } };
+        while (poll(fds, N_ELEMENTS(fds), -1) < 0 && errno == EINTR)
+            ;
+        if (fds[0].revents)
+            return EXIT_OK;
+    } while (hold_again(hold));
     return EXIT_FAILED;
 }
 
@@ -80,5 +81,6 @@ int cmd_acquire(struct ctl *ctl, int argc, char **argv)
     vmnet_broker_network_free(network);
     if (r != EXIT_OK)
         return r;
-    return *command ? child_run(command, NULL, NULL) : hold(name, signals);
+    struct hold hold = { .networks = (const char *const[]){ name, NULL } };
+    return *command ? child_run(command, &hold, NULL, NULL) : stay(&hold, signals);
 }

@@ -180,6 +180,15 @@ static void close_fds(void *arg)
             fd_closep(&vm->nics[i].fds[--vm->nics[i].queues]);
 }
 
+static int run(struct vm *vm)
+{
+    const char *networks[NETWORKS_MAX + 1] = { NULL };
+    struct hold hold = { .networks = networks };
+    for (size_t i = 0; i < vm->n; i++)
+        networks[i] = vm->nics[i].spec.network;
+    return child_run(vm->argv, &hold, close_fds, vm);
+}
+
 static void clear(struct vm *vm)
 {
     close_fds(vm);
@@ -202,5 +211,5 @@ int cmd_run(struct ctl *ctl, int argc, char **argv)
     if (start_all(&vm) < 0 || expand_arguments(&vm, argv + optind, argc - optind) < 0 ||
         export_all(&vm) < 0)
         return EXIT_OURS;
-    return child_run(vm.argv, close_fds, &vm);
+    return run(&vm);
 }

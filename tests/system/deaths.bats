@@ -21,15 +21,6 @@ teardown() {
     rm -rf "/run/user/$WORLD_UID/vmnet-broker" "$(user_home)/.local"
 }
 
-# Not at once: until it is killed itself, netd sees to it that others come back.
-all_are_killed() {
-    local line
-    while read -r line; do
-        kill -KILL "${line%% *}" 2>/dev/null || true
-    done < <(ours)
-    nothing_runs
-}
-
 # Those that some process is in, or holds open.
 namespaces() {
     find /proc/[0-9]*/ns/{net,user,mnt} /proc/[0-9]*/fd/ -lname '*:\[*' -printf '%l\n' 2>/dev/null |
@@ -93,6 +84,10 @@ identity() { # all by which the two are known
     done
 }
 
+two_hold_it() {
+    is "$(status_of shared "n['status']['clients']")" 2
+} 2>/dev/null
+
 # A lease, the network's names, outside names, the outside.
 web_is_served() {
     has "$(in_guest web udhcpc -i eth0 -s /bin/true -n -q -f -t 2 -T 1 2>&1)" \
@@ -114,7 +109,8 @@ web_is_served() {
         echo "$kind killed"
         eventually 20 web_is_served
     done
-    ctl acquire shared -- true # as nobody holds it any more, nobody has asked for a broker
+    # Who holds the network has asked for a broker, and holds it again.
+    eventually 10 two_hold_it
     is "$(identity)" "$before"
     in_guest web 'kill -INT $(cat /tmp/ping.pid); sleep 0.5; tail -n 3 /tmp/ping' | tee /dev/stderr |
         grep -q ' 0% packet loss'

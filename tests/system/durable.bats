@@ -19,15 +19,6 @@ teardown() {
     rm -rf "/run/user/$WORLD_UID/vmnet-broker" "$(user_home)/.local"
 }
 
-# Not at once: until it is killed itself, netd sees to it that others come back.
-all_are_killed() {
-    local line
-    while read -r line; do
-        kill -KILL "${line%% *}" 2>/dev/null || true
-    done < <(ours)
-    nothing_runs
-}
-
 # The state directory on a file system of its own, of this many KiB.
 small_state() {
     mount -t tmpfs -o "size=$1k,mode=0700,uid=$WORLD_UID,gid=$WORLD_UID" state "$STATE"

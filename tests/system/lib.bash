@@ -123,6 +123,16 @@ ours() {
     done
 }
 
+# Each by its number, and until they stay dead: netd sees to it that others come back, and whoever
+# holds a network that a broker does.
+all_are_killed() {
+    local line
+    while read -r line; do
+        kill -KILL "${line%% *}" 2>/dev/null || true
+    done < <(ours)
+    nothing_runs
+}
+
 # What the host looks like once everything is over: nothing of ours runs, no link was left,
 # no socket, and in the state directory only what is meant to be remembered.
 nothing_is_left() {

@@ -5,13 +5,7 @@ load lib
 
 teardown() {
     tell_what_happened
-    # Whatever a test left running ends here, each by its number.
-    local line
-    while read -r line; do
-        kill -CONT "${line%% *}" 2>/dev/null || true
-        kill -KILL "${line%% *}" 2>/dev/null || true
-    done < <(ours)
-    eventually 5 nothing_runs
+    eventually 10 all_are_killed # whatever a test left running
     rm -rf "/run/user/$WORLD_UID/vmnet-broker" "$(user_home)/.local"
 }
 
@@ -75,6 +69,30 @@ clients_are() {
 
 network_is() {
     is "$(state_of "$1")" "['$2']" 2>/dev/null
+}
+
+@test "whoever holds a network goes on holding it when the broker is killed or ended" {
+    local id signal
+    hold shared
+    as_user_in_background command vmnet-brokerctl acquire shared -- sleep 60
+    eventually 10 clients_are 2
+    id=$(id_of shared)
+    for signal in KILL TERM; do
+        kill -"$signal" "$(broker_pid)"
+        eventually 10 clients_are 2
+        is "$(id_of shared)" "$id"
+    done
+    kill -TERM "$(processes vmnet-brokerctl | head -n 1)"
+    eventually 10 clients_are 1
+}
+
+@test "without a broker that can be started, whoever only holds a network says so and fails" {
+    hold shared
+    chmod 000 "$(user_home)/.local/state/vmnet-broker"
+    kill -KILL "$(broker_pid)"
+    eventually 20 not running vmnet-brokerctl 2>/dev/null
+    chmod 700 "$(user_home)/.local/state/vmnet-broker"
+    has "$(cat "$WORLD/log/hold-shared")" "our hold on network 'shared'"
 }
 
 @test "a network that nobody uses is removed after the idle timeout, and the broker exits after it" {

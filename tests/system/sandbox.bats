@@ -12,15 +12,6 @@ teardown() {
     rm -rf "/run/user/$WORLD_UID/vmnet-broker" "$(user_home)/.local"
 }
 
-# Not at once: until it is killed itself, netd sees to it that others come back.
-all_are_killed() {
-    local line
-    while read -r line; do
-        kill -KILL "${line%% *}" 2>/dev/null || true
-    done < <(ours)
-    nothing_runs
-}
-
 none=0000000000000000
 network=0000000000003400 # CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW
 
