@@ -15,6 +15,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -208,14 +209,32 @@ int confine_as(const struct confine_filter *filter)
     return 0;
 }
 
-int confine_without_capabilities(void)
+/* What libcap-ng holds for us now, in all sets that may be changed: the bounding set is only
+ * for those who are privileged already. */
+static int apply_capabilities(void)
 {
-    /* The bounding set is only for those to change who may. */
-    capng_clear(CAPNG_SELECT_ALL);
     int r = capng_apply(CAPNG_SELECT_ALL);
+
     if (r < 0)
         r = capng_apply(CAPNG_SELECT_CAPS);
     if (r < 0)
         return -EPERM;
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+int confine_without_capabilities(void)
+{
+    capng_clear(CAPNG_SELECT_ALL);
+    return apply_capabilities();
+}
+
+int confine_to_capability(int capability)
+{
+    bool had = capng_have_capability(CAPNG_PERMITTED, (unsigned)capability);
+
+    capng_clear(CAPNG_SELECT_ALL);
+    if (had && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET,
+                            (unsigned)capability) < 0)
+        return -EPERM;
+    return apply_capabilities();
 }

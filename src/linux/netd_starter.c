@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -151,7 +152,11 @@ static _Noreturn void starter_main(const struct workshop *shop)
     (void)prctl(PR_SET_NAME, "vmnet-starter");
     (void)setsid(); /* a terminal's ^C is for others */
     signals_default();
-    int r = confine_not(calls_never);
+    /* Of root's capabilities one is needed by netd, for its user namespace: the kernel wants it
+     * of whoever maps the id 0, to whatever. */
+    int r = confine_to_capability(CAP_SETFCAP);
+    if (r == 0)
+        r = confine_not(calls_never);
     if (r < 0) {
         log_failure(r, "the starter cannot confine itself");
         _exit(1);

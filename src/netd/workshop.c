@@ -120,9 +120,10 @@ _Noreturn void workshop_main(struct workshop *shop)
     (void)!chdir("/");
     signals_default();
     /* What we start makes calls that we do not know, and inherits this: so it can only be
-     * what nobody here ever needs. It keeps root's capabilities, without which root's pasta
-     * could not enter the namespace. */
-    int r = confine_not(calls_never);
+     * what nobody here ever needs. Nor is a capability: who owns the namespaces may enter them. */
+    int r = confine_without_capabilities();
+    if (r == 0)
+        r = confine_not(calls_never);
     if (r == 0)
         r = dnsmasq_sandbox_prepare(&shop->dnsmasq);
     if (r < 0) {

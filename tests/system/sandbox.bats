@@ -14,6 +14,7 @@ teardown() {
 
 none=0000000000000000
 network=0000000000003400 # CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW
+setfcap=0000000080000000
 
 pid_of() { # NAME -> of the one process of that name and of user $owner, and not the world's own
     local pid
@@ -197,7 +198,7 @@ sanitized() {
     eventually 10 everybody_is_there
 }
 
-@test "root's broker and relay have no capability either, and root's guests get a network" {
+@test "root's processes have no capability either that they do not use, and root's guests get a network" {
     [ "$(id -u)" = 0 ] || skip "optional: we are not root"
     local root=$WORLD/root owner=0
     mkdir -p "$root/run" "$root/state"
@@ -205,9 +206,13 @@ sanitized() {
     timeout 60 vmnet-brokerctl --user acquire shared >"$WORLD/log/root" 2>&1 3>&- 4>&- &
     eventually 10 everybody_is_there
     confined vmnet-broker "$none"
+    confined vmnet-starter "$setfcap" "$setfcap" "$none" "$none"
+    confined vmnet-spawner "$none"
     confined vmnet-anchor "$none"
     confined vmnet-relay "$none"
     confined vmnet-netd "$network" "$network" "$none" "$none"
+    confined dnsmasq "$network"
+    is "$(says vmnet-starter CapBnd)" "$setfcap"
     if [ "$(uname -m)" = x86_64 ] && has_landlock; then
         echo secret >"$root/key"
         acts EACCES vmnet-netd write /proc/sys/kernel/core_pattern
@@ -217,6 +222,9 @@ sanitized() {
         acts EACCES vmnet-netd read "$root/key"
         acts EACCES vmnet-broker write "$root/key"
     fi
+    vmnet-brokerctl --user run --network shared --name web -- true
+    kill -KILL "$(pid_of vmnet-anchor)" "$(pid_of vmnet-spawner)" # and all comes back
+    eventually 10 everybody_is_there
     vmnet-brokerctl --user run --network shared --name web -- true
     kill "$(processes vmnet-brokerctl | head -n 1)"
     eventually 10 vmnet-brokerctl --user stop
