@@ -122,6 +122,12 @@ int netd_session_ask(struct netd_session *session, uint16_t op, const void *body
     };
     if (len > 0)
         memcpy(&q->msg.body, body, (size_t)len);
+    /* What netd does not take for well-formed would cost the session, and with it everybody
+     * else's answers. */
+    if (netd_msg_check(&q->msg, sizeof q->msg.header + (size_t)len, NETD_TO_HELPER) < 0) {
+        free(q);
+        return -EINVAL;
+    }
     TAILQ_INSERT_TAIL(&session->questions, q, link);
     session->n_questions++;
     /* A broken socket is noticed by the reading side, which may call back; here is not

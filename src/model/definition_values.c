@@ -31,9 +31,7 @@ void read_interface(struct reader *r, const json_t *value, const char *at)
 {
     char *name = r->definition->net.external_interface;
     const char *text = json_string_value(value);
-    bool plausible = text[0] && strcmp(text, ".") != 0 && strcmp(text, "..") != 0 &&
-                     !text[strcspn(text, "/: \t\n")];
-    if (plausible && str_copy(name, INTERFACE_NAME_SIZE, text) == 0)
+    if (interface_name_valid(text) && str_copy(name, INTERFACE_NAME_SIZE, text) == 0)
         return;
     reader_wrong(r, at, "\"%s\" cannot be the name of a network interface", EXCERPT(text));
     reader_remedy(r, "write one that `ip link` lists, at most %d characters",
@@ -71,25 +69,21 @@ void read_idle_timeout(struct reader *r, const json_t *value, const char *at)
         r->definition->net.idle_timeout_sec = seconds;
 }
 
-static bool address_loopback(const struct address *a)
-{
-    static const uint8_t one[16] = { [15] = 1 };
-    return a->version == 4 ? a->v4 >> 24 == 127 : memcmp(a->v6, one, sizeof one) == 0;
-}
-
-/* Who asks it is the network itself, or each VM: for neither is the host at 127.0.0.1. */
 static bool server_reachable(struct reader *r, const struct address *server, const char *at)
 {
     const struct net_def *net = &r->definition->net;
     char text[ADDR6_TEXT];
     if (net->mode == NET_MODE_HOST)
         return reader_vm_address(r, at, server);
-    if (!address_loopback(server))
+    if (dns_server_possible(server, net->dns_proxy))
         return true;
-    reader_wrong(r, at, "%s is not the host, seen from within the network",
-                 address_format(server, text));
-    reader_remedy(r, net->dns_proxy ? "remove it: without \"dns_servers\" the host's are asked"
-                                    : "write an address that VMs reach");
+    if (dns_server_possible(server, true)) {
+        reader_wrong(r, at, "%s would be the VM itself", address_format(server, text));
+        reader_remedy(r, "write an address that VMs reach, or \"dns_proxy\": true");
+        return false;
+    }
+    reader_wrong(r, at, "%s cannot be asked", address_format(server, text));
+    reader_remedy(r, "write the address of one DNS server that routes lead to");
     return false;
 }
 

@@ -51,6 +51,30 @@ bool vm_name_reserved(const char *name)
     return false;
 }
 
+bool interface_name_valid(const char *name)
+{
+    size_t len = 0;
+    for (; name[len] != '\0'; len++)
+        if (len >= INTERFACE_NAME_SIZE - 1 || name[len] <= ' ' || name[len] > '~' ||
+            strchr("/:%", name[len]))
+            return false;
+    return len > 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+bool dns_server_possible(const struct address *server, bool dns_proxy)
+{
+    static const uint8_t none[16], loopback[16] = { [15] = 1 };
+    const uint8_t *v6 = server->v6;
+
+    if (server->version == 4) {
+        uint32_t first = server->v4 >> 24;
+        return first >= 1 && first <= 223 && (first != 127 || dns_proxy);
+    }
+    bool link_local = v6[0] == 0xfe && (v6[1] & 0xc0) == 0x80;
+    bool host = memcmp(v6, loopback, sizeof loopback) == 0;
+    return v6[0] != 0xff && !link_local && (!host || dns_proxy) && memcmp(v6, none, 16) != 0;
+}
+
 const char *net_mode_name(enum net_mode mode)
 {
     return (size_t)mode < N(mode_names) ? mode_names[mode] : "?";

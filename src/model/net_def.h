@@ -61,6 +61,13 @@ bool name_valid(const char *name);
  * host, gateway, wpad, localhost. */
 bool vm_name_reserved(const char *name);
 
+/* What the kernel takes as the name of a network interface, and has no other meaning. */
+bool interface_name_valid(const char *name);
+
+/* Can this address be asked, by the host (dns_proxy) or by a VM? Nobody can ask a group, or
+ * somebody of whom the link must be known; and a VM's own loopback is the VM. */
+bool dns_server_possible(const struct address *server, bool dns_proxy);
+
 const char *net_mode_name(enum net_mode mode); /* "shared", "host" */
 int net_mode_parse(const char *text, enum net_mode *ret);
 

@@ -175,8 +175,7 @@ static bool is_word(const char *text, size_t size)
 
 static bool is_tap(const char *text, size_t size)
 {
-    return is_word(text, size) && !strpbrk(text, "/:%") && strcmp(text, ".") != 0 &&
-           strcmp(text, "..") != 0;
+    return is_word(text, size) && interface_name_valid(text);
 }
 
 #define DOMAIN_MAX 253 /* RFC 1035, without the last dot */
@@ -254,26 +253,14 @@ static bool prefix6_ok(const struct netd_network *net)
     return net->ipv6_len == 64 && (global || local) && is_nothing(net->ipv6 + 8, 8);
 }
 
-/* A server that can be asked: no multicast, nothing whose link would have to be known. The
- * host's own (127.0.0.53) can be only from outside the namespace, for the DNS proxy. */
-static bool dns_server_ok(const uint8_t from[static 16], bool proxy)
-{
-    static const uint8_t loopback[16] = { [15] = 1 };
-    struct address a = netd_address_get(from);
-
-    if (a.version == 4)
-        return a.v4 != 0 && (is_unicast4(a.v4) || (proxy && a.v4 >> 24 == 127));
-    bool link_local = a.v6[0] == 0xfe && (a.v6[1] & 0xc0) == 0x80;
-    bool host = memcmp(a.v6, loopback, sizeof loopback) == 0;
-    return a.v6[0] != 0xff && !link_local && (!host || proxy) && !is_nothing(a.v6, 16);
-}
-
 static bool dns_servers_ok(const struct netd_network *net)
 {
-    for (size_t i = 0; i < N_ELEMENTS(net->dns_servers); i++)
-        if (i < net->n_dns_servers ? !dns_server_ok(net->dns_servers[i], net->flags & NETD_NET_DNS)
+    for (size_t i = 0; i < N_ELEMENTS(net->dns_servers); i++) {
+        struct address server = netd_address_get(net->dns_servers[i]);
+        if (i < net->n_dns_servers ? !dns_server_possible(&server, net->flags & NETD_NET_DNS)
                                    : !is_nothing(net->dns_servers[i], 16))
             return false;
+    }
     return true;
 }
 

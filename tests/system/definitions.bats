@@ -1,0 +1,252 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What the keys of a definition mean for a guest: two guests on four networks, each of which
+# is unusual in another way. netd_keys.py looks at the same frame by frame.
+load lib
+
+# eth0 of both; what is learned, and how one is called.
+LAB='{
+  "mode": "shared", "subnet": "10.11.16.1", "mask": "255.255.240.0",
+  "ipv6_prefix": "fd00:11::", "mtu": 1400, "domain": "lab.example",
+  "dns_servers": [ "127.0.0.99" ], "anti_spoofing": "off",
+  "dhcp_reservations": [
+    { "mac": "52:54:00:11:00:01", "address": "10.11.20.7", "name": "web" },
+    { "mac": "52:54:00:11:00:77", "address": "10.11.20.77", "name": "inner" } ]
+}'
+# eth1 of both; one way out, and neighbours that do not see each other.
+SIX='{
+  "mode": "shared", "nat44": false, "isolation": true, "mtu": 9000,
+  "dns_proxy": false, "dns_servers": [ "203.0.113.53", "2001:db8:ff::53" ]
+}'
+# eth2 of the first; the other way out.
+FOUR='{ "mode": "shared", "nat66": false, "uplink": "user", "subnet": "192.168.42.0",
+        "mask": "255.255.255.248" }'
+# eth2 of the second; nothing is learned.
+QUIET='{ "mode": "host", "dhcp": false, "router_advertisement": false, "idle_timeout": 1,
+         "subnet": "192.168.43.9", "mask": "255.255.255.248", "ipv6_prefix": "fd00:43::" }'
+
+directory() {
+    echo "$(user_home)/.config/vmnet-broker.d"
+}
+
+define() { # NAME JSON -> as an editor would write it
+    local file
+    file=$(directory)/$1.json
+    as_user sh -c 'mkdir -p "${1%/*}" && printf "%s\n" "$2" >"$1.new" && mv "$1.new" "$1"' \
+        define "$file" "$2"
+}
+
+boot() { # NAME NETWORK...
+    local name=$1 command options=() nics=() i=
+    shift
+    for network; do
+        options+=(--network "$network")
+        nics+=(--nic "fd={fd$i}/{mac$i}")
+        i=$((i + 1))
+    done
+    mapfile -t command < <("$GUEST" command "$name" "${nics[@]}")
+    as_user_in_background "guest-$name" \
+        vmnet-brokerctl run "${options[@]}" --name "$name" -- "${command[@]}"
+}
+
+setup_file() {
+    define lab "$LAB"
+    define six "$SIX"
+    define four "$FOUR"
+    define quiet "$QUIET"
+    # A server of the host's own, on its loopback: no guest and no gateway gets there.
+    dnsmasq --no-daemon --conf-file=/dev/null --no-hosts --no-resolv --user= --group= \
+        --bind-interfaces --log-facility=- --listen-address=127.0.0.99 \
+        --address=/own.example.test/203.0.113.80 '--local=/#/' \
+        >"$WORLD/log/own-dns" 2>&1 </dev/null 3>&- 4>&- 5>&- &
+    echo $! >"$WORLD/own-dns.pid"
+    boot web lab six four
+    boot db lab six quiet
+    "$GUEST" wait web --timeout 120
+    "$GUEST" wait db --timeout 120 --without eth2
+}
+
+teardown() {
+    tell_what_happened
+}
+
+teardown_file() {
+    stop_guests web db
+    kill "$(cat "$WORLD/own-dns.pid")"
+    stop_everything
+    nothing_is_left
+}
+
+address() { # GUEST LINK [6]
+    in_guest "$1" "ip -${3:-4} -o addr show dev $2 scope global" |
+        sed -n 's,.* inet6\? \([^ ]*\) .*,\1,p' | head -n 1
+}
+
+lease() { # GUEST LINK VARIABLE -> what DHCP said
+    in_guest "$1" "sed -n \"s/^$3='\\(.*\\)'\$/\\1/p\" /tmp/lease.$2"
+}
+
+interface() { # GUEST NETWORK EXPRESSION about `i`
+    status_of "$2" "[$3 for i in n['interfaces'] if i['name'] == '$1'][0]"
+}
+
+pings() { # GUEST LINK ADDRESS
+    in_guest "$1" "ping -c 1 -W 3 -I $2 $3"
+}
+
+@test "subnet, mask and ipv6_prefix are those of the definition" {
+    is "$(status_of lab "n['status']['network']['ipv4_subnet']")" 10.11.16.0/20
+    is "$(status_of lab "n['status']['network']['ipv4_gateway']")" 10.11.16.1
+    is "$(address db eth0)" 10.11.16.2/20
+    eventually 30 has_prefix db eth0 fd00:11:0:0: fd00:11::
+    is "$(address web eth2)" 192.168.42.2/29
+    is "$(lease web eth2 router)" 192.168.42.1
+}
+
+has_prefix() { # GUEST LINK PREFIX... -> one of them
+    local got prefix
+    got=$(address "$1" "$2" 6)
+    shift 2
+    for prefix; do [[ $got != "$prefix"* ]] || return 0; done
+    return 1
+}
+
+@test "mtu: the guest learns it by DHCP and router advertisement, and frames are that large" {
+    is "$(in_guest db cat /sys/class/net/eth0/mtu)" 1400
+    eventually 30 ra_mtu db eth0 1400
+    is "$(in_guest db cat /sys/class/net/eth1/mtu)" 9000
+    in_guest db "ping -c 1 -W 5 -s 8900 -I eth1 $(lease db eth1 serverid)"
+}
+
+ra_mtu() { # GUEST LINK MTU
+    [ "$(in_guest "$1" "cat /proc/sys/net/ipv6/conf/$2/mtu")" = "$3" ]
+}
+
+@test "a reservation: who has the name gets MAC and address, in every guest's eyes" {
+    is "$(address web eth0)" 10.11.20.7/20
+    is "$(in_guest web cat /sys/class/net/eth0/address)" 52:54:00:11:00:01
+    is "$(interface web lab "i['ipv4_address']")" 10.11.20.7
+    pings db eth0 web
+}
+
+@test "domain: it is searched first, and names are in it as well as in the network's own" {
+    has "$(lease db eth0 search)" "lab.example lab.vmnet.internal"
+    is "$(lease db eth0 domain)" lab.example
+    in_guest db "nslookup web.lab.example 10.11.16.1" | grep -q "10.11.20.7"
+    in_guest db "nslookup web.lab.vmnet.internal 10.11.16.1" | grep -q "10.11.20.7"
+}
+
+@test "dns_servers with the proxy: the gateway asks them, wherever the host reaches them" {
+    is "$(lease db eth0 dns)" 10.11.16.1
+    in_guest db "nslookup own.example.test 10.11.16.1" | grep -q 203.0.113.80
+    not in_guest db "nslookup www.example.test 10.11.16.1" # which the host's own resolver knows
+}
+
+@test "dns_servers without the proxy: guests are told to ask them, the gateway knows VMs only" {
+    is "$(lease db eth1 dns)" 203.0.113.53
+    not in_guest db "nslookup www.example.test $(lease db eth1 serverid)"
+    in_guest db "nslookup web.six.vmnet.internal $(lease db eth1 serverid)" |
+        grep -q "$(interface web six "i['ipv4_address']")"
+}
+
+@test "nat44 off: no default route, refused at once, and IPv6 gets out" {
+    is "$(lease db eth1 router)" ""
+    pings db eth1 2001:db8:ff::80
+    in_guest db "ip route add 203.0.113.80 via $(lease db eth1 serverid) dev eth1"
+    run in_guest db "wget -q -O - http://203.0.113.80/" # no timeout: it need not be waited for
+    [ "$status" -ne 0 ] && [ "$status" -ne 125 ]
+    in_guest db ip route del 203.0.113.80
+}
+
+@test "nat66 off: no default route, and IPv4 gets out" {
+    is "$(in_guest web "ip -6 route | grep '^default' | grep -c eth2")" 0
+    is "$(in_guest web "ip -6 route | grep '^default' | grep -c eth0")" 1
+    # One of three networks is its default.
+    in_guest web ip route add 203.0.113.80 via 192.168.42.1 dev eth2
+    pings web eth2 203.0.113.80
+    not pings web eth2 2001:db8:ff::80
+}
+
+@test "isolation: guests reach the gateway and not each other, IPv4 and IPv6" {
+    pings web eth1 "$(lease web eth1 serverid)"
+    not pings web eth1 "$(interface db six "i['ipv4_address']")"
+    eventually 30 has_prefix db eth1 fd
+    local six
+    six=$(address db eth1 6)
+    not pings web eth1 "${six%/*}"
+    pings web eth0 "$(interface db lab "i['ipv4_address']")"
+}
+
+@test "dhcp and router_advertisement off: nothing is given, and the decided address works" {
+    is "$(address db eth2)" ""
+    is "$(address db eth2 6)" ""
+    local mine
+    mine=$(interface db quiet "i['ipv4_address']")
+    is "$mine" 192.168.43.10
+    in_guest db "ip addr add $mine/29 dev eth2 && ip -6 addr add fd00:43::5/64 dev eth2"
+    pings db eth2 192.168.43.9
+    eventually 10 pings db eth2 fd00:43::1 2>/dev/null # once nobody else turned out to have it
+    in_guest db "nslookup db.quiet.vmnet.internal 192.168.43.9" | grep -q "$mine"
+    in_guest db "ip addr del $mine/29 dev eth2; ip addr add 192.168.43.12/29 dev eth2"
+    not pings db eth2 192.168.43.9
+}
+
+# As a guest inside the guest would: its frames come through the outer one's TAP.
+becomes() { # GUEST MAC -> what DHCP then gives eth0
+    in_guest "$1" "
+        cp /tmp/lease.eth0 /tmp/own
+        ip link set eth0 down; ip link set eth0 address $2; ip link set eth0 up
+        udhcpc -i eth0 -s /bin/true -n -q -T 1 -t ${3:-15} 2>&1 |
+            sed -n 's/.*lease of \([0-9.]*\).*/\1/p'"
+}
+
+@test "anti_spoofing off: a nested guest with a reserved MAC gets its address and name" {
+    local own
+    own=$(in_guest db cat /sys/class/net/eth0/address)
+    is "$(becomes db 52:54:00:11:00:77)" 10.11.20.77
+    is "$(becomes db 52:54:00:11:00:78 3)" ""
+    in_guest db "ip link set eth0 down; ip link set eth0 address $own; ip link set eth0 up"
+    in_guest web "nslookup inner.lab.example 10.11.16.1" | grep -q 10.11.20.77
+}
+
+@test "a reservation that is written while guests run counts at once, and they notice nothing" {
+    local own
+    own=$(in_guest db cat /sys/class/net/eth0/address)
+    in_guest web "ping -c 30 -i 0.2 10.11.16.1 >/tmp/ping 2>&1 </dev/null &"
+    define lab "$(sed 's/00:77/00:78/; s/20\.77/20.78/; s/inner/later/' <<<"$LAB")"
+    eventually 15 knows web later.lab.example 10.11.20.78
+    is "$(becomes db 52:54:00:11:00:78)" 10.11.20.78
+    in_guest db "ip link set eth0 down; ip link set eth0 address $own; ip link set eth0 up"
+    eventually 30 in_guest web "grep transmitted /tmp/ping" 2>/dev/null
+    has "$(in_guest web cat /tmp/ping)" "30 packets transmitted, 30 packets received"
+    is "$(status_of lab "n['pending']")" "[]"
+}
+
+knows() { # GUEST NAME ADDRESS
+    in_guest "$1" "nslookup $2 10.11.16.1" | grep -q "$3"
+}
+
+@test "a reserved address is given to nobody else, and MAC and name do not mix" {
+    run ctl run --network lab,mac=52:54:00:11:00:99 --name web -- true
+    [ "$status" -ne 0 ]
+    has "$output" "reserved for MAC address 52:54:00:11:00:01"
+    run ctl run --network lab,mac=52:54:00:11:00:78 --name other -- true
+    [ "$status" -ne 0 ]
+    has "$output" "reserved for the name 'later'"
+    is "$(ctl run --network lab --name later -- echo '{mac} {ip}')" "52:54:00:11:00:78 10.11.20.78"
+}
+
+@test "what this instance has no means for is refused, with what to write instead" {
+    define kernel '{ "mode": "shared", "uplink": "kernel" }'
+    run ctl acquire kernel -- true
+    [ "$status" -ne 0 ]
+    has "$output" "system instance"
+    has "$output" '"user"'
+}
+
+@test "idle_timeout: the network goes when it says, others stay" {
+    define short '{ "mode": "host", "idle_timeout": 1 }'
+    ctl acquire short -- true
+    eventually 15 not network_exists short 2>/dev/null
+    network_exists lab
+}
