@@ -16,6 +16,7 @@
 #include "instance.h"
 #include "listen.h"
 #include "log.h"
+#include "log_file.h"
 #include "loop_sdevent.h"
 #include "mem.h"
 #include "options.h"
@@ -223,6 +224,7 @@ static void check_socket(void *arg)
     struct failure failure;
 
     d->loop.ops->timer_start(d->check, CHECK_USEC);
+    log_file_look();
     if (!socket_file_vanished(&d->file))
         return;
     int r = bind_socket(d, &failure);

@@ -15,6 +15,7 @@
 #include "instance.h"
 #include "listen.h"
 #include "log.h"
+#include "log_file.h"
 #include "loop.h"
 #include "mem.h"
 #include "str.h"
@@ -225,6 +226,7 @@ int start_in_background(const struct options *options, char *argv[], const struc
               r < 0 ? strerror(-r) : "its broker does not answer");
     r = become_daemon(state, ready, failure);
     if (r == 0) { /* the daemon: these have been closed; the lock is the waiting process's */
+        log_file_begin();
         (void)fd_take(&state);
         (void)fd_take(&lock);
         clean_environment();

@@ -13,6 +13,7 @@
 #include "keep.h"
 #include "life.h"
 #include "log.h"
+#include "log_file.h"
 #include "ops.h"
 #include "options.h"
 #include "place.h"
@@ -411,6 +412,7 @@ static int go_to_background(struct netd *nd, int *ret_ready)
         fprintf(stderr, "vmnet-netd: cannot run in the background: %s\n", strerror(-r));
         return r;
     }
+    log_file_begin();
     nd->place.state_dirfd = nd->place.dirfd = -1;
     r = place_open(&nd->place, &why);
     if (r < 0)

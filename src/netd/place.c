@@ -12,10 +12,8 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
-#define LOG_MAX    (4u << 20) /* a log of an earlier day is cut to nothing beyond this */
-#define LOCK_TRIES 200        /* of 25 ms: as long as a netd takes to leave */
+#define LOCK_TRIES 200 /* of 25 ms: as long as a netd takes to leave */
 
 int place_choose(struct place *place, const char *state_dir, const char *runtime_dir,
                  struct netd_why *why)
@@ -67,13 +65,8 @@ int place_open(struct place *place, struct netd_why *why)
 
 int place_open_log(const struct place *place)
 {
-    int fd = openat(place->state_dirfd, "netd.log",
-                    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    struct stat st;
-
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > LOG_MAX)
-        (void)!ftruncate(fd, 0);
-    return fd;
+    return openat(place->state_dirfd, "netd.log",
+                  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
 /* Is somebody there who answers? */

@@ -11,6 +11,7 @@
 #include "fd.h"
 #include "filter.h"
 #include "log.h"
+#include "log_file.h"
 #include "mem.h"
 #include "str.h"
 
@@ -186,7 +187,8 @@ static int on_update(sd_event_source *source, uint64_t usec, void *arg)
             tell_dnsmasq(net);
         net->changed = false;
     }
-    networks_shorten_journal(all); /* which TAPs that come and go have made long */
+    networks_shorten_journal(all); /* which TAPs that come and go have made long, */
+    log_file_look();               /* as they have this */
     return 0;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log.h"
+#include "log_file.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -107,12 +109,46 @@ static void what_is_everybodys_is_bounded_too(void **unused)
     assert_int_equal(count(text, "about networks"), 1);
 }
 
+static off_t written(int file, size_t bytes)
+{
+    static char text[1 << 16];
+    for (size_t n = 0; n < bytes; n += sizeof text)
+        assert_int_equal(write(file, text, sizeof text), sizeof text);
+    return lseek(file, 0, SEEK_END);
+}
+
+static off_t length_after_a_look(int file, void (*look)(void))
+{
+    int before = dup(STDERR_FILENO);
+    assert_true(before >= 0 && dup2(file, STDERR_FILENO) >= 0);
+    look();
+    assert_true(dup2(before, STDERR_FILENO) >= 0);
+    close(before);
+    return lseek(file, 0, SEEK_END);
+}
+
+static void a_log_file_of_ours_does_not_grow_for_ever(void **unused)
+{
+    int file = memfd_create("log", 0);
+    (void)unused;
+    assert_true(file >= 0 && fcntl(file, F_SETFL, O_APPEND) == 0);
+    off_t full = written(file, LOG_FILE_MAX + 1);
+    assert_int_equal(length_after_a_look(file, log_file_look), full); /* not ours */
+    assert_in_range(length_after_a_look(file, log_file_begin), 1, 200);
+    full = written(file, 1 << 16);
+    assert_int_equal(length_after_a_look(file, log_file_look), full);
+    (void)written(file, LOG_FILE_MAX);
+    assert_in_range(length_after_a_look(file, log_file_look), 1, 200);
+    close(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_users_flood_is_cut_short_and_others_are_heard),
         cmocka_unit_test(a_clock_that_was_set_back_silences_nobody),
         cmocka_unit_test(what_is_everybodys_is_bounded_too),
+        cmocka_unit_test(a_log_file_of_ours_does_not_grow_for_ever),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }
