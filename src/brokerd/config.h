@@ -2,7 +2,6 @@
 /* config.h - where this broker's definitions are. */
 #pragma once
 #include "def_dir.h"
-#include "definitions.h"
 #include "options.h"
 #include "status.h"
 
@@ -17,6 +16,3 @@ struct config {
 /* --config-dir alone; or the system's directory and, in a user instance, before it the
  * user's own. 0 or a negative errno with words. */
 int config_init(struct config *config, const struct options *options, struct failure *failure);
-
-/* What the core asks. Borrows config. */
-struct definition_source config_source(struct config *config);

@@ -11,6 +11,7 @@
 #include "background.h"
 #include "broker.h"
 #include "config.h"
+#include "definition_files.h"
 #include "definition_watch.h"
 #include "fd.h"
 #include "instance.h"
@@ -157,7 +158,8 @@ static int make_broker(struct daemon *d, struct failure *failure)
     struct broker_config config = { .idle_timeout_sec = d->options.idle_timeout_sec,
                                     .exit_when_idle = d->options.on_demand,
                                     .owner = getuid(),
-                                    .definitions = config_source(&d->config),
+                                    .definitions =
+                                        definition_files(&d->config.dirs, d->config.where),
                                     .limits = policy_limits_for(open_files()) };
     d->broker = broker_new(&config, &d->loop, &transport_varlink_ops);
     return d->broker ? 0 : failure_set(failure, -ENOMEM, "not enough memory");

@@ -220,7 +220,7 @@ static void act_create(struct network *net)
     struct failure failure;
 
     take_wanted(net);
-    int r = backend->ops->build(backend->self, &net->def->net, built, net);
+    int r = backend->ops->build(backend->self, net->def, built, net);
     if (r < 0) {
         (void)failure_set(&failure, r, "%s", strerror(-r));
         log_user(LOG_EVERYBODY, LOG_LEVEL_ERROR, "network '%s': cannot create it: %s", net->name,

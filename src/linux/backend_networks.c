@@ -250,17 +250,18 @@ static void wait_patiently(struct record *record)
                                      record->b->request_usec, 0, on_impatience, record);
 }
 
-int networks_build(void *self, const struct net_def *def, backend_built done, void *arg)
+/* Reservations and forwards come with the first update(). */
+int networks_build(void *self, struct definition *def, backend_built done, void *arg)
 {
     struct backend_netd *b = self;
-    struct record *record = record_find(b, def->name);
+    struct record *record = record_find(b, def->net.name);
     if (record && (record->held || record->built.done))
         return -EEXIST;
     if (!record)
-        record = record_new(b, def);
+        record = record_new(b, &def->net);
     if (!record)
         return -ENOMEM;
-    record->def = *def;
+    record->def = def->net;
     record->built.done = done;
     record->built.arg = arg;
     wait_patiently(record);

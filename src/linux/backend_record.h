@@ -135,7 +135,7 @@ int leases_list(void *self, const char *network, struct lease_view **ret, size_t
 
 /* ---- backend_networks.c */
 
-int networks_build(void *self, const struct net_def *def, backend_built done, void *arg);
+int networks_build(void *self, struct definition *def, backend_built done, void *arg);
 int networks_remove(void *self, const char *net_name, backend_removed done, void *arg);
 void networks_drop(void *self, struct net_handle *handle);
 void networks_settle(struct backend_netd *b);

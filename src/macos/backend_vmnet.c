@@ -4,7 +4,7 @@
  * Creating one can take seconds inside vmnet, so it happens on a background
  * queue, and so does letting go of it; the outcome comes back to the main queue,
  * where all state lives. A job belongs to whichever queue works on it, but for its
- * first two fields, which are the main queue's.
+ * first two fields and the reference to its definition, which are the main queue's.
  */
 #include "backend_vmnet.h"
 
@@ -32,7 +32,7 @@ struct job {
     void *arg;
 
     backend_built built; /* a build: */
-    struct net_def def;
+    struct definition *def;
     struct failure failure;    /* its outcome: this ... */
     struct net_handle *handle; /* ... or this */
 
@@ -66,10 +66,10 @@ static void read_back(struct net_handle *handle)
     handle->prefix6.len = len;
 }
 
-static int check_subnet(const struct net_def *def, const struct net_handle *handle,
+static int check_subnet(const struct definition *def, const struct net_handle *handle,
                         struct failure *failure)
 {
-    struct subnet4 want = def->subnet, got = handle->subnet;
+    struct subnet4 want = def->net.subnet, got = handle->subnet;
     if (want.prefix == 0 || (want.base == got.base && want.prefix == got.prefix))
         return 0;
     return failure_set(failure, -EADDRNOTAVAIL, "vmnet gave subnet %s instead of %s",
@@ -77,7 +77,18 @@ static int check_subnet(const struct net_def *def, const struct net_handle *hand
                        subnet4_format(want, (char[SUBNET4_TEXT]){ 0 }));
 }
 
-static int create(const struct net_def *def, struct net_handle *handle, struct failure *failure)
+static int check_prefix(const struct definition *def, const struct net_handle *handle,
+                        struct failure *failure)
+{
+    const struct prefix6 *want = &def->net.prefix6, *got = &handle->prefix6;
+    if (want->len == 0 || (want->len == got->len && prefix6_contains(want, got->addr)))
+        return 0;
+    return failure_set(failure, -EADDRNOTAVAIL, "vmnet gave prefix %s instead of %s",
+                       prefix6_format(got, (char[PREFIX6_TEXT]){ 0 }),
+                       prefix6_format(want, (char[PREFIX6_TEXT]){ 0 }));
+}
+
+static int create(const struct definition *def, struct net_handle *handle, struct failure *failure)
 {
     vmnet_return_t status = VMNET_SUCCESS;
     vmnet_network_configuration_ref config = vmnet_config_new(def, failure);
@@ -90,7 +101,7 @@ static int create(const struct net_def *def, struct net_handle *handle, struct f
         return failure_set(failure, -EIO, "vmnet status %u: %s", (unsigned)status,
                            vmnet_status_text(status));
     read_back(handle);
-    if (check_subnet(def, handle, failure) < 0)
+    if (check_subnet(def, handle, failure) < 0 || check_prefix(def, handle, failure) < 0)
         return failure->err;
 
     handle->serialization = vmnet_network_copy_serialization(handle->network, &status);
@@ -111,8 +122,8 @@ static void work(struct job *job)
         (void)failure_set(&job->failure, -ENOMEM, "the broker is short of memory: try again");
         return;
     }
-    (void)str_copy(handle->name, sizeof handle->name, job->def.name);
-    if (create(&job->def, handle, &job->failure) < 0)
+    (void)str_copy(handle->name, sizeof handle->name, job->def->net.name);
+    if (create(job->def, handle, &job->failure) < 0)
         handle_free(handle);
     else
         job->handle = handle;
@@ -157,6 +168,7 @@ static void finish(struct job *job)
         finish_build(job);
     else if (job->backend)
         job->removed(job->arg, NULL);
+    (void)definition_unref(job->def);
     free(job);
 }
 
@@ -181,12 +193,12 @@ static void start(struct job *job)
     });
 }
 
-static int vmnet_build(void *self, const struct net_def *def, backend_built done, void *arg)
+static int vmnet_build(void *self, struct definition *def, backend_built done, void *arg)
 {
     struct job *job = job_new(self, arg);
     if (!job)
         return -ENOMEM;
-    job->def = *def;
+    job->def = definition_ref(def);
     job->built = done;
     xpc_transaction_begin(); /* until network_over() */
     start(job);

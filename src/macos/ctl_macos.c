@@ -161,23 +161,37 @@ static void print_json(xpc_object_t value)
     putchar('\n');
 }
 
+static size_t count(xpc_object_t array)
+{
+    return array ? xpc_array_get_count(array) : 0;
+}
+
+static void print_details(xpc_object_t one)
+{
+    xpc_object_t pending = xpc_dictionary_get_value(one, "pending");
+    xpc_object_t clients = xpc_dictionary_get_value(one, "clients");
+    for (size_t i = 0; i < count(clients); i++) {
+        xpc_object_t client = xpc_array_get_value(clients, i);
+        printf("  client pid %lld uid %lld\n", (long long)xpc_dictionary_get_int64(client, "pid"),
+               (long long)xpc_dictionary_get_int64(client, "uid"));
+    }
+    for (size_t i = 0; i < count(pending); i++)
+        printf("  pending until it is created again: %s\n",
+               xpc_string_get_string_ptr(xpc_array_get_value(pending, i)));
+}
+
 /* The networks of a reply, in text; details: as `status` shows them. */
 static void print_networks(xpc_object_t result, bool details)
 {
     xpc_object_t networks = xpc_dictionary_get_value(result, "networks");
-    size_t n = networks ? xpc_array_get_count(networks) : 0;
+    size_t n = count(networks);
     if (n > 0)
         print_heading();
     for (size_t i = 0; i < n; i++) {
         xpc_object_t one = xpc_array_get_value(networks, i);
         print_network(details ? xpc_dictionary_get_value(one, "status") : one);
-        xpc_object_t clients = details ? xpc_dictionary_get_value(one, "clients") : NULL;
-        for (size_t k = 0; clients && k < xpc_array_get_count(clients); k++) {
-            xpc_object_t client = xpc_array_get_value(clients, k);
-            printf("  client pid %lld uid %lld\n",
-                   (long long)xpc_dictionary_get_int64(client, "pid"),
-                   (long long)xpc_dictionary_get_int64(client, "uid"));
-        }
+        if (details)
+            print_details(one);
     }
     if (n == 0)
         puts("no network exists");

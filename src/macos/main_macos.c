@@ -5,9 +5,13 @@
  * Asked to (SIGTERM, or the system wants the memory), it goes at once when nobody
  * uses a network, else when the last user has gone; launchd's SIGKILL after
  * ExitTimeOut is beyond us.
+ *
+ * Definitions are looked at whenever a client connects; nothing watches their directory, and
+ * nobody but clients would care.
  */
 #include "backend_vmnet.h"
 #include "broker.h"
+#include "definition_files.h"
 #include "log.h"
 #include "loop_dispatch.h"
 #include "options_macos.h"
@@ -16,6 +20,7 @@
 #include <dispatch/dispatch.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct {
     struct loop loop;
@@ -23,6 +28,8 @@ static struct {
     struct transport *transport;
     bool leaving; /* as soon as nobody uses a network */
     int exit_code;
+    struct def_dirs dirs;
+    char where[1100]; /* they are, in words */
 } daemon_state;
 
 static void really_leave(void)
@@ -86,10 +93,24 @@ static void watch_signal(int number, const char *why)
     dispatch_activate(source); /* for good */
 }
 
+static struct peer *peer_new(struct broker *broker, const struct peer_cred *cred,
+                             struct failure *failure)
+{
+    broker_definitions_changed(broker);
+    return broker_peer_new(broker, cred, failure);
+}
+
+/* Where the definitions are; false: the path is too long. */
+static bool find_definitions(const char *dir)
+{
+    daemon_state.dirs = (struct def_dirs){ .paths = { dir }, .n = 1, .owner = getuid() };
+    return def_dirs_format(&daemon_state.dirs, daemon_state.where, sizeof daemon_state.where) == 0;
+}
+
 static bool start(const struct options *options)
 {
     static const struct verbs verbs = {
-        .peer_new = broker_peer_new,
+        .peer_new = peer_new,
         .peer_gone = broker_peer_gone,
         .acquire = broker_acquire,
         .release = broker_release,
@@ -103,6 +124,7 @@ static bool start(const struct options *options)
         .idle_timeout_sec = options->idle_timeout_sec,
         .exit_when_idle = true, /* launchd starts us again with the next client */
         .owner = 0,
+        .definitions = definition_files(&daemon_state.dirs, daemon_state.where),
     };
     struct backend backend;
 
@@ -111,8 +133,11 @@ static bool start(const struct options *options)
     if (!daemon_state.broker || backend_vmnet_new(&backend) < 0)
         return false;
     broker_set_backend(daemon_state.broker, &backend);
-    return transport_xpc_new(&verbs, daemon_state.broker, &events, VERSION,
-                             &daemon_state.transport) == 0;
+    if (transport_xpc_new(&verbs, daemon_state.broker, &events, VERSION, &daemon_state.transport) <
+        0)
+        return false;
+    broker_definitions_changed(daemon_state.broker); /* the persistent ones */
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -123,6 +148,10 @@ int main(int argc, char **argv)
     log_init("vmnet-broker", options.log_level);
     watch_signal(SIGTERM, "SIGTERM");
     watch_signal(SIGINT, "SIGINT");
+    if (!find_definitions(options.config_dir)) {
+        log_error("cannot start: --config-dir: the path is too long");
+        return EXIT_FAILURE;
+    }
     if (!start(&options)) {
         log_error("cannot start: memory is short");
         return EXIT_FAILURE;

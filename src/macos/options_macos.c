@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options_macos.h"
 
+#include "def_dir.h"
 #include "str.h"
 
 #include <getopt.h>
@@ -14,15 +15,17 @@ static const char help[] =
     "Lends named virtual-machine networks. Started by launchd, as the Mach service\n"
     "com.github.nirs.vmnet-broker.\n"
     "\n"
+    "  --config-dir DIRECTORY  read definitions there only (default: " DEFINITIONS_SYSTEM ")\n"
     "  --idle-timeout SECONDS  keep an unused network, and an unused broker, for so long\n"
     "                          (default: 120)\n"
     "  --log-level LEVEL       error, warning, info (default) or debug\n"
     "  --version               show the version\n"
     "  --help                  show this help\n";
 
-enum { OPT_IDLE_TIMEOUT = 256, OPT_LOG_LEVEL, OPT_VERSION, OPT_HELP };
+enum { OPT_CONFIG_DIR = 256, OPT_IDLE_TIMEOUT, OPT_LOG_LEVEL, OPT_VERSION, OPT_HELP };
 
 static const struct option long_options[] = {
+    { "config-dir", required_argument, NULL, OPT_CONFIG_DIR },
     { "idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT },
     { "log-level", required_argument, NULL, OPT_LOG_LEVEL },
     { "version", no_argument, NULL, OPT_VERSION },
@@ -40,6 +43,9 @@ static void take(int option, struct options *ret)
 {
     unsigned long seconds;
     switch (option) {
+    case OPT_CONFIG_DIR:
+        ret->config_dir = optarg;
+        break;
     case OPT_IDLE_TIMEOUT:
         if (str_to_uint(optarg, 0, 86400, &seconds) < 0)
             mistake("--idle-timeout wants a number of seconds, 0 to 86400");
@@ -63,7 +69,7 @@ static void take(int option, struct options *ret)
 void options_parse(int argc, char **argv, struct options *ret)
 {
     int option;
-    *ret = (struct options){ IDLE_TIMEOUT_DEFAULT, LOG_LEVEL_INFO };
+    *ret = (struct options){ IDLE_TIMEOUT_DEFAULT, LOG_LEVEL_INFO, DEFINITIONS_SYSTEM };
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
         take(option, ret);
     if (optind < argc)

@@ -8,6 +8,7 @@
 struct options {
     uint32_t idle_timeout_sec;
     enum log_level log_level;
+    const char *config_dir;
 };
 
 /* --help, --version and mistakes end the process. */

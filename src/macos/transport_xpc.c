@@ -11,6 +11,7 @@
  */
 #include "transport_xpc.h"
 
+#include "accounts.h"
 #include "log.h"
 #include "mem.h"
 #include "net_handle.h"
@@ -371,23 +372,39 @@ static void handle_error(struct client *client, xpc_object_t error)
         client->transport->events->asked_to_leave("the system wants this process to end");
 }
 
-static struct client *client_new(struct transport *transport, xpc_connection_t connection)
+/* XPC tells the effective user and group only; who else the user belongs to, the accounts. */
+static struct peer *introduce(struct transport *transport, xpc_connection_t connection,
+                              struct failure *failure)
 {
-    struct failure failure = { 0 };
     struct peer_cred cred = {
         .uid = xpc_connection_get_euid(connection),
         .gid = xpc_connection_get_egid(connection),
         .pid = xpc_connection_get_pid(connection),
     };
+    gid_t *groups = NULL;
+    int r = account_groups(cred.uid, cred.gid, &groups, &cred.n_groups);
+    cred.groups = groups;
+    struct peer *peer = NULL;
+    if (r < 0)
+        (void)failure_set(failure, r, "the broker is short of memory: try again");
+    else
+        peer = transport->verbs->peer_new(transport->broker, &cred, failure);
+    free(groups);
+    return peer;
+}
+
+static struct client *client_new(struct transport *transport, xpc_connection_t connection)
+{
+    struct failure failure = { 0 };
     struct client *client = calloc(1, sizeof *client);
     if (!client)
         return NULL;
     client->transport = transport;
     client->connection = connection;
-    client->pid = (int)cred.pid;
-    client->uid = cred.uid;
+    client->pid = (int)xpc_connection_get_pid(connection);
+    client->uid = xpc_connection_get_euid(connection);
     TAILQ_INIT(&client->calls);
-    client->peer = transport->verbs->peer_new(transport->broker, &cred, &failure);
+    client->peer = introduce(transport, connection, &failure);
     if (!client->peer) {
         (void)str_copy(client->why_refused, sizeof client->why_refused, failure.why);
         transport->n_refused++;

@@ -7,11 +7,14 @@
 #include "vmnet_config.h"
 
 #include "mem.h"
+#include "str.h"
 
 #include <CoreFoundation/CoreFoundation.h>
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static const struct {
     vmnet_return_t status;
@@ -37,92 +40,202 @@ const char *vmnet_status_text(vmnet_return_t status)
     return "unknown status";
 }
 
-/* Returns 0 or -EINVAL with the words. */
-static int applied(vmnet_return_t status, const char *key, struct failure *failure)
+/* ---- what is refused ---- */
+
+/* As complaints about definitions look: "FILE:LINE:COLUMN: WHAT; REMEDY". Returns err. */
+static int refuse(const struct definition *def, enum definition_key key, int err,
+                  const struct complaint *why, struct failure *failure)
 {
-    if (status == VMNET_SUCCESS)
-        return 0;
-    return failure_set(failure, -EINVAL, "vmnet refuses '%s': %s (status %u)", key,
-                       vmnet_status_text(status), (unsigned)status);
+    struct complaint placed = *why;
+    char line[COMPLAINT_LINE];
+    if (!def->file)
+        return failure_set(failure, err, "%s; %s", why->what, why->remedy);
+    placed.at = def->key_at[key];
+    return failure_set(failure, err, "%s", complaint_format(&placed, def->file, line, sizeof line));
 }
 
-static int refuse_unsupported(const struct net_def *def, struct failure *failure)
+/* What vmnet says to one key. Returns 0 or a negative errno with the words. */
+static int applied(vmnet_return_t status, const struct definition *def, enum definition_key key,
+                   struct failure *failure)
 {
-    if (def->isolation)
-        return failure_set(failure, -ENOTSUP,
-                           "macOS cannot isolate the VMs of a network: remove 'isolation', and "
-                           "start interfaces with vmnet_enable_isolation_key");
-    if (def->anti_spoofing != SPOOF_STRICT)
-        return failure_set(failure, -ENOTSUP,
-                           "macOS has its own rule for what VMs may send: remove 'anti_spoofing'");
-    if (def->uplink != UPLINK_AUTO)
-        return failure_set(failure, -ENOTSUP,
-                           "macOS chooses the way out itself: remove 'uplink', or set \"auto\"");
+    struct complaint why = { .remedy = "choose another value" };
+    if (status == VMNET_SUCCESS)
+        return 0;
+    if (status != VMNET_INVALID_ARGUMENT)
+        return failure_set(failure, -EIO, "vmnet cannot set \"%s\": status %u: %s",
+                           definition_key_name(key), (unsigned)status, vmnet_status_text(status));
+    (void)str_format(why.what, sizeof why.what, "vmnet refuses \"%s\"", definition_key_name(key));
+    return refuse(def, key, -EINVAL, &why, failure);
+}
+
+static bool has_names(const struct definition *def)
+{
+    for (size_t i = 0; i < def->n_reservations; i++)
+        if (def->reservations[i].name[0] != '\0')
+            return true;
+    return false;
+}
+
+static int refuse_unsupported(const struct definition *def, struct failure *failure)
+{
+    static const struct complaint lacks[DEFINITION_KEYS] = {
+        [KEY_DNS_SERVERS] = { .what = "macOS lacks \"dns_servers\"",
+                              .remedy = "remove it: VMs ask the servers that the Mac uses" },
+        [KEY_DOMAIN] = { .what = "macOS lacks \"domain\"", .remedy = "remove it" },
+        [KEY_DHCP_RESERVATIONS] = { .what = "macOS has no names of VMs",
+                                    .remedy = "remove \"name\" from the reservations" },
+        [KEY_UPLINK] = { .what = "macOS chooses the way out itself",
+                         .remedy = "remove \"uplink\", or write \"auto\"" },
+        [KEY_ANTI_SPOOFING] = { .what = "macOS has its own rule for what VMs may send",
+                                .remedy = "remove \"anti_spoofing\", or write \"strict\"" },
+        [KEY_ISOLATION] = { .what = "macOS cannot isolate the VMs of a network",
+                            .remedy = "remove \"isolation\", and start interfaces with "
+                                      "vmnet_enable_isolation_key" },
+    };
+    const bool asked[DEFINITION_KEYS] = {
+        [KEY_DNS_SERVERS] = def->net.n_dns_servers > 0,
+        [KEY_DOMAIN] = def->given & 1u << KEY_DOMAIN,
+        [KEY_DHCP_RESERVATIONS] = has_names(def),
+        [KEY_UPLINK] = def->net.uplink != UPLINK_AUTO,
+        [KEY_ANTI_SPOOFING] = def->net.anti_spoofing != SPOOF_STRICT,
+        [KEY_ISOLATION] = def->net.isolation,
+    };
+    for (unsigned key = 0; key < DEFINITION_KEYS; key++)
+        if (asked[key])
+            return refuse(def, key, -ENOTSUP, &lacks[key], failure);
     return 0;
 }
 
-static int set_subnet(vmnet_network_configuration_ref config, const struct net_def *def,
-                      struct failure *failure)
+/* ---- what is applied ---- */
+
+static vmnet_return_t set_subnet(vmnet_network_configuration_ref config,
+                                 const struct definition *def)
 {
-    if (def->subnet.prefix == 0)
-        return 0;
-    struct in_addr addr = { htonl(subnet4_gateway(def->subnet)) };
-    struct in_addr mask = { htonl(subnet4_mask(def->subnet)) };
-    return applied(vmnet_network_configuration_set_ipv4_subnet(config, &addr, &mask), "subnet",
-                   failure);
+    struct in_addr addr = { htonl(subnet4_gateway(def->net.subnet)) };
+    struct in_addr mask = { htonl(subnet4_mask(def->net.subnet)) };
+    if (def->net.subnet.prefix == 0)
+        return VMNET_SUCCESS;
+    return vmnet_network_configuration_set_ipv4_subnet(config, &addr, &mask);
 }
 
-static int set_prefix(vmnet_network_configuration_ref config, const struct net_def *def,
-                      struct failure *failure)
+static vmnet_return_t set_prefix(vmnet_network_configuration_ref config,
+                                 const struct definition *def)
 {
-    if (def->prefix6.len == 0)
-        return 0;
     struct in6_addr prefix;
-    memcpy(&prefix, def->prefix6.addr, sizeof prefix);
-    return applied(
-        vmnet_network_configuration_set_ipv6_prefix(config, &prefix, (uint8_t)def->prefix6.len),
-        "ipv6_prefix", failure);
+    if (def->net.prefix6.len == 0)
+        return VMNET_SUCCESS;
+    memcpy(&prefix, def->net.prefix6.addr, sizeof prefix);
+    return vmnet_network_configuration_set_ipv6_prefix(config, &prefix,
+                                                       (uint8_t)def->net.prefix6.len);
 }
 
-static int set_mtu(vmnet_network_configuration_ref config, const struct net_def *def,
-                   struct failure *failure)
+static vmnet_return_t set_interface(vmnet_network_configuration_ref config,
+                                    const struct definition *def)
 {
-    if (def->mtu == MTU_DEFAULT)
-        return 0;
-    return applied(vmnet_network_configuration_set_mtu(config, def->mtu), "mtu", failure);
+    if (def->net.external_interface[0] == '\0')
+        return VMNET_SUCCESS;
+    return vmnet_network_configuration_set_external_interface(config, def->net.external_interface);
 }
 
-static void disable_services(vmnet_network_configuration_ref config, const struct net_def *def)
+static vmnet_return_t set_mtu(vmnet_network_configuration_ref config, const struct definition *def)
 {
-    if (!def->nat44)
+    if (def->net.mtu == MTU_DEFAULT)
+        return VMNET_SUCCESS;
+    return vmnet_network_configuration_set_mtu(config, def->net.mtu);
+}
+
+static vmnet_return_t add_reservations(vmnet_network_configuration_ref config,
+                                       const struct definition *def)
+{
+    for (size_t i = 0; i < def->n_reservations; i++) {
+        const struct reservation *r = &def->reservations[i];
+        struct in_addr addr = { htonl(r->ipv4) };
+        ether_addr_t mac;
+        memcpy(mac.octet, r->mac.b, sizeof mac.octet);
+        vmnet_return_t status =
+            vmnet_network_configuration_add_dhcp_reservation(config, &mac, &addr);
+        if (status != VMNET_SUCCESS)
+            return status;
+    }
+    return VMNET_SUCCESS;
+}
+
+/* vmnet wants the VM's port before the host's. */
+static vmnet_return_t add_forward(vmnet_network_configuration_ref config, const struct forward *f)
+{
+    uint8_t protocol = f->protocol == FORWARD_TCP ? IPPROTO_TCP : IPPROTO_UDP;
+    struct in_addr v4 = { htonl(f->address.v4) };
+    if (f->address.version == 4)
+        return vmnet_network_configuration_add_port_forwarding_rule(
+            config, protocol, AF_INET, f->internal_port, f->external_port, &v4);
+    return vmnet_network_configuration_add_port_forwarding_rule(
+        config, protocol, AF_INET6, f->internal_port, f->external_port, f->address.v6);
+}
+
+static vmnet_return_t add_forwards(vmnet_network_configuration_ref config,
+                                   const struct definition *def)
+{
+    for (size_t i = 0; i < def->n_forwards; i++) {
+        vmnet_return_t status = add_forward(config, &def->forwards[i]);
+        if (status != VMNET_SUCCESS)
+            return status;
+    }
+    return VMNET_SUCCESS;
+}
+
+static void disable_services(vmnet_network_configuration_ref config, const struct net_def *net)
+{
+    if (!net->nat44)
         vmnet_network_configuration_disable_nat44(config);
-    if (!def->nat66)
+    if (!net->nat66)
         vmnet_network_configuration_disable_nat66(config);
-    if (!def->dhcp)
+    if (!net->dhcp)
         vmnet_network_configuration_disable_dhcp(config);
-    if (!def->dns_proxy)
+    if (!net->dns_proxy)
         vmnet_network_configuration_disable_dns_proxy(config);
-    if (!def->router_advertisement)
+    if (!net->router_advertisement)
         vmnet_network_configuration_disable_router_advertisement(config);
 }
 
-vmnet_network_configuration_ref vmnet_config_new(const struct net_def *def, struct failure *failure)
+/* Reservations and forwards need the subnet, which comes first. */
+static int configure(vmnet_network_configuration_ref config, const struct definition *def,
+                     struct failure *failure)
 {
-    vmnet_mode_t mode = def->mode == NET_MODE_HOST ? VMNET_HOST_MODE : VMNET_SHARED_MODE;
+    static const struct {
+        enum definition_key key;
+        vmnet_return_t (*apply)(vmnet_network_configuration_ref, const struct definition *);
+    } steps[] = {
+        { KEY_SUBNET, set_subnet },
+        { KEY_IPV6_PREFIX, set_prefix },
+        { KEY_EXTERNAL_INTERFACE, set_interface },
+        { KEY_MTU, set_mtu },
+        { KEY_DHCP_RESERVATIONS, add_reservations },
+        { KEY_PORT_FORWARDING, add_forwards },
+    };
+    for (size_t i = 0; i < N_ELEMENTS(steps); i++)
+        if (applied(steps[i].apply(config, def), def, steps[i].key, failure) < 0)
+            return failure->err;
+    disable_services(config, &def->net);
+    return 0;
+}
+
+vmnet_network_configuration_ref vmnet_config_new(const struct definition *def,
+                                                 struct failure *failure)
+{
+    vmnet_mode_t mode = def->net.mode == NET_MODE_HOST ? VMNET_HOST_MODE : VMNET_SHARED_MODE;
     vmnet_return_t status = VMNET_SUCCESS;
 
     if (refuse_unsupported(def, failure) < 0)
         return NULL;
     vmnet_network_configuration_ref config = vmnet_network_configuration_create(mode, &status);
     if (!config) {
-        (void)applied(status, "mode", failure);
+        (void)failure_set(failure, -EIO, "vmnet makes no configuration: status %u: %s",
+                          (unsigned)status, vmnet_status_text(status));
         return NULL;
     }
-    if (set_subnet(config, def, failure) < 0 || set_prefix(config, def, failure) < 0 ||
-        set_mtu(config, def, failure) < 0) {
+    if (configure(config, def, failure) < 0) {
         CFRelease(config);
         return NULL;
     }
-    disable_services(config, def);
     return config;
 }

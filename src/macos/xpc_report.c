@@ -65,10 +65,24 @@ static xpc_object_t clients(const struct network_view *view)
     return array;
 }
 
+static xpc_object_t key_names(definition_keys keys)
+{
+    xpc_object_t array = xpc_array_create(NULL, 0);
+    for (unsigned key = 0; key < DEFINITION_KEYS; key++)
+        if (keys & 1u << key)
+            append(array, xpc_string_create(definition_key_name(key)));
+    return array;
+}
+
 static xpc_object_t details(const struct network_view *view)
 {
     xpc_object_t d = xpc_dictionary_create_empty();
     set(d, "status", network_status(view));
+    if (view->definition->description)
+        xpc_dictionary_set_string(d, "description", view->definition->description);
+    if (view->definition->file)
+        xpc_dictionary_set_string(d, "definition", view->definition->file);
+    set(d, "pending", key_names(view->pending));
     set(d, "clients", clients(view));
     return d;
 }

@@ -8,7 +8,7 @@
  * Every call is made on the loop thread. What takes time only starts the work
  * and answers later, on the same thread, exactly once, through done() - never
  * from inside the call itself. Names and definitions are borrowed for the
- * length of the call.
+ * length of the call; who needs a definition for longer takes a reference.
  */
 #pragma once
 #include "addr.h"
@@ -73,13 +73,14 @@ struct backend_ops {
 
     /* Each returns 0 when the work has begun and done() will follow, or a
      * negative errno when it has not and done() will never be called. */
-    int (*build)(void *self, const struct net_def *def, backend_built done, void *arg);
+    int (*build)(void *self, struct definition *def, backend_built done, void *arg);
     int (*remove)(void *self, const char *net_name, backend_removed done, void *arg);
 
     /* The definition of a network that exists has other reservations, forwards or another
-     * idle time now: bring it to that, without touching its VMs. events.applied() follows
+     * idle time now, or was just built: bring it to that, without touching its VMs.
+     * events.applied() follows
      * once or more. 0, or a negative errno when nothing has begun. NULL where a network
-     * that exists cannot be changed (macOS). */
+     * that exists cannot be changed (macOS): then build() has to bring all of it. */
     int (*update)(void *self, const struct definition *def);
 
     /* NULL where clients start interfaces themselves (macOS). */

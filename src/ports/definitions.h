@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* definitions.h - where the core finds out how a network is defined.
  *
- * brokerd brings model/def_dir.h, a test brings texts of its own. Definitions are read when
- * they are asked for, so an edit needs no restart; whoever implements this keeps nothing.
+ * core/definition_files.h brings model/def_dir.h, a test brings texts of its own. Definitions are
+ * read when they are asked for, so an edit needs no restart; whoever implements this keeps nothing.
  */
 #pragma once
 #include "def_dir.h"

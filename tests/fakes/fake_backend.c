@@ -53,10 +53,10 @@ static struct fake_job *begin(struct fake_backend *fake, enum fake_job_kind kind
     return job;
 }
 
-static int fake_build(void *self, const struct net_def *def, backend_built done, void *arg)
+static int fake_build(void *self, struct definition *def, backend_built done, void *arg)
 {
     int r;
-    struct fake_job *job = begin(self, FAKE_BUILD, def->name, arg, &r);
+    struct fake_job *job = begin(self, FAKE_BUILD, def->net.name, arg, &r);
     if (job)
         job->done.built = done;
     return r;

@@ -98,14 +98,14 @@ static struct job *job_new(void *arg, uint64_t delay_usec)
     return job;
 }
 
-static int null_build(void *self, const struct net_def *def, backend_built done, void *arg)
+static int null_build(void *self, struct definition *def, backend_built done, void *arg)
 {
     (void)self;
     struct job *job =
-        job_new(arg, chosen(null.config.hang, def->name) ? UINT64_MAX : null.config.delay_usec);
+        job_new(arg, chosen(null.config.hang, def->net.name) ? UINT64_MAX : null.config.delay_usec);
     if (!job)
         return -ENOMEM;
-    job->def = *def;
+    job->def = def->net;
     job->built = done;
     return 0;
 }

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """launchd.py - a stand-in for launchd that runs one job from its property list.
 
-    launchd.py PLIST PROGRAM     (SIM_DIR in the environment)
+    launchd.py PLIST PROGRAM [ARGUMENT ...]     (SIM_DIR in the environment)
 
 Holds the job's Mach services ($SIM_DIR/NAME.sock), starts PROGRAM (in place of the
-plist's Program) when somebody connects, and once more after it has exited. What
+plist's Program, with ARGUMENTs after those of the plist) when somebody connects, and once more after it has exited. What
 launchd.plist(5) says of EnableTransactions, ExitTimeOut and ThrottleInterval is
 done, in time scaled by SIM_TIME_SCALE. Commands come as lines on standard input,
 each answered by a line on standard output:
@@ -32,8 +32,8 @@ SCALE = float(os.environ.get("SIM_TIME_SCALE", "1"))
 
 
 class Job:
-    def __init__(self, plist, program):
-        self.program = [program] + plist.get("ProgramArguments", ["-"])[1:]
+    def __init__(self, plist, program, arguments):
+        self.program = [program] + plist.get("ProgramArguments", ["-"])[1:] + arguments
         self.env = {**os.environ, **plist.get("EnvironmentVariables", {})}
         self.transactions = bool(plist.get("EnableTransactions") or plist.get("EnablePressuredExit"))
         self.exit_timeout = plist.get("ExitTimeOut", 20)
@@ -136,7 +136,7 @@ def command(job, words):
 
 def main():
     with open(sys.argv[1], "rb") as f:
-        job = Job(plistlib.load(f), sys.argv[2])
+        job = Job(plistlib.load(f), sys.argv[2], sys.argv[3:])
     print("ready", flush=True)
     while True:
         ready, _, _ = select.select([sys.stdin] + job.wanted(), [], [], 0.01)

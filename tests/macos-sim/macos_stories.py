@@ -86,6 +86,109 @@ def modes(world):
         expect(services in texts[subnet], True, texts[subnet])
 
 
+LAB = {"mode": "shared", "subnet": "192.168.42.1", "mask": "255.255.255.0",
+       "ipv6_prefix": "fd00:42::", "ipv6_prefix_length": 64, "external_interface": "en7",
+       "nat66": False, "router_advertisement": False, "mtu": 9000,
+       "dhcp_reservations": [{"mac": "52:54:00:00:42:10", "address": "192.168.42.10"}],
+       "port_forwarding": [{"protocol": "tcp", "external_port": 8080,
+                            "address": "192.168.42.10", "internal_port": 80}]}
+
+
+def defined(world):
+    """a network is what its file says, key by key, and a new file counts at once"""
+    client = world.client()
+    expect(client.acquire("lab"), 5)
+    world.define("lab", LAB)
+    expect(client.acquire("lab"), "network")
+    expect(world.reservations()["192.168.42.0"].rsplit(" ", 1)[0],
+           "mode=shared gateway=192.168.42.1 mask=255.255.255.0 prefix=fd00:42::/64 mtu=9000 "
+           "nat44=1 nat66=0 dhcp=1 dns_proxy=1 router_advertisement=0 external=en7 "
+           "reservations=52:54:00:00:42:10=192.168.42.10 forwards=tcp:8080=[192.168.42.10]:80")
+    expect(client.usable(), True)
+
+
+def refused(world):
+    """what vmnet lacks is CREATE_FAILURE, said with file, line and remedy, and harms no other"""
+    client = world.client()
+    for key, value in (("isolation", True), ("anti_spoofing", "off"), ("uplink", "kernel"),
+                       ("dns_servers", ["192.0.2.53"]), ("domain", "lab.example")):
+        path = world.define(key.replace("_", "-"), {"mode": "shared", key: value})
+        expect(client.acquire(key.replace("_", "-")), 6, key)
+        expect(f"cannot create it: {path}:1:" in world.said(), True, key)
+        expect(f'remove "{key}"' in world.said() or "remove it" in world.said(), True, key)
+    expect(client.acquire("shared"), "network")
+    expect(world.networks(), 1)
+
+
+def broken(world):
+    """a broken definition is NOT_FOUND, logged once a change, and harms no other network"""
+    client = world.client()
+    path = world.define("lab", '{\n  "mode": "shared",\n  "isolate": true\n}\n')
+    expect(client.acquire("lab"), 5)
+    expect(client.acquire("lab"), 5)
+    expect(world.client().acquire("host"), "network")
+    expect(world.said().count(f"error: network 'lab': {path}:3:3: there is no key"), 1)
+    world.define("lab", LAB)
+    expect(client.acquire("lab"), "network")
+
+
+def hostile_file(world):
+    """a definition that others can write, or a link to one, is NOT_FOUND"""
+    client = world.client()
+    os.chmod(world.define("lab", LAB), 0o666)
+    expect(client.acquire("lab"), 5)
+    expect("chmod go-w" in world.said(), True)
+    os.symlink(world.define("real", LAB), os.path.join(world.definitions, "link.json"))
+    expect(client.acquire("link"), 5)
+    expect(client.acquire("real"), "network")
+
+
+def allow(world):
+    """allow admits its users, its groups and root, and nobody else"""
+    if os.geteuid() != 0:
+        return "only root can be several users"
+    world.define("lab", {**LAB, "allow": {"users": ["4001"], "groups": ["4002"]}})
+    for uid, answer in (4001, "network"), (4002, "network"), (4003, 3), (None, "network"):
+        expect(world.client(uid=uid).acquire("lab"), answer, f"user {uid}:")
+    world.define("lab", {**LAB, "allow": {"users": ["4003"]}})
+    expect(world.client(uid=4003).acquire("lab"), "network")
+    expect(world.client(uid=4001).acquire("lab"), 3)
+
+
+def pending(world):
+    """changes of a network in use are applied or pending by the next client, and all count anew"""
+    client = world.client()
+    world.define("lab", LAB)
+    expect(client.acquire("lab"), "network")
+    before = world.reservations()["192.168.42.0"]
+    world.define("lab", {**LAB, "mtu": 1400, "port_forwarding": [], "idle_timeout": 10})
+    told = json.loads(world.client().ask("result vmnet-broker.status lab"))
+    expect(sorted(told["networks"][0]["pending"]), ["mtu", "port_forwarding"])
+    expect("pending until it is created again: mtu" in ctl(world, "status", "lab").stdout, True)
+    expect(world.reservations()["192.168.42.0"], before)
+    witness = acquire_on(world)
+    client.kill()
+    world.eventually(lambda: world.networks() == 1, 10, "the removal after its own idle time")
+    expect(witness.acquire("lab"), "network")
+    expect(" mtu=1400 " in world.reservations()["192.168.42.0"], True)
+    expect(" forwards= " in world.reservations()["192.168.42.0"], True)
+
+
+def persistent(world):
+    """a persistent network exists as soon as the broker does, and keeps both"""
+    world.define("lab", {**LAB, "persistent": True})
+    client = world.client()
+    expect(client.acquire("no-such-network"), 5)
+    world.eventually(lambda: "192.168.42.0" in world.reservations(), 0, "its creation")
+    client.kill()
+    pid = world.broker_pid()
+    world.seconds(400)
+    expect((world.broker_pid(), world.networks()), (pid, 1))
+    world.define("lab", LAB)
+    expect(world.client().acquire("no-such-network"), 5)
+    world.eventually(lambda: world.networks() == 0, 120, "the removal, not persistent any more")
+
+
 def entitlement(world):
     """status 1002 is explained in the log: the entitlement is missing"""
     client = world.client()
@@ -361,7 +464,8 @@ def options(world):
         expect(broker(*wrong).returncode, 2, str(wrong))
 
 
-STORIES = [killed_broker, killed_while_waiting, mistyped_command, oneway, read_back, taken_subnet, modes, entitlement,
+STORIES = [killed_broker, killed_while_waiting, mistyped_command, oneway, read_back, taken_subnet, modes,
+           defined, refused, broken, hostile_file, allow, pending, persistent, entitlement,
            unserializable, transactions, term_without_users, term_with_users, imminent, stop_active,
            stop_inactive, stop_request, status, privacy, crowd, waiting_limit, library, library_lost,
            library_retries, frames, frames_end, command, command_holds, by_hand, options]

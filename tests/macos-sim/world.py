@@ -7,6 +7,7 @@ Everything lives in a SIM_DIR of its own, so stories run side by side. Time is s
 The stories of stories.py use nothing of this but the methods of `World` and `Client` that
 have a line of documentation: another world with the same methods can tell them too.
 """
+import json
 import os
 import queue
 import shutil
@@ -123,6 +124,8 @@ class World:
         self.bin = bin_dir
         self.dir = tempfile.mkdtemp(prefix="mac.", dir="/tmp")
         os.chmod(self.dir, 0o777)
+        self.definitions = os.path.join(self.dir, "vmnet-broker.d")
+        os.mkdir(self.definitions, 0o755)
         self.log_path = os.path.join(self.dir, "log")
         self.log = open(self.log_path, "ab")
         self.env = {**os.environ, "SIM_DIR": self.dir, "SIM_TIME_SCALE": str(SCALE),
@@ -130,7 +133,8 @@ class World:
                     "UBSAN_OPTIONS": "abort_on_error=1:print_stacktrace=1",
                     "TSAN_OPTIONS": "halt_on_error=1:abort_on_error=1"}
         self.launchd = Talker([os.path.join(HERE, "launchd.py"), PLIST,
-                               os.path.join(self.bin, "vmnet-broker")], self.env, self.log)
+                               os.path.join(self.bin, "vmnet-broker"),
+                               "--config-dir", self.definitions], self.env, self.log)
         self.talkers = []
         self.deaths_expected = set()
         expect(self.launchd.hear(), "ready")
@@ -192,6 +196,15 @@ class World:
         with open(path + ".new", "w") as f:
             f.write(text + "\n")
         os.rename(path + ".new", path)
+
+    def define(self, name, text):
+        """Writes a definition, whole, as `vmnet-brokerctl add` would."""
+        path = os.path.join(self.definitions, name + ".json")
+        with open(path + ".new", "w") as f:
+            f.write(text if isinstance(text, str) else json.dumps(text))
+        os.chmod(path + ".new", 0o644)
+        os.rename(path + ".new", path)
+        return path
 
     def reservations(self):
         """The text of each network that exists: it is emptied when the network goes, and

@@ -512,10 +512,11 @@ static void run_for(struct world *w, unsigned ms)
 
 static void ask_build(struct world *w, const char *name)
 {
-    struct net_def def;
-    assert_int_equal(net_def_find(name, &def), 0);
+    struct definition *def = NULL;
+    assert_int_equal(definition_builtin(name, &def), 0);
     w->built = false;
-    assert_int_equal(w->backend.ops->build(w->backend.self, &def, on_core_built, w), 0);
+    assert_int_equal(w->backend.ops->build(w->backend.self, def, on_core_built, w), 0);
+    (void)definition_unref(def);
     assert_false(w->built); /* never from inside the call */
 }
 
@@ -1272,10 +1273,13 @@ static struct net_def unusual(void)
     return def;
 }
 
-static void build_as(struct world *w, const struct net_def *def)
+static void build_as(struct world *w, const struct net_def *net)
 {
+    struct definition *def = NULL;
+    assert_int_equal(definition_from_net(net, &def), 0);
     w->built = false;
     assert_int_equal(w->backend.ops->build(w->backend.self, def, on_core_built, w), 0);
+    (void)definition_unref(def);
     await(w, &w->built, "built");
     assert_non_null(w->handle);
 }

@@ -15,6 +15,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,19 @@ static void report(vmnet_return_t *status, vmnet_return_t value)
 /* ---- configurations ---- */
 
 static const struct sim_class config_class = { "vmnet_network_configuration", SIM_CF, NULL };
+
+/* "FIRST,SECOND"; what does not fit is left out. */
+__attribute__((format(printf, 3, 4))) static void append(char *list, size_t size,
+                                                         const char *format, ...)
+{
+    va_list ap;
+    if (list[0] != '\0')
+        strncat(list, ",", size - 1 - strlen(list));
+    size_t len = strlen(list);
+    va_start(ap, format);
+    (void)vsnprintf(list + len, size - len, format, ap);
+    va_end(ap);
+}
 
 static vmnet_network_configuration_ref config(vmnet_network_configuration_ref c, const char *caller)
 {
@@ -130,9 +144,14 @@ vmnet_return_t vmnet_network_configuration_add_dhcp_reservation(vmnet_network_co
                                                                 const struct in_addr *reservation)
 {
     config(c, "vmnet_network_configuration_add_dhcp_reservation");
-    if (!client || (c->mask.s_addr & (c->subnet.s_addr ^ reservation->s_addr)) != 0)
+    if (!client || !c->mask.s_addr ||
+        (c->mask.s_addr & (c->subnet.s_addr ^ reservation->s_addr)) != 0)
         return VMNET_INVALID_ARGUMENT;
-    c->reservations++;
+    char addr[INET_ADDRSTRLEN];
+    const unsigned char *o = client->octet;
+    inet_ntop(AF_INET, reservation, addr, sizeof addr);
+    append(c->reservations, sizeof c->reservations, "%02x:%02x:%02x:%02x:%02x:%02x=%s", o[0], o[1],
+           o[2], o[3], o[4], o[5], addr);
     return VMNET_SUCCESS;
 }
 
@@ -145,7 +164,10 @@ vmnet_return_t vmnet_network_configuration_add_port_forwarding_rule(
         (address_family != AF_INET && address_family != AF_INET6) || !internal_port ||
         !external_port || !internal_address)
         return VMNET_INVALID_ARGUMENT;
-    c->forwards++;
+    char addr[INET6_ADDRSTRLEN];
+    inet_ntop(address_family, internal_address, addr, sizeof addr);
+    append(c->forwards, sizeof c->forwards, "%s:%u=[%s]:%u",
+           protocol == IPPROTO_TCP ? "tcp" : "udp", external_port, addr, internal_port);
     return VMNET_SUCCESS;
 }
 
@@ -240,7 +262,7 @@ static void write_down(vmnet_network_ref n, vmnet_network_configuration_ref c)
     (void)!ftruncate(n->lock_fd, 0);
     dprintf(n->lock_fd,
             "mode=%s gateway=%s mask=%s prefix=%s/%u mtu=%u nat44=%d nat66=%d dhcp=%d "
-            "dns_proxy=%d router_advertisement=%d external=%s reservations=%u forwards=%u pid=%d\n",
+            "dns_proxy=%d router_advertisement=%d external=%s reservations=%s forwards=%s pid=%d\n",
             c->mode == VMNET_SHARED_MODE ? "shared" : "host", gateway, mask, prefix, n->prefix_len,
             n->mtu, c->nat44, c->nat66, c->dhcp, c->dns_proxy, c->router_advertisement,
             c->external_interface, c->reservations, c->forwards, (int)getpid());

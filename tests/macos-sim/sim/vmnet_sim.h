@@ -14,7 +14,7 @@ struct vmnet_network_configuration {
     uint32_t mtu;
     bool nat44, nat66, dhcp, dns_proxy, router_advertisement;
     char external_interface[16];
-    unsigned reservations, forwards;
+    char reservations[256], forwards[256]; /* as write_down() shows them */
 };
 
 struct vmnet_network {
