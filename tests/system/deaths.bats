@@ -137,6 +137,10 @@ web_is_served() {
     story group
 }
 
+@test "all of us are killed at once: guests keep each other, and a new network is apart from theirs" {
+    story everything
+}
+
 @test "the runtime directory is removed, then whoever had a socket in it dies" {
     story runtime --pause 2
 }

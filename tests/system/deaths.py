@@ -10,6 +10,7 @@ Runs as an ordinary user inside a world (tests/system/world): two guests under t
             --rest MAX (0.7 s between them), --pings N (100 a second)
   stopped   dnsmasq and netd hang (SIGSTOP) for a while
   group     the process group of the first VM is killed
+  everything all of us are killed at once, the anchor too
   runtime   the runtime directory is removed, then broker or netd dies
   journal   netd and broker die, and one of the journal's files is cut
   limits    descriptors and processes run out

@@ -13,7 +13,7 @@ import time
 
 from deaths_guest import SERVICES, Board, Guest
 from deaths_world import (RUNTIME, STATE, Refused, World, acquire, connect, fail, fork, kill,
-                          kill_all, pids, say, the, wait_until)
+                          kill_all, ours, pids, say, the, wait_until)
 
 NEEDS_DNSMASQ = ("dhcp", "names", "dns")
 BESIDES_DNSMASQ = tuple(s for s in SERVICES if s not in NEEDS_DNSMASQ)
@@ -123,6 +123,32 @@ def story_runtime(options):
         time.sleep(rng.random() * options.pause)
         death(world, *kinds)
     world.need_third("the runtime directory came back")
+    world.finish()
+
+
+# ---- all of us at once, as a control group is killed -----------------------------------------
+
+
+def subnet_of_shared():
+    with connect() as connection:
+        return connection.call("Acquire", network_name="shared")[0]["network"]["ipv4_subnet"]
+
+
+def story_everything(options):
+    """Nobody can enter the namespace again; its VMs keep each other, and what is new is apart."""
+    world, before = World().begin(), subnet_of_shared()
+    world.take_outages()
+    kill_all(ours())
+    world.keep_holders()
+    wait_until("status names the network that was lost", lambda: f"({before}) was lost" in problems())
+    say(problems())
+    if (after := subnet_of_shared()) == before:
+        fail(f"a new network has the subnet of one with VMs: {after}")
+    world.need_third("all of us killed")
+    time.sleep(options.pause)
+    world.check_services("all of us killed", ("layer 2",))
+    kill_all([board.get("pid") for board in world.guests.values()])
+    wait_until("status forgets what has ended", lambda: not problems())
     world.finish()
 
 
