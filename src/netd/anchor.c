@@ -19,9 +19,14 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+struct stat_line {
+    char state;
+    uint64_t in_user, in_kernel, born; /* in ticks */
+};
+
 /* The text behind the command name, which may itself contain anything. Its first
  * word is field 3, the state. */
-static int read_stat(pid_t pid, char *ret_state, uint64_t *ret_born)
+static int read_stat(pid_t pid, struct stat_line *ret)
 {
     AUTO_FREE char *text = NULL;
     char path[32];
@@ -41,27 +46,39 @@ static int read_stat(pid_t pid, char *ret_state, uint64_t *ret_born)
     text[got] = '\0';
     rest = strrchr(text, ')');
     if (!rest || sscanf(rest + 1,
-                        " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-                        "%*s %" SCNu64,
-                        ret_state, ret_born) != 2)
+                        " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64 " %" SCNu64
+                        " %*s %*s %*s %*s %*s %*s %" SCNu64,
+                        &ret->state, &ret->in_user, &ret->in_kernel, &ret->born) != 4)
         return -ESRCH;
     return 0;
 }
 
 int process_born(pid_t pid, uint64_t *ret)
 {
-    char state;
+    struct stat_line line;
+    int r = read_stat(pid, &line);
 
-    return read_stat(pid, &state, ret);
+    if (r == 0)
+        *ret = line.born;
+    return r;
+}
+
+int process_ticks(pid_t pid, uint64_t *ret)
+{
+    struct stat_line line;
+    int r = read_stat(pid, &line);
+
+    if (r == 0)
+        *ret = line.in_user + line.in_kernel;
+    return r;
 }
 
 bool process_alive(const struct process *process)
 {
-    uint64_t born;
-    char state;
+    struct stat_line line;
 
-    return process->pid > 0 && read_stat(process->pid, &state, &born) == 0 &&
-           born == process->born && state != 'Z' && state != 'X';
+    return process->pid > 0 && read_stat(process->pid, &line) == 0 && line.born == process->born &&
+           line.state != 'Z' && line.state != 'X';
 }
 
 static int write_text(const char *path, const char *text)

@@ -21,6 +21,8 @@ struct process {
 
 /* When a process was born; -ESRCH when there is none. */
 int process_born(pid_t pid, uint64_t *ret);
+/* How long it has been running on a CPU, in ticks of the clock; -ESRCH. */
+int process_ticks(pid_t pid, uint64_t *ret);
 /* Is it still that one, and not a corpse? */
 bool process_alive(const struct process *process);
 

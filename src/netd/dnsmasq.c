@@ -20,11 +20,35 @@
 
 #define READY_STEP     200u     /* us between looks; it takes 5 ms */
 #define READY_PATIENCE 5000000u /* us; on a machine that is busy with something else */
+#define PULSE_USEC     1000000u /* one that hangs is noticed within 5 s */
+
+/* From now on it serves. */
+static void watch(struct dnsmasq *d)
+{
+    const struct netd_network *net = d->setup.net;
+    const struct subnet4 subnet = { .base = net->ipv4_base, .prefix = net->ipv4_prefix };
+    char name[NAME_SIZE + 64];
+    struct pulse_setup setup = { .event = d->setup.event,
+                                 .what = d->what,
+                                 .child = &d->process.child,
+                                 .server = { .sin_family = AF_INET, .sin_port = htons(53) },
+                                 .name = name,
+                                 .every_usec = PULSE_USEC };
+    int r = str_format(name, sizeof name, "gateway.%s." DNS_SUFFIX, net->name);
+
+    setup.server.sin_addr.s_addr = htonl(subnet4_gateway(subnet));
+    if (r == 0)
+        r = pulse_new(&setup, &d->pulse);
+    if (r < 0)
+        (void)log_failure(r, "%s: nobody will notice if it hangs", d->what);
+}
 
 static void tell_ready(struct dnsmasq *d, int err)
 {
     d->look = sd_event_source_disable_unref(d->look);
     fd_closep(&d->leash);
+    if (err == 0)
+        watch(d);
     d->setup.ready(d->setup.arg, err); /* last: it may free us */
 }
 
@@ -137,6 +161,7 @@ int dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t born, const struct port
         r = dnsmasq_write_who(&d->setup, ports);
     if (r < 0) /* a full disk, say; those of its first netd are there */
         (void)log_failure(r, "%s: cannot write its files anew", d->what);
+    watch(d);
     if (child_adopt(pid, born, &child) < 0)
         return supervise_start(&d->process);
     (void)d->setup.started(d->setup.arg, &child);
@@ -182,6 +207,7 @@ void dnsmasq_ask_to_end(struct dnsmasq *d)
     if (!d)
         return;
     d->look = sd_event_source_disable_unref(d->look);
+    pulse_free(take_ptr(&d->pulse));
     supervise_ask_to_end(&d->process);
 }
 
@@ -202,6 +228,7 @@ void dnsmasq_leave(struct dnsmasq *d)
     if (!d)
         return;
     d->look = sd_event_source_disable_unref(d->look);
+    pulse_free(d->pulse);
     supervise_leave(&d->process);
     fd_closep(&d->leash);
     free(d);

@@ -3,6 +3,7 @@
  * writes) know of each other. */
 #pragma once
 #include "dnsmasq.h"
+#include "pulse.h"
 #include "supervise.h"
 
 struct dnsmasq {
@@ -12,6 +13,7 @@ struct dnsmasq {
     bool asked;            /* the spawner has a process for us that nobody has taken */
     int leash;             /* -1: none; tells why the last one could not begin */
     sd_event_source *look; /* while we wait for the pid file */
+    struct pulse *pulse;   /* NULL: it does not serve yet */
     uint64_t deadline;
 };
 

@@ -56,6 +56,7 @@ def tell(what, outages):
 def story_stopped(options):
     world = World().begin()
     netd_hangs(world, options.pause)
+    dnsmasq_hangs(world)
     for kind in ("netd", "dnsmasq"):  # is no different from one that dies
         pid = the(kind)
         kill(pid, signal.SIGSTOP)
@@ -63,6 +64,16 @@ def story_stopped(options):
         tell(f"{kind} stopped and killed", world.settle(f"{kind} stopped and killed"))
     world.need_third("all go on")
     world.finish()
+
+
+def dnsmasq_hangs(world):
+    """netd asks it every second; three times without an answer are enough."""
+    world.take_outages()
+    hung = the("dnsmasq")
+    kill(hung, signal.SIGSTOP)
+    world.check_services("dnsmasq hangs", BESIDES_DNSMASQ)
+    wait_until("a dnsmasq that hangs is started again", lambda: hung not in pids("dnsmasq"), 30)
+    tell("dnsmasq hung", world.settle("dnsmasq hung"))
 
 
 def netd_hangs(world, pause):

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which server is killed for its silence, and which is left alone. The server is a child that
+ * holds a socket on the loopback. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "fd.h"
+#include "mem.h"
+#include "pulse.h"
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EVERY_USEC 20000u
+#define ROUNDS     12 /* far more than are needed */
+
+enum manner { ANSWERS, IS_BUSY, SLEEPS, IS_STOPPED };
+
+static const char question[] = "\0\0\0\0\0\1\0\0\0\0\0\0\7gateway\6shared\0\0\1\0\1";
+
+static _Noreturn void serve(int sock, enum manner manner)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) {
+        struct sockaddr_in from;
+        socklen_t len = sizeof from;
+        char bytes[512];
+
+        if (manner == SLEEPS || manner == IS_STOPPED)
+            pause();
+        if (manner == IS_BUSY)
+            continue;
+        if (recvfrom(sock, bytes, sizeof bytes, 0, (struct sockaddr *)&from, &len) !=
+                sizeof question - 1 ||
+            memcmp(bytes, question, sizeof question - 1) != 0)
+            _exit(1);
+        (void)sendto(sock, bytes, 12, 0, (struct sockaddr *)&from, len);
+    }
+}
+
+static int open_server(struct sockaddr_in *ret)
+{
+    socklen_t len = sizeof *ret;
+    int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    *ret = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    assert_true(sock >= 0);
+    assert_int_equal(bind(sock, (struct sockaddr *)ret, len), 0);
+    assert_int_equal(getsockname(sock, (struct sockaddr *)ret, &len), 0);
+    return sock;
+}
+
+static bool is_dead(const struct child *child)
+{
+    siginfo_t info = { 0 };
+
+    assert_int_equal(waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+    return info.si_pid == child->pid;
+}
+
+static bool is_killed(enum manner manner)
+{
+    struct child child = { .pidfd = -1 };
+    struct pulse_setup setup = { .what = "test", .child = &child, .name = "gateway.shared" };
+    struct pulse *pulse;
+    uint64_t born;
+    AUTO_FD sock = open_server(&setup.server);
+    pid_t pid = fork();
+    bool dead;
+
+    if (pid == 0)
+        serve(sock, manner);
+    assert_int_equal(process_born(pid, &born), 0);
+    assert_int_equal(child_adopt(pid, born, &child), 0);
+    if (manner == IS_STOPPED)
+        assert_int_equal(kill(pid, SIGSTOP), 0);
+    setup.every_usec = EVERY_USEC;
+    assert_true(sd_event_new(&setup.event) >= 0);
+    assert_int_equal(pulse_new(&setup, &pulse), 0);
+    for (int i = 0; i < ROUNDS && !is_dead(&child); i++)
+        assert_true(sd_event_run(setup.event, UINT64_MAX) >= 0);
+    dead = is_dead(&child);
+    pulse_free(pulse);
+    sd_event_unref(setup.event);
+    (void)kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    child_forget(&child);
+    return dead;
+}
+
+static void who_answers_lives(void **unused)
+{
+    (void)unused;
+    assert_false(is_killed(ANSWERS));
+}
+
+static void who_is_busy_lives(void **unused)
+{
+    (void)unused;
+    assert_false(is_killed(IS_BUSY));
+}
+
+static void who_hangs_is_killed(void **unused)
+{
+    (void)unused;
+    assert_true(is_killed(SLEEPS));
+    assert_true(is_killed(IS_STOPPED));
+}
+
+static void a_name_that_is_none_is_refused(void **unused)
+{
+    static const char label64[] =
+        "0123456789012345678901234567890123456789012345678901234567890123";
+    const char *const names[] = { "a..b", ".", label64 };
+    struct pulse_setup setup = { .what = "test", .every_usec = EVERY_USEC };
+    struct pulse *pulse;
+
+    (void)unused;
+    assert_true(sd_event_new(&setup.event) >= 0);
+    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+        setup.name = names[i];
+        assert_true(pulse_new(&setup, &pulse) < 0);
+    }
+    sd_event_unref(setup.event);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_answers_lives),
+        cmocka_unit_test(who_is_busy_lives),
+        cmocka_unit_test(who_hangs_is_killed),
+        cmocka_unit_test(a_name_that_is_none_is_refused),
+    };
+
+    return cmocka_run_group_tests_name("pulse", tests, NULL, NULL);
+}
