@@ -197,11 +197,12 @@ int netd_starter_new(const struct netd_start_config *config, struct netd_starter
         keep_only(ends[1]);
         starter_main(&shop);
     }
+    int r = pid < 0 ? -errno : 0;
     (void)close(ends[1]);
     starter->sock = ends[0];
-    if (pid < 0) {
+    if (r < 0) {
         netd_starter_free(starter);
-        return -EAGAIN;
+        return r;
     }
     *ret = starter;
     return 0;

@@ -115,8 +115,9 @@ void dns_relay_want(struct dns_relay *relay)
     if (relay->wanted)
         return;
     r = open_sockets(relay, &relay->udp, &relay->tcp);
-    if (r == 0)
-        r = supervise_start_soon(&relay->process);
+    if (r < 0)
+        (void)log_failure(r, "%s: cannot open its sockets yet", relay->what);
+    r = supervise_start_soon(&relay->process);
     relay->wanted = r == 0;
     if (r < 0) {
         (void)log_failure(r, "%s: cannot start; guests resolve local names only", relay->what);

@@ -163,7 +163,7 @@ int dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t born, const struct port
         (void)log_failure(r, "%s: cannot write its files anew", d->what);
     watch(d);
     if (child_adopt(pid, born, &child) < 0)
-        return supervise_start(&d->process);
+        return supervise_start_soon(&d->process); /* whether or not that is possible now */
     (void)d->setup.started(d->setup.arg, &child);
     (void)child_signal(&child, SIGHUP);
     return supervise_adopt(&d->process, &child);

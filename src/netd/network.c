@@ -272,6 +272,11 @@ int network_make(struct network *net, struct netd_why *why)
     if (r < 0)
         return r;
     r = dnsmasq_start(net->dnsmasq);
+    if (r == -EAGAIN) /* by fork() */
+        return why_refused(why, r,
+                           "network '%s': cannot start dnsmasq: no more processes may run "
+                           "(ulimit -u, or the control group's pids.max)",
+                           net->def.name);
     if (r < 0)
         return why_failed(why, r, "network '%s': cannot start dnsmasq", net->def.name);
     return network_add_rules(net, why);

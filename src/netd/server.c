@@ -286,10 +286,12 @@ static int on_connection(sd_event_source *source, int listening, uint32_t events
     pid_t pid = 0;
     int r;
 
-    (void)source;
     (void)events;
-    if (fd < 0)
+    if (fd < 0) {
+        if (server->check && (errno == EMFILE || errno == ENFILE)) /* on_check() tries again */
+            (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
         return 0;
+    }
     r = check_peer(fd, &pid);
     if (r == 0)
         r = server->n_sessions >= SESSIONS_MAX ? -EUSERS : session_new(server, fd, pid);
@@ -395,6 +397,7 @@ static int on_check(sd_event_source *source, uint64_t usec, void *arg)
 
     (void)usec;
     (void)sd_event_source_set_time_relative(source, CHECK_USEC);
+    (void)sd_event_source_set_enabled(server->source, SD_EVENT_ON);
     if (lstat(server->path, &st) == 0 || errno != ENOENT)
         return 0;
     r = listen_again(server);

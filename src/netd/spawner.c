@@ -62,11 +62,12 @@ int spawner_start(pid_t inside_pid, const char *state_path, const char *socket_p
         keep_only((int[]){ ends[1], userns, netns }, 3);
         workshop_main(&shop);
     }
+    r = spawner->pid < 0 ? -errno : 0;
     (void)close(ends[1]);
     spawner->sock = ends[0];
-    if (spawner->pid < 0) {
+    if (r < 0) {
         spawner_free(spawner);
-        return -EAGAIN;
+        return r;
     }
     *ret = spawner;
     return 0;

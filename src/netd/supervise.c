@@ -12,7 +12,7 @@
 
 #define SECOND        1000000u
 #define PAUSE_FIRST   (SECOND / 10)
-#define PAUSE_MAX     (30 * SECOND)
+#define PAUSE_MAX     (5 * SECOND) /* somebody may wait for an address all the while */
 #define LIVED_WELL    (2 * SECOND) /* after this long an end is not a failure to start */
 #define STOP_PATIENCE 500          /* ms */
 #define SOON          (SECOND / 100)

@@ -32,12 +32,17 @@ say(struct netd_why *why, int err, const char *reason, const char *fmt, va_list 
     return err;
 }
 
+static const char *reason(int err)
+{
+    return err == -EMFILE ? "no more files may be open (ulimit -n)" : strerror(-err);
+}
+
 int why_failed(struct netd_why *why, int err, const char *fmt, ...)
 {
     va_list ap;
 
     va_start(ap, fmt);
-    err = say(why, err, strerror(-err), fmt, ap);
+    err = say(why, err, reason(err), fmt, ap);
     va_end(ap);
     return err;
 }

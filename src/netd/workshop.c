@@ -38,9 +38,10 @@ static int start_child(struct workshop *shop, const struct order *order, const i
         (void)close(leash);
         child_main(shop, order, fds, ends[1]);
     }
+    int err = errno;
     (void)close(ends[1]);
     if (child.pid < 0)
-        return -EAGAIN;
+        return -err;
     pidfd = pidfd_open(child.pid, 0); /* even a corpse waits for us to reap it */
     if (pidfd < 0)
         return -errno;

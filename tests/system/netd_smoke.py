@@ -16,6 +16,7 @@ import fcntl
 import ipaddress
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -830,6 +831,29 @@ except TimeoutError:
     netd.wait()
 
 
+def no_descriptors(netd):
+    """A broker that cannot be let in waits, and costs nothing meanwhile."""
+    if netd.uid != 0:  # whose limits only root may set, with a capability
+        return
+    netd.start()
+    Broker(netd).close()  # it serves
+    pid = netd.process.pid
+    files = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    busy = lambda: sum(map(int, open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[11:13]))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, files[1]))
+    waiting, before = netd.connect(), busy()
+    time.sleep(1)
+    spent = (busy() - before) / os.sysconf("SC_CLK_TCK")
+    check(spent < 0.3, f"netd without a free descriptor does not spin ({spent:.2f} s of 1)")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, files)
+    waiting.send(HEADER.pack(MAGIC, VERSION, HELLO, 1, 0, 0, 0) + struct.pack("=II", 30, 0))
+    check(len(waiting.recv(4096)) > HEADER.size, "... and lets the broker in when there is one")
+    waiting.close()
+    b = Broker(netd)
+    b.call(LEAVE)
+    netd.wait()
+
+
 def held_by_another(b, count):
     """TAPs that only another process has open; its pid, and their names."""
     guests = [b.open_tap("one", f"vm{i}", f"192.168.64.{i + 2}", f"52:54:00:00:02:{i:02x}")
@@ -945,6 +969,7 @@ def story(program, place, uid):
         dies_unused(netd)
         without_dnsmasq(netd)
         asks_at_once(netd)
+        no_descriptors(netd)
         many_die(netd)
         idles(netd)
     except Exception as e:  # a broken step ends the story, not the report
