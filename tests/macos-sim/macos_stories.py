@@ -2,6 +2,7 @@
 """macos_stories.py - what is the Mac's own: XPC, launchd, vmnet, and plain-XPC programs."""
 import json
 import os
+import pwd
 import signal
 import subprocess
 
@@ -147,6 +148,11 @@ def allow(world):
     """allow admits its users, its groups and root, and nobody else"""
     if os.geteuid() != 0:
         return "only root can be several users"
+    world.knob("groups", "\n".join(f"daemon {gid}" for gid in (*range(5000, 5020), 4005)))
+    world.define("club", {"mode": "shared", "allow": {"groups": ["4005"]}})
+    daemon = pwd.getpwnam("daemon").pw_uid
+    expect(world.client(uid=daemon).acquire("club"), "network", "a member beside its own group:")
+    expect(world.client(uid=4001).acquire("club"), 3)
     world.define("lab", {**LAB, "allow": {"users": ["4001"], "groups": ["4002"]}})
     for uid, answer in (4001, "network"), (4002, "network"), (4003, 3), (None, "network"):
         expect(world.client(uid=uid).acquire("lab"), answer, f"user {uid}:")
