@@ -17,4 +17,4 @@ size_t client_must(int sock, const char *request, char *buf, size_t size, int *f
     "{\"method\":\"com.github.nirs.vmnet-broker." method "\",\"parameters\":{" parameters "}}"
 #define ACQUIRE(name)  CALL("Acquire", "\"network_name\":\"" name "\"")
 #define RELEASE(name)  CALL("Release", "\"network_name\":\"" name "\"")
-#define START_ON(name) CALL("StartInterface", "\"network_name\":\"" name "\",\"offload\":false")
+#define START_ON(name) CALL("StartInterface", "\"network_name\":\"" name "\"")

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ETH = 14, IP = 20, UDP = 8, BOOTP = 240 };
+enum { VNET = 10, ETH = 14, IP = 20, UDP = 8, BOOTP = 240 };
 
 static void put16(uint8_t *p, unsigned value)
 {
@@ -64,8 +64,8 @@ static bool is_offer(const uint8_t *f, ssize_t n, struct mac mac)
 void dhcp_await_offer(int tap, struct mac mac)
 {
     uint8_t frame[2048];
-    uint8_t request[512];
-    size_t len = discover(request, mac);
+    uint8_t request[512] = { 0 }; /* no checksum to complete, nothing to cut up */
+    size_t len = VNET + discover(request + VNET, mac);
     for (double end = now_usec() + 5e6; now_usec() < end;) {
         (void)!write(tap, request, len); /* the port may not be up yet: asked again */
         struct pollfd p = { .fd = tap, .events = POLLIN };
@@ -73,7 +73,7 @@ void dhcp_await_offer(int tap, struct mac mac)
             ssize_t n = read(tap, frame, sizeof frame);
             if (n <= 0)
                 break;
-            if (is_offer(frame, n, mac))
+            if (is_offer(frame + VNET, n - VNET, mac))
                 return;
         }
     }

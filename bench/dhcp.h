@@ -3,6 +3,6 @@
 #pragma once
 #include "addr.h"
 
-/* Sends a DISCOVER each millisecond on a TAP without vnet header; returns when an
+/* Sends a DISCOVER each millisecond on a TAP with vnet header; returns when an
  * OFFER for mac has come, gives up after 5 s. */
 void dhcp_await_offer(int tap, struct mac mac);
