@@ -43,6 +43,7 @@ static int adopt_network(struct networks *all, struct journal_state *state, uint
     for (size_t i = 0; i < state->n_taps; i++)
         if (state->taps[i].index == index)
             port_adopt(net, &state->taps[i].interface);
+    spare_adopt(net, old->spare_tap);
     r = network_new_dnsmasq(net);
     if (r == 0) {
         ports_find_heirs(net);
@@ -119,6 +120,7 @@ int networks_adopt(struct networks *all, struct journal_state *state, int forwar
     if (r < 0)
         return why_refused(why, r, "cannot load nftables rules: %s", nft_error(all->tools.nft));
     networks_share(all);
+    spares_make_after(all, 0);
     return 0;
 }
 
@@ -141,6 +143,8 @@ static int describe_network(const struct network *net, struct journal_state *sta
                                      .network = net->def,
                                      .dnsmasq = dnsmasq_process(net->dnsmasq),
                                      .relay = process_of(&net->relay.process.child) };
+    if (net->spare.fd >= 0)
+        memcpy(ret->spare_tap, net->spare.tap, sizeof ret->spare_tap);
     if (size > 0) {
         ret->reservations = malloc(size);
         if (!ret->reservations)

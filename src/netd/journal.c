@@ -9,6 +9,7 @@
  *   {"fact":"child","kind":"dnsmasq","index":0,"pid":815,"born":104301}
  *   {"fact":"built","index":0}
  *   {"fact":"update","index":0,"idle_timeout_sec":120,"reservations":[{"mac":…},…]}
+ *   {"fact":"spare-tap","index":0,"tap":"vt0.0"}                       to be made
  *   {"fact":"tap","index":0,"tap":"vt0.0","id":"web","mac":"525400…",…}  to be made
  *   {"fact":"tap-gone","tap":"vt0.0"}
  *   {"fact":"forward","index":0,"number":7,"external_port":8080,…}    to be listened for
@@ -181,6 +182,8 @@ static int add_network(struct files *files, uint32_t index, const struct journal
     if (r == 0 && net->n_reservations > 0)
         r = add(files, journal_line_update(index, net->network.idle_timeout_sec, net->reservations,
                                            net->n_reservations));
+    if (r == 0 && *net->spare_tap)
+        r = add(files, journal_line_spare_tap(index, net->spare_tap));
     return r;
 }
 
@@ -308,6 +311,11 @@ int journal_unbuilt(struct journal *journal, uint32_t index)
 int journal_network_gone(struct journal *journal, uint32_t index)
 {
     return append(journal, journal_line_index("network-gone", index));
+}
+
+int journal_spare_tap(struct journal *journal, uint32_t index, const char *tap)
+{
+    return add(&journal->files, journal_line_spare_tap(index, tap));
 }
 
 int journal_tap(struct journal *journal, uint32_t index, const struct netd_interface *interface)

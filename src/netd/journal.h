@@ -42,6 +42,7 @@ struct journal_network {
     struct netd_reservation *reservations;
     size_t n_reservations;
     struct process dnsmasq, relay;
+    char spare_tap[NETD_TAP_SIZE]; /* "": none */
 };
 
 /* What a journal says in the end: things said to be gone are left out. */
@@ -96,6 +97,8 @@ int journal_built(struct journal *journal, uint32_t index);
 /* Its removal begins: it is no longer fit to be adopted. */
 int journal_unbuilt(struct journal *journal, uint32_t index);
 int journal_network_gone(struct journal *journal, uint32_t index);
+/* A TAP that nobody has yet. Only the last one of a network counts, until it is a tap. */
+int journal_spare_tap(struct journal *journal, uint32_t index, const char *tap);
 int journal_tap(struct journal *journal, uint32_t index, const struct netd_interface *interface);
 int journal_tap_gone(struct journal *journal, const char *tap);
 int journal_forward(struct journal *journal, const struct journal_forward *forward);

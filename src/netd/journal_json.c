@@ -205,6 +205,11 @@ json_t *journal_line_network(uint32_t index, const struct netd_network *network)
     return take_ptr(&line);
 }
 
+json_t *journal_line_spare_tap(uint32_t index, const char *tap)
+{
+    return json_pack("{s:s,s:i,s:s}", "fact", "spare-tap", "index", (int)index, "tap", tap);
+}
+
 json_t *journal_line_tap(uint32_t index, const struct netd_interface *interface)
 {
     AUTO(json_decref) json_t *line = journal_line_index("tap", index);

@@ -31,6 +31,7 @@ json_t *journal_line_anchor(const struct process *anchor);
 json_t *journal_line_index(const char *fact, uint32_t index);
 json_t *journal_line_stranded(uint32_t index, uint64_t taps);
 json_t *journal_line_network(uint32_t index, const struct netd_network *network);
+json_t *journal_line_spare_tap(uint32_t index, const char *tap);
 json_t *journal_line_tap(uint32_t index, const struct netd_interface *interface);
 json_t *journal_line_forward(const struct journal_forward *forward);
 json_t *journal_line_update(uint32_t index, uint32_t idle_timeout_sec,

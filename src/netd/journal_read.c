@@ -3,6 +3,7 @@
 #include "journal_part.h"
 
 #include "file.h"
+#include "str.h"
 
 #include <errno.h>
 #include <string.h>
@@ -149,6 +150,20 @@ static int read_stranded(const json_t *line, struct journal_state *state)
     return 0;
 }
 
+/* Its name goes with our own ones, or is none of ours. */
+static int read_spare_tap(const json_t *line, struct journal_state *state)
+{
+    struct journal_network *net = network_of(line, state);
+    const char *tap = json_string_value(json_object_get(line, "tap"));
+    char ours[16];
+
+    if (!net || !net->known || !tap || strlen(tap) >= sizeof net->spare_tap ||
+        str_format(ours, sizeof ours, "vt%u.", (uint32_t)(net - state->networks)) < 0 ||
+        strncmp(tap, ours, strlen(ours)) != 0)
+        return -EBADMSG;
+    return str_copy(net->spare_tap, sizeof net->spare_tap, tap);
+}
+
 static int read_tap(const json_t *line, struct journal_state *state)
 {
     const struct journal_network *net = network_of(line, state);
@@ -243,6 +258,7 @@ static int read_fact(const json_t *line, struct journal_state *state)
         { "tap-gone", read_tap_gone },
         { "forward", read_forward },
         { "forward-gone", read_forward_gone },
+        { "spare-tap", read_spare_tap },
         { "child", read_child },
         { "network-gone", read_network_gone },
         { "stranded", read_stranded },

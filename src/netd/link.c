@@ -328,13 +328,14 @@ int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bo
 }
 
 int link_plug(struct link_ctx *ctx, int index, int bridge, unsigned mtu, uint32_t group,
-              struct mac mac)
+              struct mac mac, bool up)
 {
-    const struct ifinfomsg up = {
-        .ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP
-    };
+    const struct ifinfomsg info = { .ifi_family = AF_UNSPEC,
+                                    .ifi_index = index,
+                                    .ifi_flags = up ? IFF_UP : 0,
+                                    .ifi_change = up ? IFF_UP : 0 };
 
-    return configure_port(ctx, &up, bridge, mtu, group, &mac);
+    return configure_port(ctx, &info, bridge, mtu, group, &mac);
 }
 
 int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames)

@@ -37,10 +37,10 @@ int link_set_up(struct link_ctx *ctx, const char *name);
 /* master NULL: none. isolated: bridge port isolation. */
 int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bool isolated,
                   unsigned mtu, uint32_t group);
-/* The link `index` gets its MAC, becomes a port of the bridge `bridge` and goes up, in one
- * message: half the time of two. */
+/* The link `index` gets its MAC, becomes a port of the bridge `bridge` and, if it shall, goes
+ * up, in one message: half the time of two. */
 int link_plug(struct link_ctx *ctx, int index, int bridge, unsigned mtu, uint32_t group,
-              struct mac mac);
+              struct mac mac, bool up);
 int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames);
 /* A device that gives back what it is given, up to `frames` of them at a time. Left down. */
 int link_add_ifb(struct link_ctx *ctx, const char *name, unsigned frames);

@@ -81,6 +81,7 @@ void network_free(struct network *net)
         net->all->at[net->index] = NULL;
     reservations_clear(&net->reserved);
     lease_watch_free(net->leases);
+    spare_end(net);
     fd_closep(&net->dirfd);
     free(net->path);
     free(net);
@@ -96,7 +97,7 @@ int network_new(struct networks *all, const struct netd_network *def, uint32_t i
     net->all = all;
     net->def = *def;
     net->index = index;
-    net->dirfd = -1;
+    net->dirfd = net->spare.fd = -1;
     (void)str_format(net->bridge, sizeof net->bridge, "vb%u", index);
     dns_relay_init(&net->relay, all->tools.event, all->tools.spawner, all->tools.journal, &net->def,
                    index);

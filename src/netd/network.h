@@ -7,6 +7,7 @@
  *   ports.c      the TAPs on them: opened for a VM, noticed when they have gone
  *   port.c       the device of one
  *   network_forwards.c   ports of the host that lead to VMs on them
+ *   spare.c      the device of the next one
  */
 #pragma once
 #include "dns_relay.h"
@@ -20,6 +21,12 @@
 
 #include <net/if.h>
 
+struct spare {
+    char tap[NETD_TAP_SIZE];
+    int ifindex;
+    int fd; /* -1: none */
+};
+
 struct network {
     struct networks *all;
     struct netd_network def;
@@ -32,6 +39,7 @@ struct network {
     struct port *ports;
     unsigned n_ports;
     struct reservations reserved;
+    struct spare spare;
     struct lease_watch *leases;
     struct dns_relay relay; /* with DNS servers of its own */
     bool routed;            /* the router knows it */
@@ -50,7 +58,7 @@ struct networks {
     struct network *at[NETWORKS_MAX]; /* by index */
     struct dns_relay relay;
     int monitor;
-    sd_event_source *monitor_source, *update;
+    sd_event_source *monitor_source, *update, *spares;
     struct guard *guard;
     struct stranded *stranded; /* their indices are not free */
 };
@@ -104,7 +112,20 @@ void network_adopt_forward(const struct network *net, const struct journal_forwa
 
 /* The port's TAP on the bridge: made, filtered and up, in this order, so that no frame
  * passes unfiltered. ret_fds: one a queue, the caller's. On error nothing is left. */
-int port_create(const struct network *net, struct port *port, int *ret_fds, struct netd_why *why);
+int port_create(struct network *net, struct port *port, int *ret_fds, struct netd_why *why);
+
+/* ---- spare.c ---------------------------------------------------------------------- */
+
+int spares_begin(struct networks *all);
+void spares_end(struct networks *all);
+/* For each network that serves and has none, as soon as there is nothing else to do. */
+void spares_make_after(const struct networks *all, uint64_t usec);
+bool spare_fits(const struct network *net, const struct netd_interface *request);
+/* Its descriptor, the caller's; it is still down. */
+int spare_take(struct network *net, int *ret_ifindex);
+void spare_end(struct network *net);
+/* That of a dead netd ("": none) goes, unless it is a port by now. */
+void spare_adopt(const struct network *net, const char *tap);
 
 /* ---- ports.c ---------------------------------------------------------------------- */
 
@@ -116,6 +137,8 @@ int ports_open(struct network *net, const struct netd_interface *request,
                struct netd_interface *ret, int *ret_fds, struct netd_why *why);
 /* Who is on the network, or is to be, has changed: dnsmasq hears of it in a moment. */
 void ports_tell_dnsmasq(struct network *net);
+/* A name that neither a port nor the spare has. */
+void port_choose_tap(const struct network *net, char tap[static NETD_TAP_SIZE]);
 struct port *port_find(const struct network *net, const char *tap); /* NULL: none */
 /* Which of them stand for a DHCP lease of another MAC; dnsmasq is there by now. */
 void ports_find_heirs(struct network *net);

@@ -138,6 +138,7 @@ static void on_made(struct network *net, int err, const struct netd_why *why)
         networks_share(all);
     }
     built(arg, err, why);
+    spares_make_after(all, 0); /* after the answer */
 }
 
 int networks_build(struct networks *all, const struct netd_network *def, network_built built,

@@ -8,27 +8,30 @@
 #include "filter.h"
 #include "guard.h"
 
-static int connect_port(const struct network *net, struct port *port, struct netd_why *why)
+/* plugged: it is on the bridge already, and down. */
+static int connect_port(const struct network *net, const struct port *port, bool plugged,
+                        struct netd_why *why)
 {
     const struct network_tools *tools = &net->all->tools;
     const struct netd_interface *itf = &port->interface;
     int r;
 
-    r = port->ifindex = link_index(tools->links, itf->tap);
-    if (r < 0)
-        return why_failed(why, r, "cannot find %s", itf->tap);
     r = filter_add_port(tools->nft, net->index, &net->def, itf);
     if (r < 0)
         return why_failed(why, r, "cannot filter %s", itf->tap);
-    r = link_plug(tools->links, port->ifindex, net->bridge_index, net->def.mtu,
-                  group_of(net->index), guard_mac);
+    if (plugged)
+        r = link_set_up(tools->links, itf->tap);
+    else
+        r = link_plug(tools->links, port->ifindex, net->bridge_index, net->def.mtu,
+                      group_of(net->index), guard_mac, true);
     if (r == 0)
         return 0;
     (void)filter_remove_port(tools->nft, net->index, &net->def, itf);
     return why_failed(why, r, "cannot attach %s to %s", itf->tap, net->bridge);
 }
 
-int port_create(const struct network *net, struct port *port, int *ret_fds, struct netd_why *why)
+static int make_port(const struct network *net, struct port *port, int *ret_fds,
+                     struct netd_why *why)
 {
     const struct netd_interface *itf = &port->interface;
     int r;
@@ -36,8 +39,25 @@ int port_create(const struct network *net, struct port *port, int *ret_fds, stru
     r = tap_create(itf->tap, itf->queues, itf->offload, false, ret_fds);
     if (r < 0)
         return why_failed(why, r, "cannot create TAP %s (/dev/net/tun)", itf->tap);
-    r = connect_port(net, port, why);
+    r = port->ifindex = link_index(net->all->tools.links, itf->tap);
+    if (r < 0)
+        (void)why_failed(why, r, "cannot find %s", itf->tap);
+    else
+        r = connect_port(net, port, false, why);
     for (uint32_t i = 0; r < 0 && i < itf->queues; i++)
         fd_closep(&ret_fds[i]); /* and with the last one goes the TAP */
     return r;
+}
+
+int port_create(struct network *net, struct port *port, int *ret_fds, struct netd_why *why)
+{
+    struct netd_why ignored = { 0 };
+
+    if (spare_fits(net, &port->interface)) {
+        *ret_fds = spare_take(net, &port->ifindex);
+        if (connect_port(net, port, true, &ignored) == 0)
+            return 0;
+        fd_closep(ret_fds); /* somebody has removed it: then as if there had been none */
+    }
+    return make_port(net, port, ret_fds, why);
 }

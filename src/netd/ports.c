@@ -20,6 +20,7 @@
 
 #define PORTS_MAX   4096u /* of one network; the filter's drop counters have room for these */
 #define UPDATE_USEC 300u  /* twice what an answer takes from here to the client */
+#define SPARE_USEC  2000u /* and dnsmasq has read it, and whoever asks at once has asked */
 
 /* ---- may it be? ------------------------------------------------------------------- */
 
@@ -90,12 +91,12 @@ struct port *port_find(const struct network *net, const char *tap)
 
 /* ---- opening ---------------------------------------------------------------------- */
 
-static void choose_tap(const struct network *net, char tap[static NETD_TAP_SIZE])
+void port_choose_tap(const struct network *net, char tap[static NETD_TAP_SIZE])
 {
     for (unsigned k = 0; k <= PORTS_MAX; k++) {
         memset(tap, 0, NETD_TAP_SIZE);
         (void)str_format(tap, NETD_TAP_SIZE, "vt%u.%u", net->index, k);
-        if (!port_find(net, tap))
+        if (!port_find(net, tap) && (net->spare.fd < 0 || strcmp(net->spare.tap, tap) != 0))
             return;
     }
 }
@@ -258,6 +259,7 @@ static int port_open(struct network *net, struct port *port, int *ret_fds, struc
     port_link(net, port);
     arrange_detour(net, port);
     ports_tell_dnsmasq(net);
+    spares_make_after(net->all, SPARE_USEC);
     return 0;
 }
 
@@ -274,7 +276,10 @@ int ports_open(struct network *net, const struct netd_interface *request,
     if (!port)
         return why_failed(why, -ENOMEM, "network '%s'", request->network);
     port->interface = *request;
-    choose_tap(net, port->interface.tap);
+    if (spare_fits(net, request))
+        memcpy(port->interface.tap, net->spare.tap, sizeof port->interface.tap);
+    else
+        port_choose_tap(net, port->interface.tap);
     r = port_open(net, port, ret_fds, why);
     if (r < 0) {
         free(port);
@@ -338,11 +343,15 @@ static void on_link_gone(void *arg, int ifindex)
     struct networks *all = arg;
 
     FOREACH_NETWORK(net, all)
-    for (struct port *p = net->ports; p; p = p->next)
-        if (p->ifindex == ifindex) {
-            port_gone(net, p);
-            return;
-        }
+    {
+        if (net->spare.ifindex == ifindex)
+            spare_end(net);
+        for (struct port *p = net->ports; p; p = p->next)
+            if (p->ifindex == ifindex) {
+                port_gone(net, p);
+                return;
+            }
+    }
 }
 
 /* Some messages were lost: look at every port ourselves. A name that is somebody else's
@@ -416,6 +425,8 @@ int ports_watch(struct networks *all)
     if (r >= 0)
         r = sd_event_source_set_enabled(all->update, SD_EVENT_OFF);
     if (r >= 0)
+        r = spares_begin(all);
+    if (r >= 0)
         r = guard_new(event, &watch, &all->guard);
     /* Before requests, or a broker that always has one keeps new VMs from their leases. */
     return r < 0 ? r : sd_event_source_set_priority(all->update, SD_EVENT_PRIORITY_IMPORTANT);
@@ -425,6 +436,7 @@ void ports_unwatch(struct networks *all)
 {
     guard_free(all->guard);
     all->guard = NULL;
+    spares_end(all);
     all->update = sd_event_source_disable_unref(all->update);
     all->monitor_source = sd_event_source_disable_unref(all->monitor_source);
     fd_closep(&all->monitor);

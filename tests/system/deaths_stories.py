@@ -221,6 +221,7 @@ def open_tap():
     first that does is overtaken by the last that did not."""
     with connect() as connection:
         connection.call("Acquire", network_name="shared")
+        # Without offload it is none that netd has made in advance.
         _, fds = connection.call("StartInterface", network_name="shared", offload=False)
         os.close(fds[0])
 

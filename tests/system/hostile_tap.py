@@ -171,6 +171,15 @@ def a_neighbours_queue(scene):
     with in_namespace_of(scene.netd.anchor), open("/dev/net/tun", "r+b", buffering=0) as bare:
         fcntl.ioctl(bare, TUNSETIFF, named("bare", queues))
         check(attaches("bare", queues), "works without the rule: attaching to a TAP of several queues")
+    with in_namespace_of(scene.netd.anchor), open("/dev/net/tun", "r+b", buffering=0) as bare:
+        fcntl.ioctl(bare, TUNSETIFF, named("bare", TAP | NO_PI | VNET_HDR))
+        fcntl.ioctl(bare, TUNSETPERSIST, 1)
+    check(attaches("bare", TAP | NO_PI | VNET_HDR),
+          "works without the rule: attaching to a TAP that nobody holds")
+    scene.netd.inside("ip", "link", "del", "bare")
+    spare = smoke.spare_of(scene.netd)
+    check(spare and not attaches(spare, TAP | NO_PI | VNET_HDR),
+          "fails: attaching to the TAP that the next VM gets", str(spare))
     victim = scene.guest("one", 8, "victim", queues=2)
     check(not attaches(victim.tap, queues), "fails: attaching to a neighbour's TAP")
     scene.leave(victim)

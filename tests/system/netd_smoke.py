@@ -16,6 +16,7 @@ import fcntl
 import ipaddress
 import json
 import os
+import re
 import resource
 import select
 import shutil
@@ -124,6 +125,22 @@ class Netd:
         done = subprocess.run(["nsenter", "-t", str(self.anchor), "-n", *command], timeout=10,
                               capture_output=True, text=True)
         return done.stdout + done.stderr
+
+
+def taps(netd, up):
+    """The TAPs of VMs, or those that netd has made in advance."""
+    links = re.findall(r"^\d+: (vt[\d.]+): <(.*?)>", netd.inside("ip", "-o", "link"), re.M)
+    return [name for name, flags in links if ("UP" in flags.split(",")) == up]
+
+
+def spare_of(netd, index=0, seconds=3):
+    """The one that the next VM gets; it is made when netd has nothing else to do."""
+    end = time.monotonic() + seconds
+    while True:
+        found = [t for t in taps(netd, False) if t.startswith(f"vt{index}.")]
+        if found or time.monotonic() > end:
+            return found[0] if len(found) == 1 else ""
+        time.sleep(0.01)
 
 
 class Refused(Exception):
@@ -854,6 +871,62 @@ def no_descriptors(netd):
     netd.wait()
 
 
+def ifindex(netd, link):
+    return json.loads(netd.inside("ip", "-j", "link", "show", "dev", link))[0]["ifindex"]
+
+
+def in_advance(netd):
+    """A TAP that nobody has yet: it is there, and changes nothing that anybody sees."""
+    netd.start()
+    b = Broker(netd)
+    b.build("one", ONE, PREFIX)
+    b.build("two", TWO, flags=DHCP)
+    spare = spare_of(netd)
+    elements = lambda: netd.inside("nft", "list", "table", "bridge", "vmnet")
+    check(spare and spare in netd.inside("bridge", "link") and spare not in elements(),
+          "a TAP is made in advance, down and unknown to the filter", str(spare))
+    check(b.stats() == {}, "... it is no interface", str(b.stats()))
+    many = b.open_tap("one", "many", "192.168.64.8", "52:54:00:00:03:01", queues=2)
+    plain = b.open_tap("one", "plain", "192.168.64.9", "52:54:00:00:03:02", offload=0)
+    check(spare not in (many.tap, plain.tap) and spare_of(netd) == spare,
+          "... who wants several queues or no offload does not get it", f"{many.tap} {plain.tap}")
+    index = ifindex(netd, spare)
+    web = b.open_tap("one", "web", "192.168.64.2", WEB, "web")
+    check((web.tap, ifindex(netd, web.tap)) == (spare, index) and web.tap in elements(),
+          "... everybody else gets it, and is in the filter", web.tap)
+    learn_bridge(netd, web)
+    got = web.lease()
+    check(got and got[1] == "192.168.64.2", "... and it works", str(got))
+    second = spare_of(netd)
+    check(second and second != spare, "... then there is another", str(second))
+    netd.inside("ip", "link", "del", second)
+    db = b.open_tap("one", "db", "192.168.64.3", DB, "db")
+    check(db.tap in taps(netd, True), "one that somebody inside has removed is not missed", db.tap)
+    b = dies_with_spare(netd, b, [web, db, many, plain])
+    b.remove("two")
+    check(not spare_of(netd, 1, 0), "a network's goes with it")
+    for guest in (web, db, many, plain):
+        guest.close()
+        b.event(TAP_GONE)
+    b.call(LEAVE)
+    check(netd.wait() == 0 and not children(netd), "... and does not keep netd from leaving")
+
+
+def dies_with_spare(netd, b, guests):
+    spare = spare_of(netd)
+    index = ifindex(netd, spare)
+    netd.process.kill()
+    netd.process.wait()
+    b.close()
+    netd.start()
+    b = Broker(netd)
+    check(sorted(b.taps) == sorted(g.tap for g in guests), "the next netd does not take it for a VM's",
+          str(b.taps))
+    new = spare_of(netd)
+    check(new and ifindex(netd, new) != index, "... and has one of its own", str(new))
+    return b
+
+
 def held_by_another(b, count):
     """TAPs that only another process has open; its pid, and their names."""
     guests = [b.open_tap("one", f"vm{i}", f"192.168.64.{i + 2}", f"52:54:00:00:02:{i:02x}")
@@ -891,7 +964,7 @@ def told_gone_in_a_flood(b, seconds):
 
 
 def taps_left(netd):
-    return netd.inside("ip", "-o", "link").count(": vt")
+    return len(taps(netd, True))
 
 
 def many_die(netd):
@@ -970,6 +1043,7 @@ def story(program, place, uid):
         without_dnsmasq(netd)
         asks_at_once(netd)
         no_descriptors(netd)
+        in_advance(netd)
         many_die(netd)
         idles(netd)
     except Exception as e:  # a broken step ends the story, not the report

@@ -230,6 +230,34 @@ static void what_an_older_netd_did_not_write_is_not_set(void **unused)
     journal_state_free(state);
 }
 
+static void check_spare_tap(int dirfd, const char *spare)
+{
+    struct journal_state *state = read_back(dirfd);
+
+    assert_string_equal(state->networks[3].spare_tap, spare);
+    journal_state_free(state);
+}
+
+static void the_last_spare_tap_of_a_network_is_read(void **unused)
+{
+    struct place *place = *unused;
+    struct journal *journal = write_story(place->dirfd);
+
+    check_spare_tap(place->dirfd, "");
+    assert_int_equal(journal_spare_tap(journal, 3, "vt3.1"), 0);
+    assert_int_equal(journal_spare_tap(journal, 3, "vt3.2"), 0);
+    check_spare_tap(place->dirfd, "vt3.2");
+    /* What is none of ours is no reason to remove a link. */
+    assert_int_equal(journal_spare_tap(journal, 3, "vt2.0"), 0);
+    assert_int_equal(journal_spare_tap(journal, 3, "eth0"), 0);
+    assert_int_equal(journal_spare_tap(journal, 3, "vt3.12345678901234567890"), 0);
+    check_spare_tap(place->dirfd, "vt3.2");
+    assert_int_equal(journal_network_gone(journal, 3), 0);
+    assert_int_equal(journal_network(journal, 3, &shared), 0);
+    check_spare_tap(place->dirfd, "");
+    journal_free(journal, false);
+}
+
 static void what_has_gone_is_not_known(void **unused)
 {
     struct place *place = *unused;
@@ -292,11 +320,13 @@ static void a_new_journal_says_what_the_old_one_said(void **unused)
 
     journal = write_story(place->dirfd);
     assert_int_equal(journal_update(journal, 3, 60, reserved, 2), 0);
+    assert_int_equal(journal_spare_tap(journal, 3, "vt3.7"), 0);
     journal_free(journal, false);
     state = read_back(place->dirfd);
     assert_int_equal(journal_begin(place->dirfd, state, &journal), 0);
     journal_state_free(state);
     check_update(place->dirfd, 60, reserved, 2);
+    check_spare_tap(place->dirfd, "vt3.7");
     assert_int_equal(journal_update(journal, 3, shared.idle_timeout_sec, NULL, 0), 0);
     state = read_back(place->dirfd);
     assert_true(is_story(state));
@@ -517,6 +547,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_A_PLACE(nothing_written_is_nothing_known),
         IN_A_PLACE(what_was_written_is_read),
+        IN_A_PLACE(the_last_spare_tap_of_a_network_is_read),
         IN_A_PLACE(what_has_gone_is_not_known),
         IN_A_PLACE(a_forward_goes_by_its_number_or_with_its_network),
         IN_A_PLACE(reservations_take_the_place_of_those_before),
