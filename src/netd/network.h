@@ -59,6 +59,7 @@ struct networks {
     struct dns_relay relay;
     int monitor;
     sd_event_source *monitor_source, *update, *spares;
+    uint64_t updated; /* when dnsmasq was last told */
     struct guard *guard;
     struct stranded *stranded; /* their indices are not free */
 };

@@ -19,7 +19,7 @@
 #include <time.h>
 
 #define PORTS_MAX   4096u /* of one network; the filter's drop counters have room for these */
-#define UPDATE_USEC 300u  /* twice what an answer takes from here to the client */
+#define UPDATE_USEC 5000u /* between two; dnsmasq reads all of it again each time */
 #define SPARE_USEC  2000u /* and dnsmasq has read it, and whoever asks at once has asked */
 
 /* ---- may it be? ------------------------------------------------------------------- */
@@ -145,23 +145,27 @@ static void port_unlink(struct network *net, struct port *port)
     net->n_ports--;
 }
 
-/* A moment later: the answer goes first, many TAPs that come or go together cost one
- * update, and a VM does not ask for its address before it has started. */
-void ports_tell_dnsmasq(struct network *net)
+static uint64_t now_usec(void)
 {
-    sd_event_source *update = net->all->update;
-    int enabled = SD_EVENT_OFF;
     struct timespec now = { 0 };
 
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+/* As soon as the answer is out, so that whoever has its TAP gets its lease at once; but many
+ * that come or go together cost one update. */
+void ports_tell_dnsmasq(struct network *net)
+{
+    struct networks *all = net->all;
+    int enabled = SD_EVENT_OFF;
+
     net->changed = true;
-    (void)sd_event_source_get_enabled(update, &enabled);
+    (void)sd_event_source_get_enabled(all->update, &enabled);
     if (enabled != SD_EVENT_OFF)
         return;
-    /* The event loop's own clock stands still since the request came. */
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    (void)sd_event_source_set_time(update, (uint64_t)now.tv_sec * 1000000u +
-                                               (uint64_t)now.tv_nsec / 1000u + UPDATE_USEC);
-    (void)sd_event_source_set_enabled(update, SD_EVENT_ONESHOT);
+    (void)sd_event_source_set_time(all->update, all->updated + UPDATE_USEC);
+    (void)sd_event_source_set_enabled(all->update, SD_EVENT_ONESHOT);
 }
 
 static void tell_dnsmasq(struct network *net)
@@ -188,6 +192,7 @@ static int on_update(sd_event_source *source, uint64_t usec, void *arg)
             tell_dnsmasq(net);
         net->changed = false;
     }
+    all->updated = now_usec();
     networks_shorten_journal(all); /* which TAPs that come and go have made long, */
     log_file_look();               /* as they have this */
     return 0;

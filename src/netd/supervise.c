@@ -15,7 +15,7 @@
 #define PAUSE_MAX     (5 * SECOND) /* somebody may wait for an address all the while */
 #define LIVED_WELL    (2 * SECOND) /* after this long an end is not a failure to start */
 #define STOP_PATIENCE 500          /* ms */
-#define SOON          (SECOND / 100)
+#define SOON          (3 * SECOND / 100)
 
 static uint64_t now_usec(void)
 {
