@@ -171,7 +171,8 @@ static void send_open_tap(struct starting *s)
     }
     compose_interface(s, identity, &spec);
     (void)str_copy(s->id, sizeof s->id, identity->id);
-    memory_file_changed(s->b->file);
+    if (!identity->ephemeral) /* else it is written nowhere */
+        memory_file_changed(s->b->file);
     int r = netd_line_ask(s->b->line, NETD_OPEN_TAP, &spec, on_opened, s);
     s->asked = r == 0;
     if (r < 0) {

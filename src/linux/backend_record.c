@@ -67,10 +67,11 @@ void identity_give_back(struct backend_netd *b, const char *network, const char 
 {
     struct memory_network *memory = memory_find(&b->memory, network);
     struct identity *identity = memory ? identity_by_id(&memory->identities, id) : NULL;
-    if (identity && identity->live) {
-        identity_end(&memory->identities, identity);
+    if (!identity || !identity->live)
+        return;
+    if (!identity->ephemeral)
         memory_file_changed(b->file);
-    }
+    identity_end(&memory->identities, identity);
 }
 
 void entry_remove(struct record *record, struct iface_entry *e)

@@ -734,6 +734,30 @@ static void memory_that_cannot_be_written_harms_nobody(void **unused)
     world_end(&w);
 }
 
+static bool is_written(const struct world *w)
+{
+    return faccessat(w->state, "memory.json", F_OK, 0) == 0;
+}
+
+static void who_will_be_forgotten_is_not_written_down(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    AWAIT(&w, is_written(&w));
+    assert_int_equal(unlinkat(w.state, "memory.json", 0), 0);
+    must_start(&w, NULL);
+    end_interface(&w);
+    AWAIT(&w, w.live == 0);
+    run_for(&w, 80);
+    assert_false(is_written(&w));
+    must_start(&w, "web");
+    end_interface(&w);
+    AWAIT(&w, is_written(&w));
+    world_end(&w);
+}
+
 /* ---- adoption ---------------------------------------------------------------------- */
 
 static void what_a_running_netd_has_is_found(void **unused)
@@ -1460,6 +1484,7 @@ int main(void)
         cmocka_unit_test(a_name_is_free_again_when_its_tap_is_gone),
         cmocka_unit_test(uplink_changes_are_seen_in_the_handle),
         cmocka_unit_test(memory_that_cannot_be_written_harms_nobody),
+        cmocka_unit_test(who_will_be_forgotten_is_not_written_down),
         cmocka_unit_test(what_a_running_netd_has_is_found),
         cmocka_unit_test(a_found_name_is_live_even_when_memory_is_lost),
         cmocka_unit_test(a_hung_netd_does_not_keep_the_broker_from_starting),
