@@ -406,7 +406,14 @@ int filter_add_port(struct nft *nft, uint32_t index, const struct netd_network *
 int filter_remove_port(struct nft *nft, uint32_t index, const struct netd_network *net,
                        const struct netd_interface *port)
 {
-    return change_port(nft, false, index, net, port);
+    int r = change_port(nft, false, index, net, port);
+
+    if (r == 0 || r == -ENOENT)
+        return r;
+    /* Nobody will ask for it again, and a moment without memory passes. ENOENT now: it was
+     * done, and only the kernel's word on it did not come. */
+    r = change_port(nft, false, index, net, port);
+    return r == -ENOENT ? 0 : r;
 }
 
 /* {"elem": {"val": "vt0.1", "counter": {"packets": 0, "bytes": 0}}} */

@@ -254,6 +254,23 @@ static int make_bridge(struct network *net, struct netd_why *why)
                  : 0;
 }
 
+/* All at once: the library reads every table before each of its changes. */
+static int make_rules(struct network *net, struct netd_why *why)
+{
+    struct nft *nft = net->all->tools.nft;
+    int r, done;
+
+    r = nft_gather(nft);
+    if (r < 0)
+        return why_failed(why, r, "network '%s': cannot make its rules", net->def.name);
+    r = network_add_rules(net, why);
+    done = nft_let_go(nft);
+    if (r == 0 && done < 0)
+        r = why_refused(why, done, "network '%s': cannot make its rules: %s", net->def.name,
+                        nft_error(nft));
+    return r;
+}
+
 /* Up to the point where only dnsmasq's word is missing. */
 int network_make(struct network *net, struct netd_why *why)
 {
@@ -280,5 +297,5 @@ int network_make(struct network *net, struct netd_why *why)
                            net->def.name);
     if (r < 0)
         return why_failed(why, r, "network '%s': cannot start dnsmasq", net->def.name);
-    return network_add_rules(net, why);
+    return make_rules(net, why);
 }

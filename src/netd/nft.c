@@ -21,6 +21,7 @@
 struct nft {
     struct nft_ctx *ctx;
     struct nl_sock *sock; /* for elements only */
+    uint32_t seq;         /* of the last message there */
     FILE *gathered;       /* NULL: what is asked for is done at once */
     char *text;           /* what has been gathered */
     size_t len;
@@ -134,7 +135,7 @@ int nft_list(struct nft *nft, const char *command, char **ret_json)
 struct batch {
     uint8_t data[8192];
     size_t len;
-    uint32_t seq;
+    uint32_t before, seq; /* those of its messages are in between */
 };
 
 /* Takes the message over. bad: something did not fit into it. */
@@ -239,8 +240,10 @@ static int batch_run(struct nft *nft, struct batch *batch)
         for (struct nlmsghdr *h = (struct nlmsghdr *)buf; nlmsg_ok(h, left);
              h = nlmsg_next(h, &left)) {
             const struct nlmsgerr *word = nlmsg_data(h);
+            bool ours = h->nlmsg_seq - batch->before - 1 < batch->seq - batch->before;
 
-            if (h->nlmsg_type == NLMSG_ERROR && (first == -EIO || first == 0))
+            /* An earlier one's words may not have been read. */
+            if (h->nlmsg_type == NLMSG_ERROR && ours && (first == -EIO || first == 0))
                 first = word->error;
         }
     }
@@ -258,7 +261,7 @@ static int gather_element(struct nft *nft, bool add, const char *table, const st
 int nft_change_elements(struct nft *nft, bool add, const char *table,
                         const struct nft_element *elements, size_t n)
 {
-    struct batch batch = { .len = 0 };
+    struct batch batch = { .before = nft->seq, .seq = nft->seq };
     int r;
 
     if (nft->gathered) {
@@ -272,5 +275,6 @@ int nft_change_elements(struct nft *nft, bool add, const char *table,
         r = batch_element(&batch, add, table, &elements[i], i + 1 == n);
     if (r == 0)
         r = batch_mark(&batch, NFNL_MSG_BATCH_END);
+    nft->seq = batch.seq;
     return r < 0 ? r : batch_run(nft, &batch);
 }

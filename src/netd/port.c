@@ -18,16 +18,18 @@ static int connect_port(const struct network *net, const struct port *port, bool
 
     r = filter_add_port(tools->nft, net->index, &net->def, itf);
     if (r < 0)
-        return why_failed(why, r, "cannot filter %s", itf->tap);
-    if (plugged)
+        (void)why_failed(why, r, "cannot filter %s", itf->tap);
+    else if (plugged)
         r = link_set_up(tools->links, itf->tap);
     else
         r = link_plug(tools->links, port->ifindex, net->bridge_index, net->def.mtu,
                       group_of(net->index), guard_mac, true);
     if (r == 0)
         return 0;
+    (void)why_failed(why, r, "cannot attach %s to %s", itf->tap, net->bridge);
+    /* Also where adding failed: it may be only the kernel's word on it that did not come. */
     (void)filter_remove_port(tools->nft, net->index, &net->def, itf);
-    return why_failed(why, r, "cannot attach %s to %s", itf->tap, net->bridge);
+    return r;
 }
 
 static int make_port(const struct network *net, struct port *port, int *ret_fds,
