@@ -45,6 +45,7 @@ struct network {
     bool routed;            /* the router knows it */
     bool serves;            /* the building is over */
     bool changed;           /* its ports have, and dnsmasq does not know yet */
+    bool untold;            /* because its files cannot be written */
     bool detour;            /* checksums are written early */
     /* After network_make(), once: 0 when it serves, or why it never will. */
     void (*made)(struct network *net, int err, const struct netd_why *why);

@@ -20,6 +20,7 @@
 
 #define PORTS_MAX   4096u /* of one network; the filter's drop counters have room for these */
 #define UPDATE_USEC 5000u /* between two; dnsmasq reads all of it again each time */
+#define RETRY_USEC  1000000u
 #define SPARE_USEC  2000u /* and dnsmasq has read it, and whoever asks at once has asked */
 
 /* ---- may it be? ------------------------------------------------------------------- */
@@ -168,7 +169,7 @@ void ports_tell_dnsmasq(struct network *net)
     (void)sd_event_source_set_enabled(all->update, SD_EVENT_ONESHOT);
 }
 
-static void tell_dnsmasq(struct network *net)
+static int tell_dnsmasq(struct network *net)
 {
     int r;
 
@@ -176,23 +177,29 @@ static void tell_dnsmasq(struct network *net)
     r = dnsmasq_update(net->dnsmasq, net->ports);
     if (r < 0 && journal_gives_room(net->all->tools.journal, r))
         r = dnsmasq_update(net->dnsmasq, net->ports);
-    if (r < 0)
-        (void)log_failure(r, "network '%s': cannot write its list of hosts", net->def.name);
+    if (r < 0 && !net->untold)
+        (void)log_failure(r, "network '%s': cannot write its list of hosts; trying on",
+                          net->def.name);
+    net->untold = r < 0;
+    return r;
 }
 
 static int on_update(sd_event_source *source, uint64_t usec, void *arg)
 {
     struct networks *all = arg;
+    bool again = false;
 
-    (void)source;
     (void)usec;
     FOREACH_NETWORK(net, all)
     {
-        if (net->changed && net->dnsmasq)
-            tell_dnsmasq(net);
-        net->changed = false;
+        net->changed = net->changed && net->dnsmasq && tell_dnsmasq(net) < 0;
+        again |= net->changed;
     }
     all->updated = now_usec();
+    if (again) {
+        (void)sd_event_source_set_time(source, all->updated + RETRY_USEC);
+        (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    }
     networks_shorten_journal(all); /* which TAPs that come and go have made long, */
     log_file_look();               /* as they have this */
     return 0;

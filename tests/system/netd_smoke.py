@@ -902,14 +902,33 @@ def in_advance(netd):
     netd.inside("ip", "link", "del", second)
     db = b.open_tap("one", "db", "192.168.64.3", DB, "db")
     check(db.tap in taps(netd, True), "one that somebody inside has removed is not missed", db.tap)
-    b = dies_with_spare(netd, b, [web, db, many, plain])
+    poor = without_descriptors(netd, b)
+    b = dies_with_spare(netd, b, [web, db, many, plain, poor])
     b.remove("two")
     check(not spare_of(netd, 1, 0), "a network's goes with it")
-    for guest in (web, db, many, plain):
+    for guest in (web, db, many, plain, poor):
         guest.close()
         b.event(TAP_GONE)
     b.call(LEAVE)
     check(netd.wait() == 0 and not children(netd), "... and does not keep netd from leaving")
+
+
+def without_descriptors(netd, b):
+    """netd can open nothing: it still has a TAP, but cannot tell dnsmasq at once."""
+    check(spare_of(netd), "there is a TAP in advance for the next one")
+    who = ["setpriv", "--reuid", str(netd.uid), "--regid", str(netd.uid), "--clear-groups"]
+    limit = lambda *a: subprocess.run([*who, "prlimit", f"--pid={netd.pid}", *a], check=True,
+                                      timeout=10, capture_output=True, text=True).stdout.strip()
+    before = limit("--nofile", "--output=SOFT", "--noheadings")
+    limit("--nofile=4:")
+    poor = b.open_tap("one", "poor", "192.168.64.20", "52:54:00:00:03:03")
+    learn_bridge(netd, poor)
+    time.sleep(0.2)
+    limit(f"--nofile={before}:")
+    got = poor.lease(4)
+    check(got and got[1] == "192.168.64.20", "who comes while netd has no descriptors is told of later",
+          str(got))
+    return poor
 
 
 def dies_with_spare(netd, b, guests):
