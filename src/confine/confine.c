@@ -228,13 +228,17 @@ int confine_without_capabilities(void)
     return apply_capabilities();
 }
 
-int confine_to_capability(int capability)
+int confine_to_capabilities(const int *keep, size_t n)
 {
-    bool had = capng_have_capability(CAPNG_PERMITTED, (unsigned)capability);
+    bool had[CAP_LAST_CAP + 1] = { false };
 
+    for (size_t i = 0; i < n; i++)
+        had[keep[i]] = capng_have_capability(CAPNG_PERMITTED, (unsigned)keep[i]);
     capng_clear(CAPNG_SELECT_ALL);
-    if (had && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET,
-                            (unsigned)capability) < 0)
-        return -EPERM;
+    for (size_t i = 0; i < n; i++)
+        if (had[keep[i]] &&
+            capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET,
+                         (unsigned)keep[i]) < 0)
+            return -EPERM;
     return apply_capabilities();
 }

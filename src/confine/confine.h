@@ -124,8 +124,8 @@ int confine_files_version(void);
 /* No capability, in no set, and none to be had by exec(). Sets no_new_privs. For root,
  * too: afterwards it is a user like others, who happens to own root's files. */
 int confine_without_capabilities(void);
-/* The same but for one, of whoever has it. */
-int confine_to_capability(int capability);
+/* The same but for these, of whoever has them. */
+int confine_to_capabilities(const int *keep, size_t n);
 
 /* What a C program needs for being one: memory, time, signals, threads' locks, its
  * descriptors, its end. No thread, no file, no socket. */

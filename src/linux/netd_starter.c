@@ -152,9 +152,10 @@ static _Noreturn void starter_main(const struct workshop *shop)
     (void)prctl(PR_SET_NAME, "vmnet-starter");
     (void)setsid(); /* a terminal's ^C is for others */
     signals_default();
-    /* Of root's capabilities one is needed by netd, for its user namespace: the kernel wants it
-     * of whoever maps the id 0, to whatever. */
-    int r = confine_to_capability(CAP_SETFCAP);
+    /* What netd needs of root's: for its user namespace, since the kernel wants it of whoever
+     * maps the id 0, to whatever; and two for its spawner (workshop.c). */
+    static const int of_root[] = { CAP_SETFCAP, CAP_NET_BIND_SERVICE, CAP_SYS_PTRACE };
+    int r = confine_to_capabilities(of_root, N_ELEMENTS(of_root));
     if (r == 0)
         r = confine_not(calls_never);
     if (r < 0) {

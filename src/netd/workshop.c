@@ -8,11 +8,13 @@
 #include "fd.h"
 #include "holders.h"
 #include "log.h"
+#include "mem.h"
 #include "packet.h"
 #include "server.h"
 #include "signals.h"
 #include "spawner.h"
 
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -121,8 +123,11 @@ _Noreturn void workshop_main(struct workshop *shop)
     (void)!chdir("/");
     signals_default();
     /* What we start makes calls that we do not know, and inherits this: so it can only be
-     * what nobody here ever needs. Nor is a capability: who owns the namespaces may enter them. */
-    int r = confine_without_capabilities();
+     * what nobody here ever needs. Who owns the namespaces may enter them without capabilities;
+     * root's opens ports below 1024 to forward them, and looks into VMs that have all of root's
+     * capabilities (holders.h). */
+    static const int of_root[] = { CAP_NET_BIND_SERVICE, CAP_SYS_PTRACE };
+    int r = confine_to_capabilities(of_root, N_ELEMENTS(of_root));
     if (r == 0)
         r = confine_not(calls_never);
     if (r == 0)

@@ -14,7 +14,8 @@ teardown() {
 
 none=0000000000000000
 network=0000000000003400 # CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW
-setfcap=0000000080000000
+spawning=0000000000080400 # CAP_NET_BIND_SERVICE, CAP_SYS_PTRACE: root's, see workshop.c
+starting=0000000080080400 # and CAP_SETFCAP
 
 pid_of() { # NAME -> of the one process of that name and of user $owner, and not the world's own
     local pid
@@ -82,6 +83,19 @@ only_here() { # the machine that act_as.py knows
 
 uplink_is_ok() {
     is "$(status_of shared "n['status']['network']['uplink']")" ok 2>/dev/null
+}
+
+has_an_interface() {
+    vmnet-brokerctl --user status --json | grep -q mac_address
+}
+
+is_lost() {
+    vmnet-brokerctl --user status --json | grep -q 'was lost with its namespace'
+}
+
+stopped_for_good() { # clients that lost a network may just be asking for it again
+    vmnet-brokerctl --user stop >&2 || true
+    nothing_runs
 }
 
 sanitized() {
@@ -206,13 +220,13 @@ sanitized() {
     timeout 60 vmnet-brokerctl --user acquire shared >"$WORLD/log/root" 2>&1 3>&- 4>&- &
     eventually 10 everybody_is_there
     confined vmnet-broker "$none"
-    confined vmnet-starter "$setfcap" "$setfcap" "$none" "$none"
-    confined vmnet-spawner "$none"
+    confined vmnet-starter "$starting" "$starting" "$none" "$none"
+    confined vmnet-spawner "$spawning" "$spawning" "$none" "$none"
     confined vmnet-anchor "$none"
     confined vmnet-relay "$none"
     confined vmnet-netd "$network" "$network" "$none" "$none"
     confined dnsmasq "$network"
-    is "$(says vmnet-starter CapBnd)" "$setfcap"
+    is "$(says vmnet-starter CapBnd)" "$starting"
     if [ "$(uname -m)" = x86_64 ] && has_landlock; then
         echo secret >"$root/key"
         acts EACCES vmnet-netd write /proc/sys/kernel/core_pattern
@@ -226,8 +240,15 @@ sanitized() {
     kill -KILL "$(pid_of vmnet-anchor)" "$(pid_of vmnet-spawner)" # and all comes back
     eventually 10 everybody_is_there
     vmnet-brokerctl --user run --network shared --name web -- true
-    kill "$(processes vmnet-brokerctl | head -n 1)"
-    eventually 10 vmnet-brokerctl --user stop
-    eventually 20 nothing_runs
+    # A VM that has more capabilities than we is found all the same.
+    timeout 60 vmnet-brokerctl --user run --network shared --name vm -- sleep 50 \
+        >"$WORLD/log/root-vm" 2>&1 3>&- 4>&- &
+    eventually 10 has_an_interface
+    kill -KILL "$(pid_of vmnet-anchor)" "$(pid_of vmnet-netd)" "$(pid_of dnsmasq)"
+    eventually 10 is_lost
+    # shellcheck disable=SC2046 # several
+    kill $(processes vmnet-brokerctl) $(processes sleep)
+    eventually 10 not is_lost 2>/dev/null
+    eventually 20 stopped_for_good
     rm -rf "$root"
 }
