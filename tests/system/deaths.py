@@ -82,6 +82,8 @@ def one_death(world, kinds, rng, tally, options):
     world.take_outages()
     found = [(kind, world.victims(kind)) for kind in kinds]
     chosen = {kind: pids[int(pick * len(pids))] for (kind, pids), pick in zip(found, picks) if pids}
+    if not chosen:
+        return  # a starter, which nobody needed since it died
     kill_all(chosen.values())
     world.reap()
     world.keep_holders()

@@ -293,10 +293,16 @@ class World:
     def holding(self):
         return all(h.get("leased") for h in self.holders)
 
-    def finish(self):
-        """Kills all that uses networks; the rest must go by itself."""
-        kill_all([p for p in (*self.holder_pids, self.third_pid, self.third.get("pid"),
-                              *(g.get("pid") for g in self.guests.values())) if alive(p)])
+    def finish(self, broker_first=False):
+        """Kills all that uses networks; the rest must go by itself. Without a broker it is netd
+        that sees when the time has come."""
+        kill_all([p for p in (*self.holder_pids, self.third_pid) if alive(p)])
+        if broker_first:
+            for pid in pids("broker"):
+                kill(pid, signal.SIGTERM)
+            wait_until("the broker ends", lambda: not pids("broker"))
+        kill_all([p for p in (self.third.get("pid"), *(g.get("pid") for g in self.guests.values()))
+                  if alive(p)])
         self.reap()
         wait_until("everything ends by itself", lambda: not ours(), 3 * IDLE + PATIENCE)
         for pid, kind in ours().items():
