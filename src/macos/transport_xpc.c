@@ -327,8 +327,8 @@ static void handle_request(struct client *client, xpc_object_t request)
 
     xpc_object_t reply = xpc_dictionary_create_reply(request);
     if (!reply) {
-        log_user(client->uid, LOG_LEVEL_INFO, "[pid %d] sent a message that wants no reply: ignored",
-                 client->pid);
+        log_user(client->uid, LOG_LEVEL_INFO,
+                 "[pid %d] sent a message that wants no reply: ignored", client->pid);
         return;
     }
     if (!client->peer) {
@@ -420,8 +420,9 @@ static void accept_client(struct transport *transport, xpc_connection_t connecti
     if (transport->n_refused < REFUSED_MAX)
         client = client_new(transport, connection);
     if (!client) {
-        log_user(xpc_connection_get_euid(connection), LOG_LEVEL_WARNING, "[pid %d] cannot be served: too many connections, or memory is short",
-                    (int)xpc_connection_get_pid(connection));
+        log_user(xpc_connection_get_euid(connection), LOG_LEVEL_WARNING,
+                 "[pid %d] cannot be served: too many connections, or memory is short",
+                 (int)xpc_connection_get_pid(connection));
         xpc_connection_set_event_handler(connection, ^(xpc_object_t event) {
           (void)event;
         });
