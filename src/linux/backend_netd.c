@@ -130,10 +130,8 @@ static void netd_describe(void *self, struct backend_view *ret)
     const char *problem = netd_line_problem(b->line);
     *ret = (struct backend_view){ .uplink_engine = netd_line_engine(b->line),
                                   .namespace_pid = (pid_t)netd_line_anchor(b->line) };
-    if (!problem && strncmp(b->uplink, "failed: ", strlen("failed: ")) == 0 &&
-        str_format(b->problem, sizeof b->problem, "the uplink has failed: %s",
-                   b->uplink + strlen("failed: ")) == 0)
-        problem = b->problem;
+    if (!problem)
+        problem = uplink_problem(b);
     if (problem)
         ret->problems[ret->n_problems++] = problem;
     stranded_describe(b, ret);
@@ -176,35 +174,6 @@ static void on_down(void *arg, const struct failure *failure)
     interfaces_fail_unsent(arg, &f);
 }
 
-static void take_uplink(struct backend_netd *b)
-{
-    const char *state = netd_line_uplink(b->line);
-    bool none = state[0] == '\0' || strcmp(state, "none") == 0; /* until one is needed */
-    (void)str_copy(b->uplink, sizeof b->uplink, none ? "checking" : state);
-}
-
-static void tell_uplink(struct backend_netd *b)
-{
-    const struct record *record;
-    TAILQ_FOREACH (record, &b->records, link) {
-        const struct event event = { .kind = EVENT_UPLINK_CHANGED,
-                                     .network = record->def.name,
-                                     .message = b->uplink };
-        if (record->held && record->def.mode == NET_MODE_SHARED && b->events.happened)
-            b->events.happened(b->events.arg, &event);
-    }
-}
-
-static void uplink_changed(struct backend_netd *b, const struct netd_uplink *uplink)
-{
-    bool changed = strcmp(b->uplink, uplink->state) != 0;
-    if (changed)
-        log_info("uplink (%s): %s", uplink->engine, uplink->state);
-    take_uplink(b);
-    if (changed)
-        tell_uplink(b);
-}
-
 static void network_lost(struct backend_netd *b, const struct netd_lost *lost)
 {
     struct record *record = record_find(b, lost->network);
@@ -241,7 +210,7 @@ static void on_event(void *arg, const struct netd_msg *msg)
 static void on_inventory(void *arg, const struct netd_inventory *inventory)
 {
     struct backend_netd *b = arg;
-    take_uplink(b);
+    uplink_take_welcome(b);
     b->leftovers = false;
     stranded_take(b, inventory);
     inventory_take(b, inventory);
@@ -270,6 +239,7 @@ static void netd_free(void *self)
     while ((record = TAILQ_FIRST(&b->records)))
         record_free(record);
     memory_clear(&b->memory);
+    uplinks_forget(b);
     free(b->stranded);
     (void)sd_event_source_disable_unref(b->soon);
     netd_starter_free(b->start.starter);
@@ -335,6 +305,7 @@ int backend_netd_new(const struct backend_netd_config *config, sd_event *event,
     b->request_usec = REQUEST_USEC;
     memory_init(&b->memory);
     TAILQ_INIT(&b->records);
+    TAILQ_INIT(&b->uplinks);
     TAILQ_INIT(&b->startings);
     TAILQ_INIT(&b->inspections);
     int r = open_parts(b, config);

@@ -127,7 +127,7 @@ struct record *record_find(const struct backend_netd *b, const char *name)
 void record_set_spec(struct record *record, const struct netd_network *spec)
 {
     record->handle.spec = *spec;
-    record->handle.uplink = spec_has_uplink(spec) ? record->b->uplink : "none";
+    record->handle.uplink = uplink_of(record->b, spec);
 }
 
 struct record *record_new(struct backend_netd *b, const struct net_def *def)

@@ -13,6 +13,7 @@
  *   backend_record.c      records, and telling those who wait
  *   backend_networks.c    subnets, BUILD, REMOVE, and the difference
  *   backend_spec.c        a definition in netd's words, and back
+ *   backend_uplink.c      the ways out
  *   backend_update.c      what changes while VMs run: UPDATE
  *   backend_interfaces.c  identities, OPEN_TAP, TAPs that go
  *   backend_inventory.c   what a netd has when we come to it
@@ -47,7 +48,10 @@ struct backend_netd {
     TAILQ_HEAD(, record) records;
     TAILQ_HEAD(, starting) startings; /* StartInterface under way: backend_interfaces.c */
     TAILQ_HEAD(, inspection) inspections;
-    char uplink[NETD_WHY_SIZE]; /* handles of shared networks point here */
+    /* Handles of networks with a way out point into these: by the host's routes, and by
+     * each interface of the host's. */
+    char uplink[NETD_WHY_SIZE];
+    TAILQ_HEAD(, known_uplink) uplinks;
     char problem[NETD_WHY_SIZE + 32];
     struct stranded_net *stranded;
     size_t n_stranded;
@@ -160,6 +164,16 @@ void update_forget(struct record *record);
 void update_send(struct record *record);
 /* netd may not have what it was told. */
 void update_repeat(struct record *record);
+
+/* ---- backend_uplink.c */
+
+/* The state of a network's way out; valid as long as the backend. */
+const char *uplink_of(struct backend_netd *b, const struct netd_network *spec);
+void uplink_take_welcome(struct backend_netd *b);
+void uplink_changed(struct backend_netd *b, const struct netd_uplink *uplink);
+/* What is wrong with one, in b->problem; NULL: nothing. */
+const char *uplink_problem(struct backend_netd *b);
+void uplinks_forget(struct backend_netd *b);
 
 /* ---- backend_interfaces.c */
 

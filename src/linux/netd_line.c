@@ -201,7 +201,7 @@ static int on_greeting_timeout(sd_event_source *source, uint64_t usec, void *arg
 static void on_event(void *arg, const struct netd_msg *msg)
 {
     struct netd_line *line = arg;
-    if (msg->header.op == NETD_UPLINK) {
+    if (msg->header.op == NETD_UPLINK && msg->body.uplink.interface[0] == '\0') {
         (void)str_copy(line->welcome.uplink_engine, sizeof line->welcome.uplink_engine,
                        msg->body.uplink.engine);
         (void)str_copy(line->welcome.uplink_state, sizeof line->welcome.uplink_state,

@@ -10,8 +10,8 @@
 #include "network.h"
 
 #include "log.h"
-#include "router.h"
 #include "str.h"
+#include "way_out.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -105,9 +105,12 @@ int networks_adopt(struct networks *all, struct journal_state *state, int forwar
     if (r < 0)
         return why_failed(why, r, "cannot watch for the VMs of a lost namespace");
     /* Both are quickly made again, and their sockets were the dead netd's. */
-    child_end(&state->engine);
+    for (unsigned slot = 0; slot < UPLINKS_MAX; slot++) {
+        child_end(&state->engines[slot]);
+        (void)link_delete(all->tools.links, uplink_link(slot));
+    }
     child_end(&state->relay);
-    (void)link_delete(all->tools.links, UPLINK_LINK);
+    way_out_remove_all(all->tools.links);
     for (uint32_t i = 0; i < NETWORKS_MAX; i++) {
         const struct journal_network *old = &state->networks[i];
 
@@ -162,7 +165,11 @@ static int describe_all(const struct networks *all, struct journal_state *state)
     int r = 0;
 
     state->relay = process_of(&all->relay.process.child);
-    state->engine = process_of(uplink_child(all->tools.uplink));
+    for (unsigned slot = 0; slot < UPLINKS_MAX; slot++) {
+        const struct uplink *uplink = uplinks_at(all->tools.uplinks, slot);
+
+        state->engines[slot] = process_of(uplink ? uplink_child(uplink) : NULL);
+    }
     stranded_describe(all->stranded, state);
     FOREACH_NETWORK(net, all)
     if (r == 0)

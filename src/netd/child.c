@@ -17,6 +17,7 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -111,16 +112,32 @@ static int plan_forwarder(const struct workshop *shop, const int *own, union pla
     return r < 0 ? r : anchor_enter_by(own[USERNS], own[NETNS]);
 }
 
+/* Where nobody sees its interface go, it would go on by another: so it ends with netd (and the
+ * spawner, whose child it is). Any other lives on, and VMs notice nothing. */
+static int end_with_netd(void)
+{
+    return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
+}
+
 /* slirp4netns keeps two of our own descriptors, by which it finds the namespaces. */
-static int plan_engine(const struct workshop *shop, enum child_kind kind, const int *own,
+static int plan_engine(const struct workshop *shop, const struct order *order, const int *own,
                        union plan *plan)
 {
-    const struct engine_way way = { shop->anchor, own[USERNS], own[NETNS] };
-    int r = engine_argv(kind, &way, getuid(), &plan->engine);
+    enum child_kind kind = (enum child_kind)order->kind;
+    const struct engine_way way = { .slot = order->network,
+                                    .interface = order->interface,
+                                    .anchor = shop->anchor,
+                                    .userns = own[USERNS],
+                                    .netns = own[NETNS] };
+    int r = -EINVAL;
 
+    if (memchr(order->interface, '\0', sizeof order->interface))
+        r = engine_argv(kind, &way, getuid(), &plan->engine);
     if (r == 0 && kind == CHILD_SLIRP4NETNS &&
         (fcntl(way.userns, F_SETFD, 0) < 0 || fcntl(way.netns, F_SETFD, 0) < 0))
         r = -errno;
+    if (r == 0 && order->interface[0])
+        r = end_with_netd();
     return r < 0 ? r : engine_confine(kind);
 }
 
@@ -133,7 +150,7 @@ static int get_ready(const struct workshop *shop, const struct order *order, con
         return plan_dnsmasq(shop, order->network, own, plan);
     case CHILD_PASTA:
     case CHILD_SLIRP4NETNS:
-        return plan_engine(shop, (enum child_kind)order->kind, own, plan);
+        return plan_engine(shop, order, own, plan);
     case CHILD_FORWARDER:
         return plan_forwarder(shop, own, plan);
     case CHILD_ANCHOR:

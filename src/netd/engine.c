@@ -4,8 +4,9 @@
  * Both engines get the same addresses on the TAP, so that one may follow the other
  * under a namespace that does not notice. slirp4netns decides them: its router is
  * always the second address of its network and, in IPv6, the second link-local one.
- * pasta takes what it is given. IPv4 is from the link-local range, IPv6 from a ULA
- * prefix that spells "vmnet": no VM network can be there, since their subnets are
+ * pasta takes what it is given; beside the uplink that follows the host's routes it is the
+ * only one, for slirp4netns cannot be told an interface. IPv4 is from the link-local range, IPv6
+ * from a ULA prefix that spells "vmnet": no VM network can be there, since their subnets are
  * private ranges and their prefixes random or written by a person.
  */
 #include "engine.h"
@@ -13,6 +14,8 @@
 #include "addr.h"
 #include "confine.h"
 #include "mem.h"
+#include "names.h"
+#include "net_def.h"
 #include "program.h"
 #include "str.h"
 
@@ -21,21 +24,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define IPV4         0xa9fe0a64u /* 169.254.10.100 */
 #define IPV4_GATEWAY 0xa9fe0a02u /* 169.254.10.2 */
 #define IPV4_PREFIX  24
-
-/* fd76:6d6e:6574::64, "vmnet"; and fe80::2 */
-#define IPV6                                                                                       \
-    {                                                                                              \
-        0xfd, 0x76, 0x6d, 0x6e, 0x65, 0x74, [15] = 0x64                                            \
-    }
-#define IPV6_GATEWAY                                                                               \
-    {                                                                                              \
-        0xfe, 0x80, [15] = 0x02                                                                    \
-    }
 
 /* Below this send buffer pasta's uploads crawl: 0.002 to 0.04 Gbit/s at 1 to 25 ms
  * with the stock 212,992 bytes, where a socket of the host makes 0.35. */
@@ -48,11 +42,22 @@
  * 1472 bytes of a datagram of 4000. slirp4netns writes a line into the log for every
  * ICMPv6 message that is to go outside. */
 static const struct engine engines[] = {
-    { CHILD_PASTA, "pasta", 0, false, true, IPV4, IPV4_GATEWAY, IPV4_PREFIX, IPV6, IPV6_GATEWAY,
-      64 },
-    { CHILD_SLIRP4NETNS, "slirp4netns", 1, true, false, IPV4, IPV4_GATEWAY, IPV4_PREFIX, IPV6,
-      IPV6_GATEWAY, 64 },
+    { CHILD_PASTA, "pasta", 0, false, true },
+    { CHILD_SLIRP4NETNS, "slirp4netns", 1, true, false },
 };
+
+void engine_addresses(unsigned slot, struct engine_addresses *ret)
+{
+    /* fd76:6d6e:6574::64, "vmnet"; and fe80::2 */
+    *ret = (struct engine_addresses){
+        .ipv4 = IPV4 + (slot << 8),
+        .ipv4_gateway = IPV4_GATEWAY + (slot << 8),
+        .ipv4_prefix = IPV4_PREFIX,
+        .ipv6 = { 0xfd, 0x76, 0x6d, 0x6e, 0x65, 0x74, 0, (uint8_t)slot, [15] = 0x64 },
+        .ipv6_gateway = { 0xfe, 0x80, [15] = 0x02 },
+        .ipv6_len = 64,
+    };
+}
 
 const struct engine *engine_of(enum child_kind kind)
 {
@@ -95,11 +100,39 @@ static int choose_by_name(const char *name, const struct engine **ret, const cha
     return -ENOENT;
 }
 
-int engine_choose(int host_sock, const struct engine **ret, const char **ret_why)
+/* Before Linux 5.7 only root may bind a socket to an interface, and pasta goes on without. */
+static bool kernel_lets_bind(void)
+{
+    struct utsname kernel;
+    unsigned major = 0, minor = 0;
+
+    return uname(&kernel) == 0 && sscanf(kernel.release, "%u.%u", &major, &minor) == 2 &&
+           (major > 5 || (major == 5 && minor >= 7));
+}
+
+/* slirp4netns chooses a source address at most, and the host's routes go on deciding. */
+static int choose_for_interface(const struct engine **ret, const char **ret_why)
+{
+    if (!installed(engine_of(CHILD_PASTA))) {
+        *ret_why = "only pasta can be told an external_interface; install the package passt";
+        return -ENOENT;
+    }
+    if (!kernel_lets_bind()) {
+        *ret_why = "before Linux 5.7 an ordinary user cannot choose an external_interface";
+        return -EOPNOTSUPP;
+    }
+    *ret = engine_of(CHILD_PASTA);
+    *ret_why = "it can be told the interface";
+    return 0;
+}
+
+int engine_choose(int host_sock, bool interface, const struct engine **ret, const char **ret_why)
 {
     const struct engine *pasta = engine_of(CHILD_PASTA), *slirp = engine_of(CHILD_SLIRP4NETNS);
     const char *demanded = getenv("VMNET_BROKER_UPLINK_ENGINE");
 
+    if (interface)
+        return choose_for_interface(ret, ret_why);
     if (demanded && *demanded)
         return choose_by_name(demanded, ret, ret_why);
     if (installed(pasta) && wmem_max(host_sock) >= WMEM_ENOUGH) {
@@ -134,15 +167,30 @@ static void add_all(struct engine_argv *a, const char *const *args)
         add(a, *args);
 }
 
-static void pasta_argv(struct engine_argv *a, uid_t uid)
+static void add_pair(struct engine_argv *a, const char *option, const char *value)
+{
+    add(a, option);
+    add(a, value);
+}
+
+/* Never the host's own addresses, which guests could then not reach. */
+static void add_addresses(struct engine_argv *a, unsigned slot)
+{
+    struct engine_addresses at;
+
+    engine_addresses(slot, &at);
+    add_pair(a, "--address", addr4_format(at.ipv4, a->ipv4));
+    add_pair(a, "--netmask", TEXT(IPV4_PREFIX));
+    add_pair(a, "--gateway", addr4_format(at.ipv4_gateway, a->ipv4_gateway));
+    add_pair(a, "--address", addr6_format(at.ipv6, a->ipv6));
+    add_pair(a, "--gateway", addr6_format(at.ipv6_gateway, a->ipv6_gateway));
+}
+
+static void pasta_argv(struct engine_argv *a, const struct engine_way *way, uid_t uid)
 {
     static const char *const args[] = {
         "--foreground", "--quiet", "--stderr", /* its failures end in our log, not in syslog's */
-        "--ns-ifname", "uplink",               /* netd's TAP; no --config-net: it is addressed */
         "--mtu", TEXT(ENGINE_MTU),
-        /* Never the host's own addresses, which guests could then not reach. */
-        "--address", "169.254.10.100", "--netmask", "24", "--gateway", "169.254.10.2", "--address",
-        "fd76:6d6e:6574::64", "--gateway", "fe80::2",
         /* Never publish the namespace's listeners on the host, nor the reverse. */
         "--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none",
         /* 169.254.10.2 must not become the host's 127.0.0.1. */
@@ -152,14 +200,18 @@ static void pasta_argv(struct engine_argv *a, uid_t uid)
     };
 
     add_all(a, args);
-    if (uid == 0) { /* as root it becomes nobody, and cannot join the namespace */
-        add(a, "--runas");
-        add(a, "0:0");
+    /* netd's TAP; no --config-net: it is addressed */
+    add_pair(a, "--ns-ifname", uplink_link(way->slot));
+    add_addresses(a, way->slot);
+    if (way->interface[0]) {
+        add_pair(a, "--interface", way->interface);
+        add_pair(a, "--outbound-if4", way->interface);
+        add_pair(a, "--outbound-if6", way->interface);
     }
-    add(a, "--userns");
-    add(a, a->userns);
-    add(a, "--netns");
-    add(a, a->netns);
+    if (uid == 0) /* as root it becomes nobody, and cannot join the namespace */
+        add_pair(a, "--runas", "0:0");
+    add_pair(a, "--userns", a->userns);
+    add_pair(a, "--netns", a->netns);
 }
 
 static void slirp4netns_argv(struct engine_argv *a)
@@ -205,7 +257,8 @@ int engine_argv(enum child_kind kind, const struct engine_way *way, uid_t uid,
     const struct engine *engine = engine_of(kind);
 
     memset(ret, 0, sizeof *ret);
-    if (!engine)
+    if (!engine || way->slot >= UPLINKS_MAX ||
+        (way->interface[0] && (kind != CHILD_PASTA || !interface_name_valid(way->interface))))
         return -EINVAL;
     int r = program_of_system(engine->name, ret->path, sizeof ret->path);
     if (r < 0)
@@ -213,7 +266,7 @@ int engine_argv(enum child_kind kind, const struct engine_way *way, uid_t uid,
     name_namespaces(kind, way, ret);
     add(ret, ret->path);
     if (kind == CHILD_PASTA)
-        pasta_argv(ret, uid);
+        pasta_argv(ret, way, uid);
     else
         slirp4netns_argv(ret);
     return 0;

@@ -9,10 +9,14 @@
 #include "host_default.h"
 
 #include "fd.h"
+#include "str.h"
 
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 int host_default_open(void)
@@ -45,6 +49,28 @@ void host_default_close(struct host_default *hd)
     fd_closep(&hd->sock);
 }
 
+void host_default_set_interface(struct host_default *hd, const char *interface)
+{
+    (void)str_copy(hd->interface, sizeof hd->interface, interface);
+    hd->ipv4 = hd->ipv6 = false;
+    hd->asking = false; /* what is under way was asked for another */
+    hd->seq++;
+}
+
+/* A socket's namespace answers, whatever kind of socket it is. 0: not there. */
+static int find_interface(const struct host_default *hd)
+{
+    struct ifreq req = { .ifr_ifindex = 0 };
+
+    (void)str_copy(req.ifr_name, sizeof req.ifr_name, hd->interface);
+    return ioctl(hd->sock, SIOCGIFINDEX, &req) < 0 ? 0 : req.ifr_ifindex;
+}
+
+bool host_default_has_interface(const struct host_default *hd)
+{
+    return !hd->interface[0] || find_interface(hd) > 0;
+}
+
 int host_default_ask(struct host_default *hd)
 {
     struct {
@@ -64,15 +90,67 @@ int host_default_ask(struct host_default *hd)
         return -errno;
     hd->asking = true;
     hd->found4 = hd->found6 = false;
+    hd->ifindex = hd->interface[0] ? find_interface(hd) : 0;
     return 0;
+}
+
+/* A route of several ways has them in an attribute of its own. */
+static bool any_hop_leads_to(const struct rtattr *hops, int ifindex)
+{
+    const struct rtnexthop *hop = RTA_DATA(hops);
+    int left = (int)RTA_PAYLOAD(hops);
+
+    while (left >= (int)sizeof *hop && RTNH_OK(hop, left)) {
+        if (hop->rtnh_ifindex == ifindex)
+            return true;
+        left -= (int)RTNH_ALIGN(hop->rtnh_len);
+        hop = RTNH_NEXT(hop);
+    }
+    return false;
+}
+
+static bool leads_to(const struct nlmsghdr *header, int ifindex)
+{
+    const struct rtmsg *route = (const struct rtmsg *)(header + 1);
+    const struct rtattr *attr = RTM_RTA(route);
+    int left = (int)RTM_PAYLOAD(header), oif;
+
+    for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {
+        if (attr->rta_type == RTA_OIF && RTA_PAYLOAD(attr) == sizeof oif) {
+            memcpy(&oif, RTA_DATA(attr), sizeof oif);
+            if (oif == ifindex)
+                return true;
+        }
+        if (attr->rta_type == RTA_MULTIPATH && any_hop_leads_to(attr, ifindex))
+            return true;
+    }
+    return false;
+}
+
+/* Link-local IPv6 is on every link, and leads nowhere. */
+static bool is_link_local(const struct nlmsghdr *header)
+{
+    const struct rtmsg *route = (const struct rtmsg *)(header + 1);
+    const struct rtattr *attr = RTM_RTA(route);
+    int left = (int)RTM_PAYLOAD(header);
+
+    for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {
+        const uint8_t *to = RTA_DATA(attr);
+
+        if (attr->rta_type == RTA_DST && route->rtm_family == AF_INET6 && RTA_PAYLOAD(attr) >= 2)
+            return to[0] == 0xff || (to[0] == 0xfe && (to[1] & 0xc0) == 0x80);
+    }
+    return false;
 }
 
 static void note_route(struct host_default *hd, const struct nlmsghdr *header)
 {
     const struct rtmsg *route = (const struct rtmsg *)(header + 1);
 
-    if (header->nlmsg_len < NLMSG_LENGTH(sizeof *route) || route->rtm_dst_len != 0 ||
-        route->rtm_type != RTN_UNICAST)
+    if (header->nlmsg_len < NLMSG_LENGTH(sizeof *route) || route->rtm_type != RTN_UNICAST)
+        return;
+    if (hd->interface[0] ? !leads_to(header, hd->ifindex) || is_link_local(header)
+                         : route->rtm_dst_len != 0)
         return;
     hd->found4 |= route->rtm_family == AF_INET;
     hd->found6 |= route->rtm_family == AF_INET6;

@@ -194,8 +194,8 @@ static int add_all(struct files *files, const struct process *anchor,
 
     if (r == 0 && anchor->pid != 0)
         r = add(files, journal_line_anchor(anchor));
-    if (r == 0)
-        r = add_child(files, JOURNAL_ENGINE, 0, &state->engine);
+    for (uint32_t slot = 0; r == 0 && slot < UPLINKS_MAX; slot++)
+        r = add_child(files, JOURNAL_ENGINE, slot, &state->engines[slot]);
     if (r == 0)
         r = add_child(files, JOURNAL_RELAY, 0, &state->relay);
     if (r == 0)

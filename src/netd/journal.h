@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "anchor.h"
+#include "names.h"
 #include "netd_msg.h"
 
 #include <stdbool.h>
@@ -48,7 +49,7 @@ struct journal_network {
 /* What a journal says in the end: things said to be gone are left out. */
 struct journal_state {
     struct process anchor; /* pid 0: none */
-    struct process engine, relay, forwarder;
+    struct process engines[UPLINKS_MAX], relay, forwarder;
     struct journal_network networks[NETWORKS_MAX]; /* by index */
     struct journal_tap *taps;
     size_t n_taps;
@@ -103,6 +104,7 @@ int journal_tap(struct journal *journal, uint32_t index, const struct netd_inter
 int journal_tap_gone(struct journal *journal, const char *tap);
 int journal_forward(struct journal *journal, const struct journal_forward *forward);
 int journal_forward_gone(struct journal *journal, uint32_t number);
-/* index: of dnsmasq's network, or of that which the relay is for; else 0. */
+/* index: of dnsmasq's network, or of that which the relay is for; of the
+ * engine's uplink; else 0. */
 int journal_child(struct journal *journal, enum journal_child kind, uint32_t index, pid_t pid,
                   uint64_t born);

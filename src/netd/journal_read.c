@@ -230,10 +230,11 @@ static int read_child(const json_t *line, struct journal_state *state)
 
     if (!kind || !net)
         return -EBADMSG;
+    uint32_t index = (uint32_t)(net - state->networks);
     if (strcmp(kind, journal_child_names[JOURNAL_DNSMASQ]) == 0)
         return process_get(line, &net->dnsmasq);
     if (strcmp(kind, journal_child_names[JOURNAL_ENGINE]) == 0)
-        return process_get(line, &state->engine);
+        return index < UPLINKS_MAX ? process_get(line, &state->engines[index]) : -EBADMSG;
     if (strcmp(kind, journal_child_names[JOURNAL_RELAY]) == 0)
         return process_get(line, &state->relay);
     if (strcmp(kind, journal_child_names[JOURNAL_FORWARDER]) == 0)

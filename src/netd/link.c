@@ -236,10 +236,10 @@ int link_add_addr6(struct link_ctx *ctx, const char *name, const uint8_t addr[16
 }
 
 static int add_default(struct link_ctx *ctx, const char *name, int family, const void *via,
-                       size_t len)
+                       size_t len, uint32_t table)
 {
     const struct rtmsg info = { .rtm_family = (unsigned char)family,
-                                .rtm_table = RT_TABLE_MAIN,
+                                .rtm_table = (unsigned char)table,
                                 .rtm_protocol = RTPROT_STATIC,
                                 .rtm_scope = RT_SCOPE_UNIVERSE,
                                 .rtm_type = RTN_UNICAST };
@@ -258,16 +258,16 @@ static int add_default(struct link_ctx *ctx, const char *name, int family, const
     return request(ctx, msg, bad);
 }
 
-int link_add_default4(struct link_ctx *ctx, const char *name, uint32_t via)
+int link_add_default4(struct link_ctx *ctx, const char *name, uint32_t via, uint32_t table)
 {
     uint32_t wire = htonl(via);
 
-    return add_default(ctx, name, AF_INET, &wire, sizeof wire);
+    return add_default(ctx, name, AF_INET, &wire, sizeof wire, table);
 }
 
-int link_add_default6(struct link_ctx *ctx, const char *name, const uint8_t via[16])
+int link_add_default6(struct link_ctx *ctx, const char *name, const uint8_t via[16], uint32_t table)
 {
-    return add_default(ctx, name, AF_INET6, via, 16);
+    return add_default(ctx, name, AF_INET6, via, 16, table);
 }
 
 int link_set_up(struct link_ctx *ctx, const char *name)

@@ -31,8 +31,10 @@ int link_add_bridge(struct link_ctx *ctx, const char *name, struct mac mac, unsi
 int link_add_addr4(struct link_ctx *ctx, const char *name, uint32_t addr, unsigned prefix);
 /* Without duplicate address detection: the address is ours by construction. */
 int link_add_addr6(struct link_ctx *ctx, const char *name, const uint8_t addr[16], unsigned len);
-int link_add_default4(struct link_ctx *ctx, const char *name, uint32_t via);
-int link_add_default6(struct link_ctx *ctx, const char *name, const uint8_t via[16]);
+/* table: RT_TABLE_MAIN, or one of our own. */
+int link_add_default4(struct link_ctx *ctx, const char *name, uint32_t via, uint32_t table);
+int link_add_default6(struct link_ctx *ctx, const char *name, const uint8_t via[16],
+                      uint32_t table);
 int link_set_up(struct link_ctx *ctx, const char *name);
 /* master NULL: none. isolated: bridge port isolation. */
 int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bool isolated,

@@ -29,7 +29,8 @@
 struct netd {
     struct options options;
     struct place place;
-    int listening, host_routes, leash;
+    int listening, leash;
+    int host_routes[UPLINKS_MAX];
     int forwarder; /* the connection to that of a dead netd */
     pid_t inside;  /* by whom we enter */
     struct journal_state *old;
@@ -41,7 +42,7 @@ struct netd {
     struct link_ctx *links;
     struct nft *nft;
     struct journal *journal;
-    struct uplink *uplink;
+    struct uplinks *uplinks;
     struct networks *networks;
     struct server *server;
     struct life *life;
@@ -89,9 +90,9 @@ static int start_outside(struct netd *nd, struct netd_why *why)
     nd->listening = server_listen(nd->place.socket_path);
     if (nd->listening < 0)
         return why_failed(why, nd->listening, "cannot listen on %s", nd->place.socket_path);
-    nd->host_routes = uplink_open_host_routes();
-    if (nd->host_routes < 0)
-        return why_failed(why, nd->host_routes, "cannot watch the host's routes");
+    r = uplinks_open_host_routes(nd->host_routes);
+    if (r < 0)
+        return why_failed(why, r, "cannot watch the host's routes");
     nd->forwarder = forwarder_connect(nd->place.dirfd); /* inside we connect to nobody */
     r = take_anchor(nd, why);
     if (r < 0)
@@ -155,9 +156,9 @@ static void on_stranded_over(void *arg, const struct netd_stranded *stranded)
     ops_stranded_over(arg, stranded);
 }
 
-static void on_uplink(void *arg, const char *engine, const char *state)
+static void on_uplink(void *arg, const char *interface, const char *engine, const char *state)
 {
-    ops_uplink(arg, engine, state);
+    ops_uplink(arg, interface, engine, state);
 }
 
 static void on_forward(void *arg, const struct netd_forward *forward)
@@ -177,11 +178,8 @@ static int open_tools(struct netd *nd)
     nd->nft = nft_new();
     if (!nd->nft)
         return -ENOMEM;
-    r = uplink_new(nd->event, nd->links, nd->nft, nd->spawner, nd->host_routes, on_uplink, &nd->ops,
-                   &nd->uplink);
-    if (r >= 0)
-        nd->host_routes = -1; /* taken over */
-    return r;
+    return uplinks_new(nd->event, nd->links, nd->nft, nd->spawner, nd->host_routes, on_uplink,
+                       &nd->ops, &nd->uplinks);
 }
 
 static void on_anchor(void *arg, const struct process *anchor)
@@ -241,7 +239,7 @@ static int take_over_networks(struct netd *nd, struct netd_why *why)
                                          .links = nd->links,
                                          .nft = nd->nft,
                                          .spawner = nd->spawner,
-                                         .uplink = nd->uplink,
+                                         .uplinks = nd->uplinks,
                                          .journal = nd->journal,
                                          .forwards = nd->forwards,
                                          .state_dirfd = nd->place.dirfd,
@@ -282,7 +280,7 @@ static int start_serving(struct netd *nd, struct netd_why *why)
         return why_failed(why, r, "cannot serve");
     nd->ops = (struct ops_context){ .networks = nd->networks,
                                     .forwards = nd->forwards,
-                                    .uplink = nd->uplink,
+                                    .uplinks = nd->uplinks,
                                     .server = nd->server,
                                     .life = nd->life,
                                     .anchor = nd->anchor.pid };
@@ -324,7 +322,7 @@ static void end(struct netd *nd)
     nd->ops = (struct ops_context){ 0 }; /* the uplink still says that it stops */
     networks_free(nd->networks);
     forwards_free(nd->forwards);
-    uplink_free(nd->uplink);
+    uplinks_free(nd->uplinks);
     nft_free(nd->nft);
     link_close(nd->links);
     keep_free(nd->keep);
@@ -336,7 +334,7 @@ static void end(struct netd *nd)
     fd_closep(&nd->leash);
     fd_closep(&nd->forwarder);
     fd_closep(&nd->listening);
-    fd_closep(&nd->host_routes);
+    uplinks_close_host_routes(nd->host_routes);
     place_close(&nd->place);
 }
 
@@ -425,7 +423,7 @@ int main(int argc, char **argv)
     struct netd nd = {
         .place = { .state_dirfd = -1, .dirfd = -1, .lock = -1 },
         .listening = -1,
-        .host_routes = -1,
+        .host_routes = { [0 ... UPLINKS_MAX - 1] = -1 },
         .leash = -1,
         .forwarder = -1,
     };

@@ -4,9 +4,28 @@
  *
  * Network 3 is bridge vb3 with TAPs vt3.0, vt3.1, ..., all in interface group 4 (0 is
  * everybody's), chain n3 and directory netd/3.
+ *
+ * Uplink 0 follows the host's routes, each of the others belongs to one interface of the
+ * host's. Uplink 2 is the TAP uplink2 with 169.254.12.100, routing table 202 and chains
+ * unreachable2, limits2 and generation2.
  */
 #pragma once
 #include <stdint.h>
+
+#define UPLINKS_MAX 8u
+
+static inline const char *uplink_link(unsigned slot)
+{
+    static const char names[UPLINKS_MAX][8] = { "uplink",  "uplink1", "uplink2", "uplink3",
+                                                "uplink4", "uplink5", "uplink6", "uplink7" };
+
+    return names[slot % UPLINKS_MAX];
+}
+
+static inline uint32_t uplink_table(unsigned slot)
+{
+    return 200 + slot;
+}
 
 /* Some TAPs of one network, as bits: of vt3.0 the lowest, and so on. The last bit stands for
  * all from vt3.62 on. */

@@ -42,6 +42,7 @@ struct network {
     struct spare spare;
     struct lease_watch *leases;
     struct dns_relay relay; /* with DNS servers of its own */
+    unsigned uplink;        /* by which it leaves: names.h */
     bool routed;            /* the router knows it */
     bool serves;            /* the building is over */
     bool changed;           /* its ports have, and dnsmasq does not know yet */
@@ -101,6 +102,9 @@ int network_remove_directory(const struct networks *all, uint32_t index);
 
 /* Starts what any of them needs of relay and uplink, and stops what none does. */
 void networks_share(struct networks *all);
+/* The uplink of an interface of the host's ("": by its routes), there or to be. -EDQUOT: there
+ * are too many others. */
+int networks_find_slot(const struct networks *all, const char *interface, unsigned *ret);
 
 /* ---- network_forwards.c ------------------------------------------------------------- */
 

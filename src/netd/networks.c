@@ -45,6 +45,26 @@ static bool any_wants(const struct networks *all, bool (*wants)(const struct net
     return false;
 }
 
+/* Any network that leaves by this uplink; NULL: none. */
+static const struct network *first_on(const struct networks *all, unsigned slot)
+{
+    FOREACH_NETWORK(net, all)
+    if (net->uplink == slot && wants_uplink(&net->def))
+        return net;
+    return NULL;
+}
+
+/* What went wrong the uplink has said, and tells the broker. */
+static void share_uplink(struct networks *all, unsigned slot)
+{
+    const struct network *net = first_on(all, slot);
+
+    if (net)
+        (void)uplinks_start(all->tools.uplinks, slot, net->def.external_interface);
+    else
+        uplinks_stop(all->tools.uplinks, slot);
+}
+
 void networks_share(struct networks *all)
 {
     if (any_wants(all, wants_relay))
@@ -54,10 +74,21 @@ void networks_share(struct networks *all)
     FOREACH_NETWORK(net, all)
     if (wants_names(&net->def) && !wants_relay(&net->def))
         dns_relay_want(&net->relay);
-    if (any_wants(all, wants_uplink))
-        (void)uplink_start(all->tools.uplink); /* it has said why, and tells the broker */
-    else
-        uplink_stop(all->tools.uplink);
+    for (unsigned slot = 0; slot < UPLINKS_MAX; slot++)
+        share_uplink(all, slot);
+}
+
+int networks_find_slot(const struct networks *all, const char *interface, unsigned *ret)
+{
+    for (unsigned slot = interface[0] ? 1 : 0; slot < UPLINKS_MAX; slot++) {
+        const struct network *net = first_on(all, slot);
+
+        if (slot == 0 || !net || strcmp(net->def.external_interface, interface) == 0) {
+            *ret = slot;
+            return 0;
+        }
+    }
+    return -EDQUOT;
 }
 
 /* ---- building and removing --------------------------------------------------------- */
@@ -69,11 +100,6 @@ static int check_means(const struct netd_network *def, struct netd_why *why)
         return why_refused(why, -ENOTSUP,
                            "network '%s': uplink \"kernel\" needs the system instance; a user's "
                            "instance has \"user\" (or \"auto\", which chooses)",
-                           def->name);
-    if (def->external_interface[0])
-        return why_refused(why, -ENOTSUP,
-                           "network '%s': external_interface is not supported by this instance; "
-                           "without it the host's routes decide",
                            def->name);
     return 0;
 }
@@ -258,11 +284,11 @@ int networks_add_forward(struct networks *all, const struct netd_forward *forwar
 
 /* ---- all of them --------------------------------------------------------------------- */
 
-static int on_engine(void *arg, const struct child *child)
+static int on_engine(void *arg, unsigned slot, const struct child *child)
 {
     const struct networks *all = arg;
 
-    return child ? journal_child(all->tools.journal, JOURNAL_ENGINE, 0, child->pid, child->born)
+    return child ? journal_child(all->tools.journal, JOURNAL_ENGINE, slot, child->pid, child->born)
                  : 0;
 }
 
@@ -278,7 +304,7 @@ int networks_new(const struct network_tools *tools, const struct network_events 
     all->events = *events;
     all->monitor = -1;
     dns_relay_init(&all->relay, tools->event, tools->spawner, tools->journal, NULL, 0);
-    uplink_set_child_watch(tools->uplink, on_engine, all);
+    uplinks_set_child_watch(tools->uplinks, on_engine, all);
     r = ports_watch(all);
     if (r < 0)
         (void)why_failed(why, r, "cannot watch links");
@@ -298,7 +324,7 @@ void networks_free(struct networks *all)
     if (!all)
         return;
     dns_relay_stop(&all->relay);
-    uplink_set_child_watch(all->tools.uplink, NULL, NULL);
+    uplinks_set_child_watch(all->tools.uplinks, NULL, NULL);
     ports_unwatch(all);
     stranded_free(all->stranded);
     free(all);

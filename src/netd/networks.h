@@ -2,7 +2,7 @@
 /* networks.h - all networks that exist, and their ports.
  *
  * A network is a bridge, filter and router rules, a dnsmasq and a directory; together
- * they share one relay (DNS to the host) and one uplink. Every step down is written
+ * they share one relay (DNS to the host) and the uplinks. Every step down is written
  * to the journal before it is taken.
  */
 #pragma once
@@ -11,7 +11,7 @@
 #include "link.h"
 #include "nft.h"
 #include "spawner.h"
-#include "uplink.h"
+#include "uplinks.h"
 #include "why.h"
 
 #include <systemd/sd-event.h>
@@ -24,7 +24,7 @@ struct network_tools {
     struct link_ctx *links;
     struct nft *nft;
     struct spawner *spawner;
-    struct uplink *uplink;
+    struct uplinks *uplinks;
     struct journal *journal;
     struct forwards *forwards;
     int state_dirfd;        /* netd's directory in the state directory ... */

@@ -81,6 +81,7 @@ static int do_hello(struct ops_context *ctx, struct session *session, const stru
                     struct netd_why *why)
 {
     struct netd_welcome welcome = { .netd_pid = getpid(), .anchor_pid = ctx->anchor };
+    const struct uplink *uplink = uplinks_at(ctx->uplinks, 0);
 
     /* The broker's lock lets only one live; a second one is not a broker. */
     if (server_broker(ctx->server))
@@ -88,8 +89,10 @@ static int do_hello(struct ops_context *ctx, struct session *session, const stru
     session_set_phase(session, PHASE_LEARNING);
     life_set_timeout(ctx->life, msg->body.hello.idle_timeout_sec);
     life_consider(ctx->life);
-    (void)str_copy(welcome.uplink_engine, sizeof welcome.uplink_engine, uplink_engine(ctx->uplink));
-    (void)str_copy(welcome.uplink_state, sizeof welcome.uplink_state, uplink_state(ctx->uplink));
+    (void)str_copy(welcome.uplink_engine, sizeof welcome.uplink_engine,
+                   uplink ? uplink_engine(uplink) : "none");
+    (void)str_copy(welcome.uplink_state, sizeof welcome.uplink_state,
+                   uplink ? uplink_state(uplink) : "none");
     answer(session, msg, &welcome, sizeof welcome);
     return 0;
 }
@@ -107,6 +110,17 @@ static int do_inventory(struct ops_context *ctx, struct session *session,
     return 0;
 }
 
+/* Of the first one the welcome has told. */
+static void tell_other_uplinks(struct ops_context *ctx)
+{
+    for (unsigned slot = 1; slot < UPLINKS_MAX; slot++) {
+        const struct uplink *uplink = uplinks_at(ctx->uplinks, slot);
+
+        if (uplink && uplink_interface(uplink)[0])
+            ops_uplink(ctx, uplink_interface(uplink), uplink_engine(uplink), uplink_state(uplink));
+    }
+}
+
 static int do_ready(struct ops_context *ctx, struct session *session, const struct netd_msg *msg,
                     struct netd_why *why)
 {
@@ -114,6 +128,7 @@ static int do_ready(struct ops_context *ctx, struct session *session, const stru
     session_set_phase(session, PHASE_SERVING);
     answer(session, msg, NULL, 0);
     networks_tell_leases(ctx->networks);
+    tell_other_uplinks(ctx);
     return 0;
 }
 
@@ -337,10 +352,12 @@ void ops_stranded_over(struct ops_context *ctx, const struct netd_stranded *stra
         life_consider(ctx->life);
 }
 
-void ops_uplink(struct ops_context *ctx, const char *engine, const char *state)
+void ops_uplink(struct ops_context *ctx, const char *interface, const char *engine,
+                const char *state)
 {
     struct netd_uplink body = { .engine = "" };
 
+    (void)str_copy(body.interface, sizeof body.interface, interface);
     (void)str_copy(body.engine, sizeof body.engine, engine);
     (void)str_copy(body.state, sizeof body.state, state);
     send_event(ctx, NETD_UPLINK, &body, sizeof body);

@@ -4,13 +4,13 @@
 #include "life.h"
 #include "networks.h"
 #include "server.h"
-#include "uplink.h"
+#include "uplinks.h"
 
 /* What the operations work on; all borrowed. */
 struct ops_context {
     struct networks *networks;
     struct forwards *forwards;
-    struct uplink *uplink;
+    struct uplinks *uplinks;
     struct server *server;
     struct life *life;
     pid_t anchor;
@@ -28,6 +28,7 @@ int ops_refuse_version(struct ops_context *ctx, struct session *session,
 void ops_tap_gone(struct ops_context *ctx, const struct netd_interface *interface);
 void ops_lease(struct ops_context *ctx, const struct netd_lease *lease);
 void ops_stranded_over(struct ops_context *ctx, const struct netd_stranded *stranded);
-void ops_uplink(struct ops_context *ctx, const char *engine, const char *state);
+void ops_uplink(struct ops_context *ctx, const char *interface, const char *engine,
+                const char *state);
 void ops_anchor(struct ops_context *ctx, pid_t anchor);
 void ops_forward(struct ops_context *ctx, const struct netd_forward *forward);

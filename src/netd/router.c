@@ -9,9 +9,12 @@
  *   bridges      every network's bridge
  *   gateways4/6  bridge . the address that its guests may ask: without the pair, a
  *                guest could ask its neighbours' gateways, which are local here too
- *   nat          bridge . protocol that may leave; `host` networks are never in it
+ *   uplinks      every uplink that there can be (names.h)
+ *   nat          bridge . uplink . protocol that may leave; `host` networks are never in
+ *                it, and a network that has chosen an interface leaves by no other
  *
- * Five chains are rewritten as things change, each in one transaction:
+ * Each uplink has three chains, which are rewritten as things change, each in one
+ * transaction, and reached by the name of the link:
  *
  *   unreachable  while the host has no route of a family, guests are told at once
  *                instead of waiting for a time-out
@@ -20,11 +23,13 @@
  *                with silence; so we reset them at the guest's next segment. Only
  *                TCP: an engine takes up UDP and echo in the middle, and rejecting
  *                these would keep a tunnel or a ping dead for as long as it tries.
- *   fragments    pasta takes the first fragment for the whole datagram. Whatever is to
- *                leave in pieces gets a mark then, and with it does not leave: nothing is
+ *   limits       pasta takes the first fragment for the whole datagram. Whatever is to
+ *                leave in pieces has a mark, and with it does not leave: nothing is
  *                better than half of it. To a forwarded port's client it may go.
- *   limits       slirp4netns carries no ICMPv6, and logs every attempt: a guest's ping
+ *                slirp4netns carries no ICMPv6, and logs every attempt: a guest's ping
  *                would fill the disk.
+ *
+ * And one for all:
  *
  *   forwarded    while ports of the host are forwarded, what a VM answers to a client's
  *                address is marked, to be delivered to the socket that has that address.
@@ -38,6 +43,8 @@
 #include "router.h"
 
 #include "addr.h"
+#include "mem.h"
+#include "names.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -51,7 +58,11 @@ static const char table_text[] =
     "  set bridges { type ifname; }\n"
     "  set gateways4 { type ifname . ipv4_addr; }\n"
     "  set gateways6 { type ifname . ipv6_addr; }\n"
-    "  set nat { type ifname . nf_proto; }\n"
+    "  set uplinks { type ifname; }\n"
+    "  set nat { type ifname . ifname . nf_proto; }\n"
+    "  map unreachable { type ifname : verdict; }\n"
+    "  map limits { type ifname : verdict; }\n"
+    "  map generation { type ifname : verdict; }\n"
 
     "  chain services {\n"
     "    udp dport { 53, 67, 547 } accept\n"
@@ -75,24 +86,21 @@ static const char table_text[] =
     "    type filter hook input priority filter; policy drop;\n"
     "    iifname lo accept\n"
     "    iifname @bridges goto guest\n"
-    "    iifname " UPLINK_LINK " ct state invalid drop\n"
-    "    iifname " UPLINK_LINK " ct state established,related accept\n"
+    "    iifname @uplinks ct state invalid drop\n"
+    "    iifname @uplinks ct state established,related accept\n"
     /* Neighbour discovery is not tracked; the engine asks for our address. */
-    "    iifname " UPLINK_LINK " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
+    "    iifname @uplinks icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
     "  }\n"
 
-    "  chain fragments { }\n"
     "  chain early {\n"
     /* Before conntrack puts fragments together, and the way out cuts them up again. */
     "    type filter hook prerouting priority -450;\n"
-    "    iifname @bridges jump fragments\n"
+    "    ip frag-off & 0x3fff != 0 iifname @bridges iifname . ip daddr != @gateways4 "
+    "meta mark set " FRAGMENTS_MARK_TEXT "\n"
     "  }\n"
     "  chain forwarded {\n"
     "    type filter hook prerouting priority mangle;\n"
     "  }\n"
-    "  chain limits { }\n"
-    "  chain unreachable { }\n"
-    "  chain generation { }\n"
     /* The definition forbids it. Unlike "no route" this ends a TCP connection attempt on
      * every kernel; some take that one for a passing trouble. */
     "  chain forbidden {\n"
@@ -101,43 +109,37 @@ static const char table_text[] =
     "    drop\n"
     "  }\n"
     "  chain leaving {\n"
-    "    iifname . meta nfproto != @nat goto forbidden\n"
-    "    meta mark " FRAGMENTS_MARK_TEXT " drop\n"
-    "    jump unreachable\n"
-    "    jump limits\n"
+    "    iifname . oifname . meta nfproto != @nat goto forbidden\n"
+    "    oifname vmap @unreachable\n"
+    "    oifname vmap @limits\n"
     "    ct state invalid drop\n" /* would leave without being masqueraded */
-    "    jump generation\n"
+    "    oifname vmap @generation\n"
     "    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu\n"
     "    accept\n"
     "  }\n"
     "  chain forward {\n"
     "    type filter hook forward priority filter; policy drop;\n"
-    "    oifname " UPLINK_LINK " goto leaving\n"
-    "    iifname " UPLINK_LINK " oifname @bridges ct state established,related accept\n"
+    "    oifname @uplinks goto leaving\n"
+    "    iifname @uplinks oifname @bridges ct state established,related accept\n"
     "  }\n"
     "  chain output {\n"
     "    type filter hook output priority filter;\n"
     /* No engine knows what to do with our complaints; one logs each of them. */
-    "    oifname " UPLINK_LINK " icmpv6 type { destination-unreachable, packet-too-big,\n"
+    "    oifname @uplinks icmpv6 type { destination-unreachable, packet-too-big,\n"
     "                           time-exceeded, parameter-problem } drop\n"
     "  }\n"
     "  chain postrouting {\n"
     "    type nat hook postrouting priority srcnat;\n"
     /* Debian 12's pasta binds a datagram's source port on the host, and fails where it is
      * taken: so they come from where the host's own sockets rarely are. */
-    "    oifname " UPLINK_LINK " meta l4proto udp masquerade to :10000-32767 fully-random\n"
-    "    oifname " UPLINK_LINK " masquerade\n"
+    "    oifname @uplinks meta l4proto udp masquerade to :10000-32767 fully-random\n"
+    "    oifname @uplinks masquerade\n"
     "  }\n"
     "}\n";
 
-int router_init(struct nft *nft)
-{
-    return nft_run(nft, "%s", table_text);
-}
-
 /* A transaction as it grows. The first error sticks, so that callers check once. */
 struct batch {
-    char text[2048]; /* five elements of at most 100 bytes, each twice */
+    char text[8192]; /* the table, and what every uplink has of its own: 6 kB */
     size_t len;
     int err;
 };
@@ -155,6 +157,23 @@ __attribute__((format(printf, 2, 3))) static void add_text(struct batch *b, cons
         b->err = -ENAMETOOLONG;
     else
         b->len += (size_t)n;
+}
+
+int router_init(struct nft *nft)
+{
+    static const char *const chains[] = { "unreachable", "limits", "generation" };
+    struct batch b = { .len = 0 };
+
+    add_text(&b, "%s", table_text);
+    for (unsigned slot = 0; slot < UPLINKS_MAX; slot++) {
+        add_text(&b, "add element inet vmnet uplinks { \"%s\" }\n", uplink_link(slot));
+        for (size_t i = 0; i < N_ELEMENTS(chains); i++)
+            add_text(&b,
+                     "add chain inet vmnet %s%u\n"
+                     "add element inet vmnet %s { \"%s\" : jump %s%u }\n",
+                     chains[i], slot, chains[i], uplink_link(slot), chains[i], slot);
+    }
+    return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
 }
 
 /* Removing an element that is not there fails a whole transaction, adding one that
@@ -187,68 +206,77 @@ static void add_gateways(struct batch *b, bool remove, const char *bridge,
     }
 }
 
-static int change_network(struct nft *nft, bool remove, const char *bridge,
+static int change_network(struct nft *nft, bool remove, const char *bridge, unsigned slot,
                           const struct netd_network *net)
 {
     struct batch b = { .len = 0 };
+    char way[32];
 
     add_element(&b, remove, "bridges", bridge, "");
     add_gateways(&b, remove, bridge, net);
+    (void)snprintf(way, sizeof way, " . \"%s\" . ipv4", uplink_link(slot));
     if (net->mode == NET_MODE_SHARED && (net->flags & NETD_NET_NAT44))
-        add_element(&b, remove, "nat", bridge, " . ipv4");
+        add_element(&b, remove, "nat", bridge, way);
+    (void)snprintf(way, sizeof way, " . \"%s\" . ipv6", uplink_link(slot));
     if (net->mode == NET_MODE_SHARED && (net->flags & NETD_NET_NAT66))
-        add_element(&b, remove, "nat", bridge, " . ipv6");
+        add_element(&b, remove, "nat", bridge, way);
     return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
 }
 
-int router_add_network(struct nft *nft, const char *bridge, const struct netd_network *net)
+int router_add_network(struct nft *nft, const char *bridge, unsigned slot,
+                       const struct netd_network *net)
 {
-    return change_network(nft, false, bridge, net);
+    return change_network(nft, false, bridge, slot, net);
 }
 
-int router_remove_network(struct nft *nft, const char *bridge, const struct netd_network *net)
+int router_remove_network(struct nft *nft, const char *bridge, unsigned slot,
+                          const struct netd_network *net)
 {
-    return change_network(nft, true, bridge, net);
+    return change_network(nft, true, bridge, slot, net);
 }
 
-int router_set_generation(struct nft *nft, uint32_t gen)
+static void add_rule(struct batch *b, const char *chain, unsigned slot, const char *rule)
 {
-    return nft_run(nft,
-                   "flush chain inet vmnet generation\n"
-                   /* In the middle of a connection that conntrack does not know. */
-                   "add rule inet vmnet generation ct state new "
-                   "tcp flags & (fin | syn | rst | ack) != syn reject with tcp reset\n"
-                   "add rule inet vmnet generation ct state new ct mark set %u\n"
-                   "add rule inet vmnet generation ct mark != %u meta l4proto tcp "
-                   "reject with tcp reset\n",
-                   gen, gen);
+    add_text(b, "add rule inet vmnet %s%u %s\n", chain, slot, rule);
 }
 
-int router_set_reach(struct nft *nft, bool ipv4, bool ipv6)
+int router_set_generation(struct nft *nft, unsigned slot, uint32_t gen)
+{
+    struct batch b = { .len = 0 };
+    char rule[96];
+
+    add_text(&b, "flush chain inet vmnet generation%u\n", slot);
+    /* In the middle of a connection that conntrack does not know. */
+    add_rule(&b, "generation", slot,
+             "ct state new tcp flags & (fin | syn | rst | ack) != syn reject with tcp reset");
+    (void)snprintf(rule, sizeof rule, "ct state new ct mark set %u", gen);
+    add_rule(&b, "generation", slot, rule);
+    (void)snprintf(rule, sizeof rule, "ct mark != %u meta l4proto tcp reject with tcp reset", gen);
+    add_rule(&b, "generation", slot, rule);
+    return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
+}
+
+int router_set_reach(struct nft *nft, unsigned slot, bool ipv4, bool ipv6)
 {
     struct batch b = { .len = 0 };
 
-    add_text(&b, "flush chain inet vmnet unreachable\n");
+    add_text(&b, "flush chain inet vmnet unreachable%u\n", slot);
     if (!ipv4)
-        add_text(&b, "add rule inet vmnet unreachable "
-                     "meta nfproto ipv4 reject with icmp net-unreachable\n");
+        add_rule(&b, "unreachable", slot, "meta nfproto ipv4 reject with icmp net-unreachable");
     if (!ipv6)
-        add_text(&b, "add rule inet vmnet unreachable "
-                     "meta nfproto ipv6 reject with icmpv6 no-route\n");
+        add_rule(&b, "unreachable", slot, "meta nfproto ipv6 reject with icmpv6 no-route");
     return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
 }
 
-int router_set_limits(struct nft *nft, bool fragments, bool icmpv6)
+int router_set_limits(struct nft *nft, unsigned slot, bool fragments, bool icmpv6)
 {
     struct batch b = { .len = 0 };
 
-    add_text(&b, "flush chain inet vmnet fragments\nflush chain inet vmnet limits\n");
+    add_text(&b, "flush chain inet vmnet limits%u\n", slot);
     if (!fragments)
-        add_text(&b, "add rule inet vmnet fragments ip frag-off & 0x3fff != 0 "
-                     "iifname . ip daddr != @gateways4 meta mark set " FRAGMENTS_MARK_TEXT "\n");
+        add_rule(&b, "limits", slot, "meta mark " FRAGMENTS_MARK_TEXT " drop");
     if (!icmpv6)
-        add_text(&b, "add rule inet vmnet limits meta l4proto icmpv6 "
-                     "reject with icmpv6 admin-prohibited\n");
+        add_rule(&b, "limits", slot, "meta l4proto icmpv6 reject with icmpv6 admin-prohibited");
     return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
 }
 

@@ -12,8 +12,6 @@
 
 #include <stdbool.h>
 
-#define UPLINK_LINK "uplink"
-
 /* What a VM sends to a socket of ours that has another's address (transparent.h). */
 #define FORWARDED_MARK      1
 #define FORWARDED_MARK_TEXT "1"
@@ -21,15 +19,18 @@
 #define FRAGMENTS_MARK_TEXT "2"
 
 int router_init(struct nft *nft);
-int router_add_network(struct nft *nft, const char *bridge, const struct netd_network *net);
-int router_remove_network(struct nft *nft, const char *bridge, const struct netd_network *net);
+/* slot: the uplink (names.h) that a network leaves by, or that a rule is about. */
+int router_add_network(struct nft *nft, const char *bridge, unsigned slot,
+                       const struct netd_network *net);
+int router_remove_network(struct nft *nft, const char *bridge, unsigned slot,
+                          const struct netd_network *net);
 /* A new engine has started: flows of earlier generations are dead. gen counts up from 1. */
-int router_set_generation(struct nft *nft, uint32_t gen);
+int router_set_generation(struct nft *nft, unsigned slot, uint32_t gen);
 /* Which families the host can carry outside at present. Guests are told at once
  * about the other ones. router_init() leaves both reachable. */
-int router_set_reach(struct nft *nft, bool ipv4, bool ipv6);
+int router_set_reach(struct nft *nft, unsigned slot, bool ipv4, bool ipv6);
 /* What the engine can carry: datagrams in IPv4 fragments, ICMPv6. */
-int router_set_limits(struct nft *nft, bool fragments, bool icmpv6);
+int router_set_limits(struct nft *nft, unsigned slot, bool fragments, bool icmpv6);
 /* Packets from guests for sockets that have others' addresses get the mark, or not. */
 bool router_can_keep_sources(struct nft *nft);
 int router_keep_sources(struct nft *nft, bool keep);

@@ -5,6 +5,7 @@
 #include "anchor.h"
 #include "fd.h"
 #include "packet.h"
+#include "str.h"
 #include "workshop.h"
 
 #include <fcntl.h>
@@ -94,6 +95,9 @@ int spawner_ask(struct spawner *spawner, const struct spawner_order *order)
                             .network = order->network,
                             .n_fds = (uint32_t)order->n_fds };
 
+    if (order->interface &&
+        str_copy(wanted.interface, sizeof wanted.interface, order->interface) < 0)
+        return -EINVAL;
     if (order->n_fds > PACKET_FDS)
         return -EINVAL;
     return packet_send(spawner->sock, &wanted, sizeof wanted, order->fds, order->n_fds);

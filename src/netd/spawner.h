@@ -3,8 +3,8 @@
  *
  * netd forks the spawner before it enters the namespace and drops what it does
  * not need; afterwards netd itself can start nothing. The spawner takes no path,
- * command or argument: only which of the few programs below is wanted, and for
- * which network index; it composes the command line itself. Children are the
+ * command or argument: only which of the few programs below is wanted, for which
+ * index and interface of the host's; it composes the command line itself. Children are the
  * spawner's, so netd holds a pidfd of each and watches that.
  *
  * Being outside, it also opens the ports of the host that are forwarded to VMs.
@@ -46,7 +46,8 @@ void spawner_free(struct spawner *spawner); /* ends the spawner, not its childre
 /* What is to be started. fds: borrowed; the child gets them as 3, 4, ... . */
 struct spawner_order {
     enum child_kind kind;
-    uint32_t network;
+    uint32_t network;      /* dnsmasq's; an engine's uplink */
+    const char *interface; /* the engine's way out of the host; NULL: by the host's routes */
     const int *fds;
     size_t n_fds;
     /* Writes the child down before it begins, so that there is none that the next netd does

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* transparent.c - see transparent.h. As `ip rule add fwmark 1 lookup 100` and `ip route add
- * local default dev lo table 100` would do it. */
+/* transparent.c - see transparent.h. As `ip rule add fwmark 1 pref 1000 lookup 100` and `ip route
+ * add local default dev lo table 100` would do it. */
 #include "transparent.h"
 
 #include "router.h"
@@ -12,7 +12,8 @@
 #include <netlink/msg.h>
 #include <sys/socket.h>
 
-#define TABLE 100
+#define TABLE    100
+#define PRIORITY 1000 /* before any rule about the link that a packet came by */
 
 static struct nl_msg *message(int type, const void *head, size_t size)
 {
@@ -32,6 +33,7 @@ static int add_rule(struct link_ctx *links, uint8_t family)
 
     return link_request(links, msg,
                         msg && (nla_put_u32(msg, FRA_FWMARK, FORWARDED_MARK) < 0 ||
+                                nla_put_u32(msg, FRA_PRIORITY, PRIORITY) < 0 ||
                                 nla_put_u32(msg, FRA_TABLE, TABLE) < 0));
 }
 

@@ -23,7 +23,7 @@
 
 #include "fd.h"
 #include "log.h"
-#include "router.h"
+#include "names.h"
 #include "str.h"
 
 #include <errno.h>
@@ -89,6 +89,18 @@ static void consider_routes(struct uplink *u)
     uplink_settle(u);
 }
 
+/* An engine whose interface has gone would use the host's other ones. It is ended at once,
+ * before anything is asked. */
+static void interface_gone(struct uplink *u)
+{
+    log_warning("uplink: the host's interface '%s' has gone", u->host.interface);
+    uplink_forget_engine(u);
+    uplink_disarm(u->timer);
+    u->host.ipv4 = u->host.ipv6 = false;
+    u->phase = NO_ROUTE;
+    uplink_settle(u);
+}
+
 static int on_host_routes(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
     struct uplink *u = arg;
@@ -96,6 +108,8 @@ static int on_host_routes(sd_event_source *source, int fd, uint32_t events, void
 
     (void)source, (void)fd, (void)events;
     unsigned news = host_default_read(&u->host);
+    if (u->child.pid != 0 && !host_default_has_interface(&u->host))
+        interface_gone(u);
     if (news & HOST_DEFAULT_CHANGED) {
         (void)sd_event_source_get_enabled(u->settle, &on);
         if (on == SD_EVENT_OFF) /* not pushed back again: a flapping route must not hide */
@@ -134,6 +148,8 @@ static int add_sources(struct uplink *u)
     if (r >= 0)
         r = sd_event_add_time_relative(u->event, &u->settle, CLOCK_BOOTTIME, 0, MSEC, on_settled,
                                        u);
+    if (r >= 0) /* an engine whose interface has gone must not wait for others to be served */
+        r = sd_event_source_set_priority(u->host_source, SD_EVENT_PRIORITY_IMPORTANT);
     if (r < 0)
         return r;
     uplink_disarm(u->host_source);
@@ -144,7 +160,8 @@ static int add_sources(struct uplink *u)
 }
 
 int uplink_new(sd_event *event, struct link_ctx *links, struct nft *nft, struct spawner *spawner,
-               int host_routes, uplink_changed changed, void *arg, struct uplink **ret)
+               unsigned slot, int host_routes, uplink_changed changed, void *arg,
+               struct uplink **ret)
 {
     struct uplink *u = calloc(1, sizeof *u);
     int r = -ENOMEM;
@@ -154,6 +171,7 @@ int uplink_new(sd_event *event, struct link_ctx *links, struct nft *nft, struct 
         u->links = links;
         u->nft = nft;
         u->spawner = spawner;
+        u->slot = slot;
         u->changed = changed;
         u->changed_arg = arg;
         u->host.sock = u->ready = u->child.pidfd = u->reach = -1;
@@ -174,15 +192,15 @@ int uplink_new(sd_event *event, struct link_ctx *links, struct nft *nft, struct 
     return 0;
 }
 
-int uplink_start(struct uplink *u)
+int uplink_start(struct uplink *u, const char *interface)
 {
     if (u->phase != STOPPED)
         return 0;
 
-    /* Not yet for a certain engine: both use the same addresses. */
-    int r = uplink_prepare_tap(u, engine_of(CHILD_PASTA));
+    host_default_set_interface(&u->host, interface);
+    int r = uplink_prepare_tap(u);
     if (r < 0)
-        return log_failure(r, "uplink: cannot make the TAP '%s'", UPLINK_LINK);
+        return log_failure(r, "uplink: cannot make the TAP '%s'", uplink_link(u->slot));
     r = host_default_ask(&u->host);
     if (r < 0)
         return log_failure(r, "uplink: cannot ask for the host's routes");
@@ -209,9 +227,9 @@ void uplink_stop(struct uplink *u)
     uplink_forget_engine(u);
     u->engine = NULL;
 
-    int r = link_delete(u->links, UPLINK_LINK);
+    int r = link_delete(u->links, uplink_link(u->slot));
     if (r < 0 && r != -ENODEV)
-        log_failure(r, "uplink: cannot delete the TAP '%s'", UPLINK_LINK);
+        log_failure(r, "uplink: cannot delete the TAP '%s'", uplink_link(u->slot));
     uplink_report(u);
 }
 
@@ -239,13 +257,17 @@ const char *uplink_state(const struct uplink *u)
     return u->state;
 }
 
+const char *uplink_interface(const struct uplink *u)
+{
+    return u->host.interface;
+}
+
 const struct child *uplink_child(const struct uplink *u)
 {
     return u->child.pid > 0 ? &u->child : NULL;
 }
 
-void uplink_set_child_watch(struct uplink *u, int (*child)(void *arg, const struct child *c),
-                            void *arg)
+void uplink_set_child_watch(struct uplink *u, uplink_child_changed child, void *arg)
 {
     u->child_watch = child;
     u->child_watch_arg = arg;

@@ -9,6 +9,7 @@
 
 #include "fd.h"
 #include "log.h"
+#include "names.h"
 #include "router.h"
 #include "str.h"
 
@@ -24,7 +25,7 @@
 static void tell_child(struct uplink *u)
 {
     if (u->child_watch)
-        (void)u->child_watch(u->child_watch_arg, uplink_child(u));
+        (void)u->child_watch(u->child_watch_arg, u->slot, uplink_child(u));
 }
 
 void uplink_forget_engine(struct uplink *u)
@@ -87,7 +88,7 @@ static int write_down(void *arg, const struct child *child)
 {
     const struct uplink *u = arg;
 
-    return u->child_watch ? u->child_watch(u->child_watch_arg, child) : 0;
+    return u->child_watch ? u->child_watch(u->child_watch_arg, u->slot, child) : 0;
 }
 
 static int run_engine(struct uplink *u)
@@ -101,6 +102,8 @@ static int run_engine(struct uplink *u)
     ready_write = ends[1];
     int r = spawner_run(u->spawner,
                         &(struct spawner_order){ .kind = u->engine->kind,
+                                                 .network = u->slot,
+                                                 .interface = u->host.interface,
                                                  .fds = &ready_write,
                                                  .n_fds = u->engine->n_fds,
                                                  .write_down = write_down,
@@ -134,7 +137,7 @@ static int choose_engine(struct uplink *u)
 {
     const struct engine *engine;
     const char *why;
-    int r = engine_choose(u->host.sock, &engine, &why);
+    int r = engine_choose(u->host.sock, u->slot > 0, &engine, &why);
 
     if (r < 0) {
         (void)str_copy(u->why, sizeof u->why, why);
@@ -154,8 +157,9 @@ static bool tap_is_free(struct uplink *u)
         return true;
     if (++u->busy < 5)
         return false;
-    log_warning("uplink: somebody unknown holds the TAP '%s', making a new one", UPLINK_LINK);
-    (void)link_delete(u->links, UPLINK_LINK);
+    log_warning("uplink: somebody unknown holds the TAP '%s', making a new one",
+                uplink_link(u->slot));
+    (void)link_delete(u->links, uplink_link(u->slot));
     return true;
 }
 
@@ -171,13 +175,13 @@ void uplink_begin(struct uplink *u)
         wait_and_retry(u);
         return;
     }
-    r = uplink_prepare_tap(u, u->engine);
+    r = uplink_prepare_tap(u);
     if (r == 0) {
         u->generation = next_generation(u->generation);
-        r = router_set_generation(u->nft, u->generation);
+        r = router_set_generation(u->nft, u->slot, u->generation);
     }
     if (r == 0)
-        r = router_set_limits(u->nft, u->engine->fragments, u->engine->icmpv6);
+        r = router_set_limits(u->nft, u->slot, u->engine->fragments, u->engine->icmpv6);
     if (r == 0)
         r = run_engine(u);
     if (r < 0) {

@@ -29,12 +29,13 @@ struct uplink {
     struct spawner *spawner;
     uplink_changed changed;
     void *changed_arg;
-    int (*child_watch)(void *arg, const struct child *child);
+    uplink_child_changed child_watch;
     void *child_watch_arg;
+    unsigned slot; /* names.h; 0 follows the host's routes ... */
 
     enum uplink_phase phase;
-    struct host_default host;
-    int link_sock; /* hears of links in our namespace; also for ioctl() */
+    struct host_default host; /* ... the others an interface, which stands here */
+    int link_sock;            /* hears of links in our namespace; also for ioctl() */
     sd_event_source *host_source, *link_source, *child_source;
     sd_event_source *timer;  /* of the phase: attach, stable or back-off */
     sd_event_source *settle; /* the host's routes have been quiet */
@@ -75,7 +76,7 @@ void uplink_time_is_up(struct uplink *u);
 int uplink_open_link_socket(void);
 /* Makes the TAP, or completes one that is there already: a dead netd may have left
  * it, and somebody inside may have deleted it. */
-int uplink_prepare_tap(struct uplink *u, const struct engine *engine);
+int uplink_prepare_tap(struct uplink *u);
 /* Is somebody attached? */
 bool uplink_has_carrier(const struct uplink *u);
 

@@ -9,12 +9,22 @@
 #include <stdio.h>
 #include <string.h>
 
+static void compose_no_route(const struct uplink *u, char *text, size_t size)
+{
+    if (u->slot == 0)
+        (void)str_copy(text, size, "failed: the host has no default route");
+    else if (!host_default_has_interface(&u->host))
+        (void)snprintf(text, size, "failed: the host has no interface '%s'", u->host.interface);
+    else
+        (void)snprintf(text, size, "failed: the host has no route by '%s'", u->host.interface);
+}
+
 static void compose_state(const struct uplink *u, char *text, size_t size)
 {
     if (u->phase == STOPPED)
         (void)str_copy(text, size, "none");
     else if (u->phase != LOOKING && !u->host.ipv4 && !u->host.ipv6)
-        (void)str_copy(text, size, "failed: the host has no default route");
+        compose_no_route(u, text, size);
     else if (*u->why)
         (void)snprintf(text, size, "failed: %s", u->why);
     else
@@ -35,7 +45,7 @@ void uplink_report(struct uplink *u)
         log_warning("uplink: %s", text);
     else
         log_info("uplink: %s", text);
-    u->changed(u->changed_arg, uplink_engine(u), u->state);
+    u->changed(u->changed_arg, u->host.interface, uplink_engine(u), u->state);
 }
 
 /* Guests hear "unreachable" at once for what cannot work. A restart is no such case:
@@ -47,7 +57,7 @@ static void set_reach(struct uplink *u)
 
     if (reach == u->reach)
         return;
-    if (router_set_reach(u->nft, reach & 1, reach & 2) < 0)
+    if (router_set_reach(u->nft, u->slot, reach & 1, reach & 2) < 0)
         log_warning("uplink: cannot change the router's rules: %s", nft_error(u->nft));
     else
         u->reach = reach;

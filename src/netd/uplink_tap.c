@@ -8,7 +8,8 @@
 
 #include "fd.h"
 #include "mem.h"
-#include "router.h"
+#include "names.h"
+#include "str.h"
 
 #include <linux/ethtool.h>
 #include <linux/netlink.h>
@@ -27,62 +28,89 @@ static int there_already(int r)
     return r == -EEXIST ? 0 : r;
 }
 
-static int address_tap(struct uplink *u, const struct engine *e)
+static int address_tap(struct uplink *u)
 {
     /* The kernel would make one up to a second after the first carrier, and until then
      * cannot ask who the router is. */
     static const uint8_t link_local[16] = { 0xfe, 0x80, [15] = 0x64 };
+    const char *link = uplink_link(u->slot);
+    uint32_t table = u->slot == 0 ? RT_TABLE_MAIN : uplink_table(u->slot);
+    struct engine_addresses at;
 
-    int r = there_already(link_add_addr4(u->links, UPLINK_LINK, e->ipv4, e->ipv4_prefix));
+    engine_addresses(u->slot, &at);
+    int r = there_already(link_add_addr4(u->links, link, at.ipv4, at.ipv4_prefix));
     if (r == 0)
-        r = there_already(link_add_addr6(u->links, UPLINK_LINK, link_local, 64));
+        r = there_already(link_add_addr6(u->links, link, link_local, 64));
     if (r == 0)
-        r = there_already(link_add_addr6(u->links, UPLINK_LINK, e->ipv6_addr, e->ipv6_len));
+        r = there_already(link_add_addr6(u->links, link, at.ipv6, at.ipv6_len));
     if (r == 0)
-        r = link_set_up(u->links, UPLINK_LINK);
+        r = link_set_up(u->links, link);
     if (r == 0)
-        r = there_already(link_add_default4(u->links, UPLINK_LINK, e->ipv4_gateway));
+        r = there_already(link_add_default4(u->links, link, at.ipv4_gateway, table));
     if (r == 0)
-        r = there_already(link_add_default6(u->links, UPLINK_LINK, e->ipv6_gateway));
+        r = there_already(link_add_default6(u->links, link, at.ipv6_gateway, table));
     return r;
 }
 
-static int set_knobs(void)
-{
-    static const struct {
-        const char *name, *value;
-    } knobs[] = {
-        { "ipv6/conf/" UPLINK_LINK "/accept_ra", "0" }, /* we address it ourselves */
-        { "ipv6/conf/" UPLINK_LINK "/accept_dad", "0" },
-        { "ipv6/conf/" UPLINK_LINK "/addr_gen_mode", "1" }, /* none of its own making */
-        { "ipv6/conf/" UPLINK_LINK "/disable_ipv6", "0" },  /* the namespace's default is 1 */
-        { "ipv4/conf/" UPLINK_LINK "/forwarding", "1" },
-        { "ipv6/conf/all/forwarding", "1" }, /* IPv6 has no finer one */
-    };
+struct knob {
+    const char *before, *after; /* the link's name goes between, if there is a place */
+    const char *value;
+};
 
-    for (size_t i = 0; i < N_ELEMENTS(knobs); i++) {
-        int r = sysctl_set(knobs[i].name, knobs[i].value);
+static int set_knobs(const char *link, const struct knob *knobs, size_t n)
+{
+    char path[64];
+
+    for (size_t i = 0; i < n; i++) {
+        int r = str_format(path, sizeof path, "%s%s%s", knobs[i].before, knobs[i].after ? link : "",
+                           knobs[i].after ? knobs[i].after : "");
+        if (r == 0)
+            r = sysctl_set(path, knobs[i].value);
         if (r < 0 && r != -ENOENT)
             return r;
     }
     return 0;
 }
 
-int uplink_prepare_tap(struct uplink *u, const struct engine *engine)
+static int set_all_knobs(const struct uplink *u)
 {
+    static const struct knob usual[] = {
+        { "ipv6/conf/", "/accept_ra", "0" }, /* we address it ourselves */
+        { "ipv6/conf/", "/accept_dad", "0" },
+        { "ipv6/conf/", "/addr_gen_mode", "1" }, /* none of its own making */
+        { "ipv6/conf/", "/disable_ipv6", "0" },  /* the namespace's default is 1 */
+        { "ipv4/conf/", "/forwarding", "1" },
+        { "ipv6/conf/all/forwarding", NULL, "1" }, /* IPv6 has no finer one */
+    };
+    /* The main table does not lead there; the filter of some hosts, which the namespace
+     * takes over, would throw every answer away. */
+    static const struct knob beside[] = {
+        { "ipv4/conf/", "/rp_filter", "0" },
+        { "ipv4/conf/all/rp_filter", NULL, "0" },
+    };
+    int r = set_knobs(uplink_link(u->slot), usual, N_ELEMENTS(usual));
+
+    if (r == 0 && u->slot > 0)
+        r = set_knobs(uplink_link(u->slot), beside, N_ELEMENTS(beside));
+    return r;
+}
+
+int uplink_prepare_tap(struct uplink *u)
+{
+    const char *link = uplink_link(u->slot);
     int tap = -1, r = 0;
 
-    if (if_nametoindex(UPLINK_LINK) == 0)
-        r = tap_create(UPLINK_LINK, 1, false, true, &tap);
+    if (if_nametoindex(link) == 0)
+        r = tap_create(link, 1, false, true, &tap);
     fd_closep(&tap); /* at once: our own end would count as a carrier */
     if (r == 0)
-        r = set_knobs();
+        r = set_all_knobs(u);
     if (r == 0)
-        r = link_set_port(u->links, UPLINK_LINK, NULL, false, ENGINE_MTU, 0);
+        r = link_set_port(u->links, link, NULL, false, ENGINE_MTU, 0);
     if (r == 0)
-        r = link_set_txqueuelen(u->links, UPLINK_LINK, QUEUE_FRAMES);
+        r = link_set_txqueuelen(u->links, link, QUEUE_FRAMES);
     if (r == 0)
-        r = address_tap(u, engine);
+        r = address_tap(u);
     return r;
 }
 
@@ -91,7 +119,9 @@ int uplink_prepare_tap(struct uplink *u, const struct engine *engine)
 bool uplink_has_carrier(const struct uplink *u)
 {
     struct ethtool_value link = { .cmd = ETHTOOL_GLINK };
-    struct ifreq req = { .ifr_name = UPLINK_LINK, .ifr_data = (char *)&link };
+    struct ifreq req = { .ifr_data = (char *)&link };
+
+    (void)str_copy(req.ifr_name, sizeof req.ifr_name, uplink_link(u->slot));
 
     return ioctl(u->link_sock, SIOCETHTOOL, &req) == 0 && link.data;
 }

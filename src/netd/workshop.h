@@ -21,6 +21,7 @@
  */
 #pragma once
 #include "confine.h"
+#include "net_def.h"
 #include "spawner.h"
 
 #include <stdint.h>
@@ -33,6 +34,7 @@ struct order {
     uint32_t kind;
     uint32_t network;
     uint32_t n_fds;
+    char interface[INTERFACE_NAME_SIZE];
     struct host_port port; /* for ORDER_PORT */
     uint64_t taps;         /* whose holder is to be found */
 };

@@ -109,6 +109,7 @@ static const struct field lost_fields[] = {
 };
 
 static const struct field uplink_fields[] = {
+    FIELD(TAP_OR_NO, netd_uplink, interface),
     FIELD(WORD, netd_uplink, engine),
     FIELD(TEXT, netd_uplink, state),
 };

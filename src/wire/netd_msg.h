@@ -192,6 +192,7 @@ struct netd_lost {
 };
 
 struct netd_uplink {
+    char interface[NETD_TAP_SIZE]; /* of the host's; "": by its routes */
     char engine[16];
     char state[NETD_WHY_SIZE]; /* "checking", "ok", "failed: why" */
 };

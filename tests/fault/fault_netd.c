@@ -297,9 +297,10 @@ static void story(void)
 
 /* ---- the world ------------------------------------------------------------------------- */
 
-static void on_uplink(void *arg, const char *engine, const char *state)
+static void on_uplink(void *arg, const char *interface, const char *engine, const char *state)
 {
     (void)arg;
+    (void)interface;
     (void)engine;
     (void)state;
 }
@@ -335,16 +336,16 @@ static bool make_namespaces(void)
     if (access("/dev/net/tun", R_OK | W_OK) < 0 || anchor_start(&world.anchor, &world.leash) < 0)
         return false;
     start_spawner();
-    int host_routes = uplink_open_host_routes();
-    assert_true(host_routes >= 0);
+    int host_routes[UPLINKS_MAX];
+    assert_int_equal(uplinks_open_host_routes(host_routes), 0);
     assert_int_equal(anchor_enter(world.anchor.pid), 0);
     assert_true(sd_event_new(&world.tools.event) >= 0);
     assert_int_equal(link_open(&world.tools.links), 0);
     world.tools.nft = nft_new();
     assert_non_null(world.tools.nft);
-    assert_int_equal(uplink_new(world.tools.event, world.tools.links, world.tools.nft,
-                                world.tools.spawner, host_routes, on_uplink, NULL,
-                                &world.tools.uplink),
+    assert_int_equal(uplinks_new(world.tools.event, world.tools.links, world.tools.nft,
+                                 world.tools.spawner, host_routes, on_uplink, NULL,
+                                 &world.tools.uplinks),
                      0);
     return true;
 }
@@ -385,7 +386,7 @@ static int end_world(void **unused)
         (void)networks_remove_all(world.all, &why);
     networks_free(world.all);
     forwards_free(world.tools.forwards);
-    uplink_free(world.tools.uplink);
+    uplinks_free(world.tools.uplinks);
     nft_free(world.tools.nft);
     link_close(world.tools.links);
     spawner_free(world.tools.spawner);

@@ -6,11 +6,12 @@
 
 #include <string.h>
 
-FUZZ(data, size)
+static void read_packet(const uint8_t *data, size_t size, const char *interface)
 {
-    struct host_default hd = { .sock = -1, .port = 1, .seq = 1, .asking = true };
+    struct host_default hd = { .sock = -1, .port = 1, .seq = 1, .asking = true, .ifindex = 2 };
     struct nlmsghdr *packet = malloc(size + 1);
 
+    (void)str_copy(hd.interface, sizeof hd.interface, interface);
     MUST(packet);
     if (size > 0)
         memcpy(packet, data, size);
@@ -18,4 +19,10 @@ FUZZ(data, size)
     MUST((news & ~(HOST_DEFAULT_CHANGED | HOST_DEFAULT_KNOWN)) == 0);
     MUST(!(hd.ipv4 && !(news & HOST_DEFAULT_KNOWN)));
     free(packet);
+}
+
+FUZZ(data, size)
+{
+    read_packet(data, size, "");
+    read_packet(data, size, "eth0");
 }

@@ -53,7 +53,8 @@ FUZZ(data, size)
     fuzz_set_file((const uint8_t *)whole, whole_size);
     MUST(journal_read(-1, &state) == 0);
     check_process(&state->anchor);
-    check_process(&state->engine);
+    for (unsigned slot = 0; slot < UPLINKS_MAX; slot++)
+        check_process(&state->engines[slot]);
     check_process(&state->relay);
     for (size_t i = 0; i < NETWORKS_MAX; i++) {
         const struct journal_network *net = &state->networks[i];

@@ -52,6 +52,19 @@ int life_leave(struct life *life, struct netd_why *why)
     return world.networks > 0 ? why_refused(why, -EBUSY, "a TAP is in use") : 0;
 }
 
+const struct uplink *uplinks_at(const struct uplinks *uplinks, unsigned slot)
+{
+    (void)uplinks;
+    (void)slot;
+    return NULL;
+}
+
+const char *uplink_interface(const struct uplink *uplink)
+{
+    (void)uplink;
+    return "";
+}
+
 const char *uplink_engine(const struct uplink *uplink)
 {
     (void)uplink;

@@ -24,6 +24,8 @@ FOUR='{ "mode": "shared", "nat66": false, "uplink": "user", "subnet": "192.168.4
 # eth2 of the second; nothing is learned.
 QUIET='{ "mode": "host", "dhcp": false, "router_advertisement": false, "idle_timeout": 1,
          "subnet": "192.168.43.9", "mask": "255.255.255.248", "ipv6_prefix": "fd00:43::" }'
+# eth3 of the first; another cable of the host's.
+CABLE='{ "mode": "shared", "subnet": "192.168.44.1", "external_interface": "eth1" }'
 
 directory() {
     echo "$(user_home)/.config/vmnet-broker.d"
@@ -49,7 +51,22 @@ boot() { # NAME NETWORK...
         vmnet-brokerctl run "${options[@]}" --name "$name" -- "${command[@]}"
 }
 
+# The host's routes prefer eth0.
+plug_in() {
+    ip link add eth1 type veth peer name inet1 netns internet
+    on_internet ip addr add 198.51.101.1/24 dev inet1
+    on_internet ip addr add 2001:db8:2::1/64 dev inet1 nodad
+    on_internet ip link set inet1 up
+    ip addr add 198.51.101.2/24 dev eth1
+    ip addr add 2001:db8:2::2/64 dev eth1 nodad
+    ip link set eth1 up
+    ip route add default via 198.51.101.1 dev eth1 metric 5000
+    ip -6 route add default via 2001:db8:2::1 dev eth1 metric 5000
+}
+
 setup_file() {
+    plug_in
+    define cable "$CABLE"
     define lab "$LAB"
     define six "$SIX"
     define four "$FOUR"
@@ -60,7 +77,7 @@ setup_file() {
         --address=/own.example.test/203.0.113.80 '--local=/#/' \
         >"$WORLD/log/own-dns" 2>&1 </dev/null 3>&- 4>&- 5>&- &
     echo $! >"$WORLD/own-dns.pid"
-    boot web lab six four
+    boot web lab six four cable
     boot db lab six quiet
     "$GUEST" wait web --timeout 120
     "$GUEST" wait db --timeout 120 --without eth2
@@ -74,6 +91,7 @@ teardown_file() {
     stop_guests web db
     kill "$(cat "$WORLD/own-dns.pid")"
     stop_everything
+    ip link del eth1
     nothing_is_left
 }
 
@@ -242,6 +260,66 @@ knows() { # GUEST NAME ADDRESS
     [ "$status" -ne 0 ]
     has "$output" "system instance"
     has "$output" '"user"'
+}
+
+@test "external_interface: its networks leave by it, others by the host's routes" {
+    local router
+    in_guest web ip route replace 203.0.113.80 via 192.168.44.1 dev eth3
+    has "$(fetch web http://203.0.113.80/)" "for 198.51.101.2"
+    eventually 30 has_prefix web eth3 fd
+    router=$(in_guest web "ip -6 route show default dev eth3" | sed -n 's/.*via \([^ ]*\).*/\1/p')
+    in_guest web ip -6 route add 2001:db8:ff::80 via "$router" dev eth3
+    has "$(fetch web 'http://[2001:db8:ff::80]/')" "for 2001:db8:2::2"
+    in_guest web ip route replace 203.0.113.80 via 192.168.42.1 dev eth2
+    has "$(fetch web http://203.0.113.80/)" "for 198.51.100.2"
+    is "$(status_of cable "n['status']['network']['uplink']")" ok
+}
+
+@test "external_interface: without it nothing leaves, and when it is back, all is well" {
+    in_guest web ip route replace 203.0.113.80 via 192.168.44.1 dev eth3
+    ip link del eth1
+    eventually 10 uplink_is cable "failed: the host has no interface 'eth1'"
+    not fetch web http://203.0.113.80/
+    not fetch web 'http://[2001:db8:ff::80]/'
+    uplink_is four ok
+    plug_in
+    eventually 20 uplink_is cable ok
+    eventually 10 fetch web http://203.0.113.80/ >/dev/null 2>&1
+    has "$(fetch web http://203.0.113.80/)" "for 198.51.101.2"
+}
+
+engines() { # INTERFACE -> pids of those that leave by it
+    local pid
+    for pid in $(ours | sed -n 's,^\([0-9]*\) .*/pas[^/]*$,\1,p'); do
+        ! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- "--outbound-if4 $1 " || echo "$pid"
+    done
+}
+
+has_no_engine() { # INTERFACE
+    is "$(engines "$1")" ""
+}
+
+@test "external_interface: while nobody could see it go, nothing leaves; the next netd goes on" {
+    local broker netd
+    broker=$(broker_pid)
+    [ -n "$(engines eth1)" ]
+    kill -STOP "$broker" # so that no netd follows
+    netd=$(processes vmnet-netd)
+    kill -KILL "$netd"
+    eventually 10 has_no_engine eth1 2>/dev/null
+    ip link del eth1
+    not fetch web http://203.0.113.80/
+    plug_in
+    kill -CONT "$broker"
+    eventually 20 uplink_is cable ok
+    eventually 10 fetch web http://203.0.113.80/ >/dev/null 2>&1
+    has "$(fetch web http://203.0.113.80/)" "for 198.51.101.2"
+    in_guest web ip route replace 203.0.113.80 via 192.168.42.1 dev eth2
+    has "$(fetch web http://203.0.113.80/)" "for 198.51.100.2"
+}
+
+uplink_is() { # NETWORK STATE
+    [ "$(status_of "$1" "n['status']['network']['uplink']")" = "$2" ]
 }
 
 @test "idle_timeout: the network goes when it says, others stay" {

@@ -49,7 +49,39 @@ def ask(g, gateway, name, kind=1):
 
 def refusals(b):
     refused(lambda: b.build("k", "192.168.70.0/24", uplink=2), 95, "needs the system instance")
-    refused(lambda: b.build("k", "192.168.70.0/24", external="eth9"), 95, "external_interface")
+
+
+def ways_out(netd, b):
+    """Seven interfaces of the host's at most, whether they are there or not."""
+    for i in range(7):
+        b.build(f"k{i}", f"192.168.{100 + i}.0/24", flags=NAT44, external=f"eth{i}")
+    refused(lambda: b.build("k7", "192.168.107.0/24", flags=NAT44, external="eth7"), 122,
+            "by 7 interfaces of the host's already")
+    b.build("again", "192.168.108.0/24", flags=NAT44, external="eth6")
+    links = netd.inside("ip", "-o", "link")
+    check("uplink7" in links and "uplink:" not in links, "each has an uplink of its own", links)
+    rules = netd.inside("ip", "rule")
+    check("iif vb7 lookup 207" in rules and rules.count("iif vb") == 8, "... and its networks' routes",
+          rules)
+    state = uplink_state(b, "eth6")
+    check(state == "failed: the host has no interface 'eth6'", "... or says why not", str(state))
+    for name in [f"k{i}" for i in range(7)] + ["again"]:
+        b.remove(name)
+    left = netd.inside("ip", "-o", "link") + netd.inside("ip", "rule") + netd.inside(
+        "ip", "-6", "rule")
+    check("uplink" not in left and "iif" not in left, "nothing is left of them", left)
+
+
+def uplink_state(b, interface):
+    """The last one that is told within a moment."""
+    state = None
+    for _ in range(20):
+        data = b.event(smoke.UPLINK, 0.3)
+        if not data:
+            break
+        if smoke.text(data[:16]) == interface:
+            state = smoke.text(data[32:])
+    return state
 
 
 def a_lab(netd, b):
@@ -287,6 +319,7 @@ def story(program, place, uid):
         netd.start()
         b = Broker(netd)
         refusals(b)
+        ways_out(netd, b)
         guests = [a_lab(netd, b), only_ipv4_servers(netd, b), a_quiet_one(netd, b)]
         told_unreachable(guests[1], "four", "172.16.5.1", "172.16.5.2", "203.0.113.80", "fd00:71::")
         told_unreachable(guests[2], "quiet", "192.168.90.5", "192.168.90.6", "203.0.113.80",

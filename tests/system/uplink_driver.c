@@ -41,15 +41,15 @@ static void must(int r, const char *what)
     exit(1);
 }
 
-static void on_changed(void *arg, const char *engine, const char *state)
+static void on_changed(void *arg, const char *interface, const char *engine, const char *state)
 {
-    (void)arg;
+    (void)arg, (void)interface;
     printf("state %s %s\n", engine, state);
 }
 
-static int on_child(void *arg, const struct child *child)
+static int on_child(void *arg, unsigned slot, const struct child *child)
 {
-    (void)arg;
+    (void)arg, (void)slot;
     printf("engine %d\n", child ? (int)child->pid : 0);
     return 0;
 }
@@ -87,9 +87,9 @@ static void change_network(struct driver *d, const char *verb, const char *bridg
     must(addr6_parse(ipv6, net.ipv6), "IPv6");
     if (strcmp(verb, "add") == 0) {
         make_bridge(d, bridge, &net);
-        must(router_add_network(d->nft, bridge, &net), "add to router");
+        must(router_add_network(d->nft, bridge, 0, &net), "add to router");
     } else {
-        must(router_remove_network(d->nft, bridge, &net), "remove from router");
+        must(router_remove_network(d->nft, bridge, 0, &net), "remove from router");
         must(link_delete(d->links, bridge), "delete bridge");
     }
 }
@@ -101,7 +101,7 @@ static void run_command(struct driver *d, const char *line)
     if (sscanf(line, "%15s %15s %15s %31s %63s", verb, bridge, mode, ipv4, ipv6) == 5)
         change_network(d, verb, bridge, mode, ipv4, ipv6);
     else if (strcmp(verb, "start") == 0)
-        must(uplink_start(d->uplink), "start");
+        must(uplink_start(d->uplink, ""), "start");
     else if (strcmp(verb, "stop") == 0)
         uplink_stop(d->uplink);
     else if (strcmp(verb, "quit") == 0)
@@ -165,7 +165,8 @@ static void set_up(struct driver *d)
         log_error("%s", nft_error(d->nft));
     must(r, "router");
     must(sd_event_default(&d->event), "event loop");
-    must(uplink_new(d->event, d->links, d->nft, d->spawner, host_routes, on_changed, d, &d->uplink),
+    must(uplink_new(d->event, d->links, d->nft, d->spawner, 0, host_routes, on_changed, d,
+                    &d->uplink),
          "uplink");
     uplink_set_child_watch(d->uplink, on_child, d);
     must(sd_event_add_io(d->event, NULL, STDIN_FILENO, EPOLLIN, on_input, d), "standard input");

@@ -580,6 +580,17 @@ static const char *problem(struct world *w)
     return view.n_problems > 0 ? view.problems[0] : "";
 }
 
+static void build_as(struct world *w, const struct net_def *net)
+{
+    struct definition *def = NULL;
+    assert_int_equal(definition_from_net(net, &def), 0);
+    w->built = false;
+    assert_int_equal(w->backend.ops->build(w->backend.self, def, on_core_built, w), 0);
+    (void)definition_unref(def);
+    await(w, &w->built, "built");
+    assert_non_null(w->handle);
+}
+
 /* ---- the good days ----------------------------------------------------------------- */
 
 static void a_network_is_built_used_and_removed(void **unused)
@@ -709,10 +720,36 @@ static void uplink_changes_are_seen_in_the_handle(void **unused)
     struct world w;
     world_begin(&w);
     must_build(&w, "shared");
-    struct netd_uplink uplink = { "pasta", "failed: no route" };
+    struct netd_uplink uplink = { .engine = "pasta", .state = "failed: no route" };
     fake_event(NETD_UPLINK, &uplink, sizeof uplink);
     AWAIT(&w, strcmp(w.handle->uplink, "failed: no route") == 0);
     assert_string_equal(problem(&w), "the uplink has failed: no route");
+    world_end(&w);
+}
+
+static void a_network_has_the_state_of_its_own_way_out(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    struct net_def def;
+    net_def_default("shared", NET_MODE_SHARED, &def);
+    strcpy(def.external_interface, "eth1");
+    build_as(&w, &def);
+    assert_string_equal(w.handle->uplink, "checking");
+    struct netd_uplink uplink = { .engine = "pasta", .state = "failed: no route" };
+    fake_event(NETD_UPLINK, &uplink, sizeof uplink);
+    uplink = (struct netd_uplink){ "eth1", "pasta", "ok" };
+    fake_event(NETD_UPLINK, &uplink, sizeof uplink);
+    AWAIT(&w, strcmp(w.handle->uplink, "ok") == 0);
+    assert_string_equal(problem(&w), "the uplink has failed: no route");
+    strcpy(uplink.state, "failed: the host has no interface 'eth1'");
+    fake_event(NETD_UPLINK, &uplink, sizeof uplink);
+    memset(uplink.state, 0, sizeof uplink.state);
+    strcpy(uplink.state, "ok");
+    memset(uplink.interface, 0, sizeof uplink.interface);
+    fake_event(NETD_UPLINK, &uplink, sizeof uplink);
+    AWAIT(&w, strncmp(w.handle->uplink, "failed", 6) == 0 && strstr(problem(&w), "by 'eth1'"));
     world_end(&w);
 }
 
@@ -1297,17 +1334,6 @@ static struct net_def unusual(void)
     return def;
 }
 
-static void build_as(struct world *w, const struct net_def *net)
-{
-    struct definition *def = NULL;
-    assert_int_equal(definition_from_net(net, &def), 0);
-    w->built = false;
-    assert_int_equal(w->backend.ops->build(w->backend.self, def, on_core_built, w), 0);
-    (void)definition_unref(def);
-    await(w, &w->built, "built");
-    assert_non_null(w->handle);
-}
-
 static void all_keys_go_to_netd_and_come_back(void **unused)
 {
     (void)unused;
@@ -1483,6 +1509,7 @@ int main(void)
         cmocka_unit_test(after_a_restart_of_everything_it_is_the_same_again),
         cmocka_unit_test(a_name_is_free_again_when_its_tap_is_gone),
         cmocka_unit_test(uplink_changes_are_seen_in_the_handle),
+        cmocka_unit_test(a_network_has_the_state_of_its_own_way_out),
         cmocka_unit_test(memory_that_cannot_be_written_harms_nobody),
         cmocka_unit_test(who_will_be_forgotten_is_not_written_down),
         cmocka_unit_test(what_a_running_netd_has_is_found),

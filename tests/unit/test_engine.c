@@ -9,6 +9,7 @@
 #include "addr.h"
 #include "engine.h"
 #include "mem.h"
+#include "names.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -38,16 +39,26 @@ static bool follows(const struct engine_argv *a, const char *option, const char 
     return false;
 }
 
-static const struct engine_way way = { 4711, 5, 6 };
+static const struct engine_way way = { .interface = "", .anchor = 4711, .userns = 5, .netns = 6 };
 
-static void compose(enum child_kind kind, uid_t uid, struct engine_argv *a)
+static void compose_for(enum child_kind kind, unsigned slot, const char *interface, uid_t uid,
+                        struct engine_argv *a)
 {
+    struct engine_way by = way;
+
     if (!have(kind == CHILD_PASTA ? "/usr/bin/pasta" : "/usr/bin/slirp4netns"))
         skip();
-    assert_int_equal(engine_argv(kind, &way, uid, a), 0);
+    by.slot = slot;
+    by.interface = interface;
+    assert_int_equal(engine_argv(kind, &by, uid, a), 0);
     assert_true(a->n < N_ELEMENTS(a->argv) - 1); /* room was left: nothing was cut off */
     assert_null(a->argv[a->n]);
     assert_string_equal(a->argv[0], a->path);
+}
+
+static void compose(enum child_kind kind, uid_t uid, struct engine_argv *a)
+{
+    compose_for(kind, 0, "", uid, a);
 }
 
 static void pasta_opens_no_door_of_the_host_or_the_namespace(void **unused)
@@ -101,28 +112,67 @@ static void slirp4netns_keeps_away_from_the_hosts_loopback(void **unused)
 /* What the TAP gets and what the command lines say must be the same. */
 static void the_command_line_names_the_addresses_of_the_tap(void **unused)
 {
-    const struct engine *pasta = engine_of(CHILD_PASTA);
+    struct engine_addresses at;
     char four[ADDR4_TEXT], six[ADDR6_TEXT];
     struct engine_argv a;
 
     (void)unused;
-    compose(CHILD_PASTA, 1000, &a);
-    assert_true(follows(&a, "--address", addr4_format(pasta->ipv4, four)));
-    assert_true(follows(&a, "--gateway", addr4_format(pasta->ipv4_gateway, four)));
-    assert_true(follows(&a, "--address", addr6_format(pasta->ipv6_addr, six)));
-    assert_true(follows(&a, "--gateway", addr6_format(pasta->ipv6_gateway, six)));
-    assert_true(follows(&a, "--mtu", "1500"));
+    for (unsigned slot = 0; slot < UPLINKS_MAX; slot++) {
+        compose_for(CHILD_PASTA, slot, slot ? "eth7" : "", 1000, &a);
+        engine_addresses(slot, &at);
+        assert_true(follows(&a, "--address", addr4_format(at.ipv4, four)));
+        assert_true(follows(&a, "--gateway", addr4_format(at.ipv4_gateway, four)));
+        assert_true(follows(&a, "--address", addr6_format(at.ipv6, six)));
+        assert_true(follows(&a, "--gateway", addr6_format(at.ipv6_gateway, six)));
+        assert_true(follows(&a, "--ns-ifname", uplink_link(slot)));
+        assert_true(follows(&a, "--mtu", "1500"));
+    }
 }
 
-static void both_engines_are_addressed_alike(void **unused)
+static void no_two_uplinks_have_an_address_in_common(void **unused)
 {
-    const struct engine *a = engine_of(CHILD_PASTA), *b = engine_of(CHILD_SLIRP4NETNS);
+    struct engine_addresses one, two;
 
     (void)unused;
-    assert_int_equal(a->ipv4, b->ipv4);
-    assert_int_equal(a->ipv4_gateway, b->ipv4_gateway);
-    assert_memory_equal(a->ipv6_addr, b->ipv6_addr, 16);
-    assert_memory_equal(a->ipv6_gateway, b->ipv6_gateway, 16);
+    for (unsigned i = 0; i < UPLINKS_MAX; i++)
+        for (unsigned k = 0; k < i; k++) {
+            engine_addresses(i, &one);
+            engine_addresses(k, &two);
+            assert_int_not_equal(one.ipv4 >> 8, two.ipv4 >> 8);
+            assert_memory_not_equal(one.ipv6, two.ipv6, 8);
+            assert_string_not_equal(uplink_link(i), uplink_link(k));
+        }
+}
+
+static void pasta_is_told_the_interface_of_the_host(void **unused)
+{
+    struct engine_argv a;
+
+    (void)unused;
+    compose(CHILD_PASTA, 1000, &a);
+    assert_true(find(&a, "--interface") < 0);
+    compose_for(CHILD_PASTA, 1, "eth7", 1000, &a);
+    assert_true(follows(&a, "--interface", "eth7"));
+    assert_true(follows(&a, "--outbound-if4", "eth7"));
+    assert_true(follows(&a, "--outbound-if6", "eth7"));
+}
+
+/* Not silently without it. */
+static void slirp4netns_cannot_be_told_an_interface(void **unused)
+{
+    const struct engine_way by = { .slot = 1, .interface = "eth7", .anchor = 4711 };
+    const struct engine_way path = { .slot = 1, .interface = "../eth7", .anchor = 4711 };
+    const struct engine *engine = NULL;
+    const char *why = NULL;
+    struct engine_argv a;
+
+    (void)unused;
+    assert_int_equal(engine_argv(CHILD_SLIRP4NETNS, &by, 1000, &a), -EINVAL);
+    assert_int_equal(engine_argv(CHILD_PASTA, &path, 1000, &a), -EINVAL);
+    assert_int_equal(setenv("VMNET_BROKER_UPLINK_ENGINE", "slirp4netns", 1), 0);
+    if (engine_choose(-1, true, &engine, &why) == 0)
+        assert_int_equal(engine->kind, CHILD_PASTA);
+    assert_non_null(why);
 }
 
 static void other_children_are_no_engines(void **unused)
@@ -142,7 +192,7 @@ static int choose(const char *demand, const struct engine **ret)
 
     assert_true(sock >= 0);
     assert_int_equal(setenv("VMNET_BROKER_UPLINK_ENGINE", demand, 1), 0);
-    int r = engine_choose(sock, ret, &why);
+    int r = engine_choose(sock, false, ret, &why);
     (void)close(sock);
     assert_non_null(why); /* in either case there is something to say */
     return r;
@@ -180,7 +230,9 @@ int main(void)
         cmocka_unit_test(pasta_stays_root_when_started_by_root),
         cmocka_unit_test(slirp4netns_keeps_away_from_the_hosts_loopback),
         cmocka_unit_test(the_command_line_names_the_addresses_of_the_tap),
-        cmocka_unit_test(both_engines_are_addressed_alike),
+        cmocka_unit_test(no_two_uplinks_have_an_address_in_common),
+        cmocka_unit_test(pasta_is_told_the_interface_of_the_host),
+        cmocka_unit_test(slirp4netns_cannot_be_told_an_interface),
         cmocka_unit_test(other_children_are_no_engines),
         cmocka_unit_test(the_environment_chooses),
         cmocka_unit_test(the_environment_cannot_name_any_other_program),

@@ -105,6 +105,19 @@ int life_leave(struct life *life, struct netd_why *why)
     return outcome(why);
 }
 
+const struct uplink *uplinks_at(const struct uplinks *uplinks, unsigned slot)
+{
+    (void)uplinks;
+    (void)slot;
+    return NULL;
+}
+
+const char *uplink_interface(const struct uplink *uplink)
+{
+    (void)uplink;
+    return "";
+}
+
 const char *uplink_engine(const struct uplink *uplink)
 {
     (void)uplink;
@@ -395,10 +408,10 @@ static void events_go_to_the_broker_if_there_is_one(void **unused)
     struct ops_context ctx = { .server = (struct server *)&world };
 
     (void)unused;
-    ops_uplink(&ctx, "pasta", "ok");
+    ops_uplink(&ctx, "eth1", "pasta", "ok");
     assert_int_equal(world.answers, 0);
     world.broker = true;
-    ops_uplink(&ctx, "pasta", "ok");
+    ops_uplink(&ctx, "eth1", "pasta", "ok");
     assert_int_equal(world.answers, 1);
     assert_int_equal(world.last.op, NETD_UPLINK);
     assert_int_equal(world.last.id, 0);

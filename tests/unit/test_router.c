@@ -57,17 +57,17 @@ static const struct story {
 } stories[] = {
     { "a shared network leaves by both families", NET_MODE_SHARED, NETD_NET_FLAGS, 24, 64,
       ADD "bridges { \"vb0\" }\n" ADD "gateways4 { \"vb0\" . 192.168.64.1 }\n" ADD
-          "gateways6 { \"vb0\" . fd12:0:0:1::1 }\n" ADD "nat { \"vb0\" . ipv4 }\n" ADD
-          "nat { \"vb0\" . ipv6 }\n" },
+          "gateways6 { \"vb0\" . fd12:0:0:1::1 }\n" ADD "nat { \"vb0\" . \"uplink2\" . ipv4 }\n" ADD
+          "nat { \"vb0\" . \"uplink2\" . ipv6 }\n" },
     { "a host network never leaves, whatever its flags say", NET_MODE_HOST, NETD_NET_FLAGS, 24, 64,
       ADD "bridges { \"vb0\" }\n" ADD "gateways4 { \"vb0\" . 192.168.64.1 }\n" ADD
           "gateways6 { \"vb0\" . fd12:0:0:1::1 }\n" },
     { "without nat66 only IPv4 leaves", NET_MODE_SHARED, NETD_NET_NAT44, 24, 64,
       ADD "bridges { \"vb0\" }\n" ADD "gateways4 { \"vb0\" . 192.168.64.1 }\n" ADD
-          "gateways6 { \"vb0\" . fd12:0:0:1::1 }\n" ADD "nat { \"vb0\" . ipv4 }\n" },
+          "gateways6 { \"vb0\" . fd12:0:0:1::1 }\n" ADD "nat { \"vb0\" . \"uplink2\" . ipv4 }\n" },
     { "without nat44 only IPv6 leaves", NET_MODE_SHARED, NETD_NET_NAT66, 24, 64,
       ADD "bridges { \"vb0\" }\n" ADD "gateways4 { \"vb0\" . 192.168.64.1 }\n" ADD
-          "gateways6 { \"vb0\" . fd12:0:0:1::1 }\n" ADD "nat { \"vb0\" . ipv6 }\n" },
+          "gateways6 { \"vb0\" . fd12:0:0:1::1 }\n" ADD "nat { \"vb0\" . \"uplink2\" . ipv6 }\n" },
     { "without IPv6 there is no such gateway", NET_MODE_HOST, 0, 24, 0,
       ADD "bridges { \"vb0\" }\n" ADD "gateways4 { \"vb0\" . 192.168.64.1 }\n" },
 };
@@ -83,7 +83,7 @@ static void networks_get_their_elements_and_no_others(void **unused)
         net.flags = s->flags;
         net.ipv4_prefix = s->ipv4_prefix;
         net.ipv6_len = s->ipv6_len;
-        assert_int_equal(router_add_network(NULL, "vb0", &net), 0);
+        assert_int_equal(router_add_network(NULL, "vb0", 2, &net), 0);
         if (strcmp(batch, s->expect) != 0)
             fail_msg("%s: %s", s->name, batch);
     }
@@ -92,19 +92,20 @@ static void networks_get_their_elements_and_no_others(void **unused)
 static void removing_twice_is_no_error(void **unused)
 {
     (void)unused;
-    assert_int_equal(router_remove_network(NULL, "vb0", &full), 0);
-    const char *add = strstr(batch, ADD "nat { \"vb0\" . ipv6 }\n");
+    assert_int_equal(router_remove_network(NULL, "vb0", 2, &full), 0);
+    const char *add = strstr(batch, ADD "nat { \"vb0\" . \"uplink2\" . ipv6 }\n");
     assert_non_null(add); /* so that the kernel finds what it is to delete */
-    assert_non_null(strstr(add, "delete element inet vmnet nat { \"vb0\" . ipv6 }\n"));
+    assert_non_null(
+        strstr(add, "delete element inet vmnet nat { \"vb0\" . \"uplink2\" . ipv6 }\n"));
 }
 
 static void the_kernels_refusal_is_passed_on(void **unused)
 {
     (void)unused;
     answer = -EIO;
-    assert_int_equal(router_add_network(NULL, "vb0", &full), -EIO);
+    assert_int_equal(router_add_network(NULL, "vb0", 2, &full), -EIO);
     assert_int_equal(router_init(NULL), -EIO);
-    assert_int_equal(router_set_generation(NULL, 7), -EIO);
+    assert_int_equal(router_set_generation(NULL, 0, 7), -EIO);
     answer = 0;
 }
 
@@ -120,9 +121,9 @@ static void a_new_table_replaces_an_old_one_in_one_batch(void **unused)
 static void guests_are_told_only_about_families_that_are_gone(void **unused)
 {
     (void)unused;
-    assert_int_equal(router_set_reach(NULL, true, true), 0);
-    assert_string_equal(batch, "flush chain inet vmnet unreachable\n");
-    assert_int_equal(router_set_reach(NULL, true, false), 0);
+    assert_int_equal(router_set_reach(NULL, 3, true, true), 0);
+    assert_string_equal(batch, "flush chain inet vmnet unreachable3\n");
+    assert_int_equal(router_set_reach(NULL, 3, true, false), 0);
     assert_non_null(strstr(batch, "ipv6 reject"));
     assert_null(strstr(batch, "ipv4 reject"));
 }
@@ -130,14 +131,14 @@ static void guests_are_told_only_about_families_that_are_gone(void **unused)
 static void an_engine_gets_only_what_it_can_carry(void **unused)
 {
     (void)unused;
-    assert_int_equal(router_set_limits(NULL, true, true), 0);
+    assert_int_equal(router_set_limits(NULL, 3, true, true), 0);
     assert_null(strstr(batch, "add rule"));
-    assert_int_equal(router_set_limits(NULL, false, true), 0);
-    assert_non_null(strstr(batch, "frag-off"));
+    assert_int_equal(router_set_limits(NULL, 3, false, true), 0);
+    assert_non_null(strstr(batch, "meta mark 2 drop"));
     assert_null(strstr(batch, "icmpv6"));
-    assert_int_equal(router_set_limits(NULL, true, false), 0);
+    assert_int_equal(router_set_limits(NULL, 3, true, false), 0);
     assert_non_null(strstr(batch, "icmpv6"));
-    assert_null(strstr(batch, "frag-off"));
+    assert_null(strstr(batch, "meta mark 2 drop"));
 }
 
 int main(void)

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* backend_uplink.c - what netd tells of the ways out: the one by the host's routes, and one
+ * for each interface of the host's that a definition names.
+ *
+ * Handles point to a text each, so texts stay where they are as long as the backend lives;
+ * there are as few as there are interfaces.
+ */
+#include "backend_record.h"
+
+#include "log.h"
+#include "str.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct known_uplink {
+    TAILQ_ENTRY(known_uplink) link;
+    char interface[NETD_TAP_SIZE];
+    char state[NETD_WHY_SIZE];
+};
+
+static char *text_of(struct backend_netd *b, const char *interface)
+{
+    struct known_uplink *u;
+
+    if (interface[0] == '\0')
+        return b->uplink;
+    TAILQ_FOREACH (u, &b->uplinks, link)
+        if (strcmp(u->interface, interface) == 0)
+            return u->state;
+    u = calloc(1, sizeof *u);
+    if (!u)
+        return NULL;
+    (void)str_copy(u->interface, sizeof u->interface, interface);
+    (void)str_copy(u->state, sizeof u->state, "checking");
+    TAILQ_INSERT_TAIL(&b->uplinks, u, link);
+    return u->state;
+}
+
+const char *uplink_of(struct backend_netd *b, const struct netd_network *spec)
+{
+    const char *text = spec_has_uplink(spec) ? text_of(b, spec->external_interface) : "none";
+    return text ? text : "checking";
+}
+
+static void take(char *text, const char *state)
+{
+    bool none = state[0] == '\0' || strcmp(state, "none") == 0; /* until one is needed */
+    (void)str_copy(text, NETD_WHY_SIZE, none ? "checking" : state);
+}
+
+void uplink_take_welcome(struct backend_netd *b)
+{
+    take(b->uplink, netd_line_uplink(b->line));
+}
+
+static void tell(struct backend_netd *b, const char *interface, const char *text)
+{
+    const struct record *record;
+    TAILQ_FOREACH (record, &b->records, link) {
+        const struct netd_network *spec = &record->handle.spec;
+        const struct event event = { .kind = EVENT_UPLINK_CHANGED,
+                                     .network = record->def.name,
+                                     .message = text };
+        if (record->held && spec_has_uplink(spec) && b->events.happened &&
+            strcmp(spec->external_interface, interface) == 0)
+            b->events.happened(b->events.arg, &event);
+    }
+}
+
+void uplink_changed(struct backend_netd *b, const struct netd_uplink *uplink)
+{
+    char *text = text_of(b, uplink->interface);
+
+    if (!text || strcmp(text, uplink->state) == 0)
+        return;
+    take(text, uplink->state);
+    log_info("uplink%s%s (%s): %s", uplink->interface[0] != '\0' ? " by " : "", uplink->interface,
+             uplink->engine, text);
+    tell(b, uplink->interface, text);
+}
+
+static const char *failure_of(const char *state)
+{
+    static const char failed[] = "failed: ";
+    return strncmp(state, failed, strlen(failed)) == 0 ? state + strlen(failed) : NULL;
+}
+
+const char *uplink_problem(struct backend_netd *b)
+{
+    const char *why = failure_of(b->uplink);
+    const struct known_uplink *u;
+
+    if (why && str_format(b->problem, sizeof b->problem, "the uplink has failed: %s", why) == 0)
+        return b->problem;
+    TAILQ_FOREACH (u, &b->uplinks, link) {
+        why = failure_of(u->state);
+        if (why && str_format(b->problem, sizeof b->problem, "the uplink by '%s' has failed: %s",
+                              u->interface, why) == 0)
+            return b->problem;
+    }
+    return NULL;
+}
+
+void uplinks_forget(struct backend_netd *b)
+{
+    struct known_uplink *u;
+    while ((u = TAILQ_FIRST(&b->uplinks))) {
+        TAILQ_REMOVE(&b->uplinks, u, link);
+        free(u);
+    }
+}

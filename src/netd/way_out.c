@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* way_out.c - see way_out.h. As `ip rule add pref 20000 iif vb3 lookup 202` would do it, and
+ * once `ip rule add pref 19000 lookup main suppress_prefixlength 0`. */
+#include "way_out.h"
+
+#include "names.h"
+
+#include <errno.h>
+#include <linux/fib_rules.h>
+#include <linux/rtnetlink.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+#include <sys/socket.h>
+
+#define PRIORITY_OURS 19000 /* our own networks */
+#define PRIORITY_WAY  20000
+
+static const uint8_t families[] = { AF_INET, AF_INET6 };
+
+struct rule {
+    uint32_t priority, table;
+    const char *bridge; /* NULL: any */
+    bool only_ours;
+};
+
+static int change(struct link_ctx *links, int type, uint8_t family, const struct rule *rule)
+{
+    const struct fib_rule_hdr head = { .family = family,
+                                       .table = (uint8_t)rule->table,
+                                       .action = FR_ACT_TO_TBL };
+    struct nl_msg *msg = nlmsg_alloc_simple(
+        type, NLM_F_REQUEST | (type == RTM_NEWRULE ? NLM_F_CREATE | NLM_F_EXCL : 0));
+    bool bad = false;
+
+    if (!msg)
+        return -ENOMEM;
+    bad |= nlmsg_append(msg, (void *)(uintptr_t)&head, sizeof head, NLMSG_ALIGNTO) < 0;
+    bad |= nla_put_u32(msg, FRA_PRIORITY, rule->priority) < 0;
+    bad |= rule->table && nla_put_u32(msg, FRA_TABLE, rule->table) < 0;
+    bad |= rule->bridge && nla_put_string(msg, FRA_IIFNAME, rule->bridge) < 0;
+    bad |= rule->only_ours && nla_put_u32(msg, FRA_SUPPRESS_PREFIXLEN, 0) < 0;
+    return link_request(links, msg, bad);
+}
+
+/* What is there already, and a family that the kernel lacks, are as good. */
+static int change_both(struct link_ctx *links, int type, const struct rule *rule)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < sizeof families; i++) {
+        r = change(links, type, families[i], rule);
+        if (r == -EEXIST || (r == -EAFNOSUPPORT && families[i] == AF_INET6))
+            r = 0;
+    }
+    return r;
+}
+
+int way_out_add(struct link_ctx *links, const char *bridge, unsigned slot)
+{
+    const struct rule ours = { PRIORITY_OURS, RT_TABLE_MAIN, NULL, true };
+    const struct rule way = { PRIORITY_WAY, uplink_table(slot), bridge, false };
+    int r;
+
+    if (slot == 0)
+        return 0;
+    r = change_both(links, RTM_NEWRULE, &ours);
+    return r < 0 ? r : change_both(links, RTM_NEWRULE, &way);
+}
+
+void way_out_remove(struct link_ctx *links, const char *bridge, unsigned slot)
+{
+    const struct rule way = { PRIORITY_WAY, uplink_table(slot), bridge, false };
+
+    if (slot > 0)
+        (void)change_both(links, RTM_DELRULE, &way);
+}
+
+void way_out_remove_all(struct link_ctx *links)
+{
+    const struct rule any = { .priority = PRIORITY_WAY };
+
+    for (size_t i = 0; i < sizeof families; i++)
+        for (int n = 0; n < 1000 && change(links, RTM_DELRULE, families[i], &any) == 0; n++)
+            continue;
+}
