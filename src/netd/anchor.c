@@ -34,13 +34,16 @@ static int read_stat(pid_t pid, struct stat_line *ret)
     AUTO_FD fd = -1;
     ssize_t got;
 
+    *ret = (struct stat_line){ 0 };
     text = malloc(1024);
     if (!text)
         return -ENOMEM;
     if (str_format(path, sizeof path, "/proc/%d/stat", (int)pid) < 0)
         return -EINVAL;
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    got = fd < 0 ? -1 : read(fd, text, 1023);
+    if (fd < 0)
+        return errno == ENOENT ? -ESRCH : -errno;
+    got = read(fd, text, 1023);
     if (got <= 0)
         return -ESRCH;
     text[got] = '\0';
@@ -73,12 +76,19 @@ int process_ticks(pid_t pid, uint64_t *ret)
     return r;
 }
 
-bool process_alive(const struct process *process)
+int process_look(const struct process *process)
 {
     struct stat_line line;
+    int r = process->pid > 0 ? read_stat(process->pid, &line) : -ESRCH;
 
-    return process->pid > 0 && read_stat(process->pid, &line) == 0 && line.born == process->born &&
-           line.state != 'Z' && line.state != 'X';
+    if (r == 0)
+        return line.born == process->born && line.state != 'Z' && line.state != 'X';
+    return r == -ESRCH ? 0 : r;
+}
+
+bool process_alive(const struct process *process)
+{
+    return process_look(process) > 0;
 }
 
 static int write_text(const char *path, const char *text)

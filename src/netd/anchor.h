@@ -23,7 +23,8 @@ struct process {
 int process_born(pid_t pid, uint64_t *ret);
 /* How long it has been running on a CPU, in ticks of the clock; -ESRCH. */
 int process_ticks(pid_t pid, uint64_t *ret);
-/* Is it still that one, and not a corpse? */
+/* Is it still that one, and not a corpse? 1, 0, or a negative errno: that cannot be seen. */
+int process_look(const struct process *process);
 bool process_alive(const struct process *process);
 
 /* Forks one, with a user namespace in which our id is itself (root is 1: dnsmasq as

@@ -51,6 +51,7 @@ struct journal_state {
     struct process anchor; /* pid 0: none */
     struct process engines[UPLINKS_MAX], relay, forwarder;
     struct journal_network networks[NETWORKS_MAX]; /* by index */
+    bool orphans; /* not from the file: there should have been one (orphans.h) */
     struct journal_tap *taps;
     size_t n_taps;
     struct journal_forward *forwards;

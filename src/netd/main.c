@@ -16,6 +16,7 @@
 #include "log_file.h"
 #include "ops.h"
 #include "options.h"
+#include "orphans.h"
 #include "place.h"
 #include "sandbox.h"
 #include "stranded.h"
@@ -52,14 +53,19 @@ struct netd {
 /* ---- in the host's namespace ---------------------------------------------------------- */
 
 /* A process in the namespaces of a dead netd, by which we enter: its anchor, or if that is
- * dead as well, a dnsmasq. 0: none; if they exist all the same, nobody can enter them. */
+ * dead as well, a dnsmasq. 0: none; if they exist all the same, nobody can enter them. A negative
+ * errno: who knows; then it is not for us to make others. */
 static pid_t somebody_inside(const struct journal_state *old)
 {
-    if (process_alive(&old->anchor))
-        return old->anchor.pid;
-    for (uint32_t i = 0; i < NETWORKS_MAX; i++)
-        if (process_alive(&old->networks[i].dnsmasq))
-            return old->networks[i].dnsmasq.pid;
+    int r = process_look(&old->anchor);
+
+    if (r != 0)
+        return r < 0 ? r : old->anchor.pid;
+    for (uint32_t i = 0; i < NETWORKS_MAX; i++) {
+        r = process_look(&old->networks[i].dnsmasq);
+        if (r != 0)
+            return r < 0 ? r : old->networks[i].dnsmasq.pid;
+    }
     return 0;
 }
 
@@ -68,6 +74,8 @@ static int take_anchor(struct netd *nd, struct netd_why *why)
     int r;
 
     nd->inside = somebody_inside(nd->old);
+    if (nd->inside < 0)
+        return why_failed(why, nd->inside, "cannot see who is in the namespaces");
     if (nd->inside != 0) {
         if (nd->inside == nd->old->anchor.pid)
             nd->anchor = nd->old->anchor;
@@ -80,6 +88,21 @@ static int take_anchor(struct netd *nd, struct netd_why *why)
     return r < 0 ? why_failed(why, r, "cannot make the namespaces") : 0;
 }
 
+/* Only a netd that was killed leaves its socket, and that one leaves a journal, too. */
+static void look_for_orphans(struct netd *nd)
+{
+    uint64_t born;
+
+    if (nd->old->anchor.pid != 0 || access(nd->place.socket_path, F_OK) < 0 ||
+        process_born(getpid(), &born) < 0)
+        return;
+    nd->old->orphans = orphans_sweep(nd->place.dir_path, born);
+    if (nd->old->orphans)
+        log_error("the journal in %s was lost: VMs keep networks that nobody knows any more, and "
+                  "these end with the last of them",
+                  nd->place.dir_path);
+}
+
 static int start_outside(struct netd *nd, struct netd_why *why)
 {
     int r;
@@ -87,6 +110,7 @@ static int start_outside(struct netd *nd, struct netd_why *why)
     r = journal_read(nd->place.dirfd, &nd->old);
     if (r < 0)
         return why_failed(why, r, "cannot read %.100s/journal", nd->place.dir_path);
+    look_for_orphans(nd);
     nd->listening = server_listen(nd->place.socket_path);
     if (nd->listening < 0)
         return why_failed(why, nd->listening, "cannot listen on %s", nd->place.socket_path);

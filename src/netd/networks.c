@@ -390,16 +390,13 @@ int networks_stats(struct networks *all, void (*each)(void *arg, const struct ne
 bool networks_stranded(const struct networks *all,
                        void (*each)(void *arg, const struct netd_stranded *), void *arg)
 {
-    bool any = false;
-
     for (uint32_t i = 0; i < NETWORKS_MAX; i++) {
         const struct netd_stranded *stranded = stranded_at(all->stranded, i);
 
-        any |= stranded != NULL;
         if (stranded && each)
             each(arg, stranded);
     }
-    return any;
+    return stranded_any(all->stranded);
 }
 
 const struct netd_interface *networks_busy(const struct networks *all)

@@ -34,7 +34,7 @@ struct network_tools {
 struct network_events {
     void (*tap_gone)(void *arg, const struct netd_interface *interface);
     void (*lease)(void *arg, const struct netd_lease *lease);
-    void (*stranded_over)(void *arg, const struct netd_stranded *stranded);
+    void (*stranded_over)(void *arg, const struct netd_stranded *stranded); /* stranded.h */
     void *arg;
 };
 
@@ -82,7 +82,7 @@ int networks_stats(struct networks *all, void (*each)(void *arg, const struct ne
 /* events.lease() for every lease there is. */
 void networks_tell_leases(const struct networks *all);
 
-/* Calls each() for every stranded network; false: there is none. */
+/* Calls each() for every stranded network; false: there is none, nor any orphan. */
 bool networks_stranded(const struct networks *all,
                        void (*each)(void *arg, const struct netd_stranded *), void *arg);
 /* Any TAP that is in use; NULL: none is. */

@@ -347,7 +347,8 @@ void ops_lease(struct ops_context *ctx, const struct netd_lease *lease)
 
 void ops_stranded_over(struct ops_context *ctx, const struct netd_stranded *stranded)
 {
-    send_event(ctx, NETD_STRANDED, stranded, sizeof *stranded);
+    if (stranded)
+        send_event(ctx, NETD_STRANDED, stranded, sizeof *stranded);
     if (ctx->life)
         life_consider(ctx->life);
 }

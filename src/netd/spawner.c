@@ -39,6 +39,7 @@ int spawner_start(pid_t inside_pid, const char *state_path, const char *socket_p
 {
     AUTO_FD userns = -1, netns = -1;
     struct spawner *spawner;
+    uint64_t born = 0;
     int ends[2], r;
 
     r = anchor_open(inside_pid, &userns, &netns);
@@ -51,6 +52,7 @@ int spawner_start(pid_t inside_pid, const char *state_path, const char *socket_p
         free(spawner);
         return -errno;
     }
+    (void)process_born(getpid(), &born);
     spawner->pid = fork();
     if (spawner->pid == 0) {
         struct workshop shop = { .sock = 3,
@@ -58,7 +60,8 @@ int spawner_start(pid_t inside_pid, const char *state_path, const char *socket_p
                                  .netns = 5,
                                  .anchor = inside_pid,
                                  .state_path = state_path,
-                                 .socket_path = socket_path };
+                                 .socket_path = socket_path,
+                                 .born = born };
 
         keep_only((int[]){ ends[1], userns, netns }, 3);
         workshop_main(&shop);
@@ -236,6 +239,11 @@ pid_t spawner_find_holder(struct spawner *spawner, uint32_t index, uint64_t taps
     const struct order order = { .kind = ORDER_FIND_HOLDER, .network = index, .taps = taps };
 
     return order_other(spawner, order, NULL, 0);
+}
+
+int spawner_sweep_orphans(struct spawner *spawner)
+{
+    return order_other(spawner, (struct order){ .kind = ORDER_SWEEP_ORPHANS }, NULL, 0);
 }
 
 int child_adopt(pid_t pid, uint64_t born, struct child *ret)

@@ -89,6 +89,8 @@ struct host_port {
 int spawner_open_port(struct spawner *spawner, const struct host_port *port);
 /* holders_find(), likewise; a negative errno: who knows. */
 pid_t spawner_find_holder(struct spawner *spawner, uint32_t index, uint64_t taps);
+/* orphans_sweep(): 1, 0, or a negative errno. */
+int spawner_sweep_orphans(struct spawner *spawner);
 /* Readable when the spawner has died: nothing can be started any more. */
 int spawner_fd(const struct spawner *spawner);
 

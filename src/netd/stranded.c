@@ -22,6 +22,7 @@ struct stranded_net {
 struct stranded {
     struct stranded_setup setup;
     struct stranded_net *at[NETWORKS_MAX]; /* by index */
+    bool orphans;
     sd_event_source *look;
 };
 
@@ -83,7 +84,6 @@ static void over(struct stranded *s, uint32_t index)
 static int on_look(sd_event_source *source, uint64_t usec, void *arg)
 {
     struct stranded *s = arg;
-    bool any = false;
 
     (void)usec;
     for (uint32_t i = 0; i < NETWORKS_MAX; i++) {
@@ -94,9 +94,12 @@ static int on_look(sd_event_source *source, uint64_t usec, void *arg)
             s->at[i]->said.holder = holder;
         if (holder == 0)
             over(s, i);
-        any |= s->at[i] != NULL;
     }
-    if (!any)
+    if (s->orphans && spawner_sweep_orphans(s->setup.spawner) == 0) {
+        s->orphans = false;
+        s->setup.over(s->setup.arg, NULL);
+    }
+    if (!stranded_any(s))
         return 0;
     (void)sd_event_source_set_time_relative(source, LOOK_USEC);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -127,18 +130,16 @@ int stranded_new(const struct stranded_setup *setup, const struct journal_state 
                  struct stranded **ret)
 {
     struct stranded *s = calloc(1, sizeof *s);
-    bool any = false;
     int r = s ? 0 : -ENOMEM;
 
     if (!s)
         return r;
     s->setup = *setup;
+    s->orphans = state->orphans;
     for (uint32_t i = 0; r == 0 && i < NETWORKS_MAX; i++)
-        if (state->networks[i].stranded) {
+        if (state->networks[i].stranded)
             r = add(s, i, &state->networks[i]);
-            any = true;
-        }
-    if (r == 0 && any)
+    if (r == 0 && stranded_any(s))
         r = sd_event_add_time_relative(setup->event, &s->look, CLOCK_MONOTONIC, LOOK_USEC,
                                        LOOK_USEC / 4, on_look, s);
     if (r < 0) {
@@ -157,6 +158,15 @@ void stranded_free(struct stranded *s)
     for (uint32_t i = 0; i < NETWORKS_MAX; i++)
         free(s->at[i]);
     free(s);
+}
+
+bool stranded_any(const struct stranded *s)
+{
+    bool any = s && s->orphans;
+
+    for (uint32_t i = 0; s && !any && i < NETWORKS_MAX; i++)
+        any = s->at[i] != NULL;
+    return any;
 }
 
 const struct netd_stranded *stranded_at(const struct stranded *s, uint32_t index)

@@ -24,16 +24,18 @@ struct stranded_setup {
     sd_event *event; /* all borrowed */
     struct spawner *spawner;
     struct journal *journal;
-    /* The last VM of one has ended. */
+    /* The last VM of one has ended; NULL: the last orphan. */
     void (*over)(void *arg, const struct netd_stranded *which);
     void *arg;
 };
 
-/* Those that the journal calls so. */
+/* Those that the journal calls so, and orphans, if there are. */
 int stranded_new(const struct stranded_setup *setup, const struct journal_state *state,
                  struct stranded **ret);
 void stranded_free(struct stranded *stranded); /* NULL is fine */
 
+/* Is there anything that netd must stay for? */
+bool stranded_any(const struct stranded *stranded);
 /* The one with this index; NULL: none. */
 const struct netd_stranded *stranded_at(const struct stranded *stranded, uint32_t index);
 /* For a journal that begins again. */

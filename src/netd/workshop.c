@@ -9,6 +9,7 @@
 #include "holders.h"
 #include "log.h"
 #include "mem.h"
+#include "orphans.h"
 #include "packet.h"
 #include "server.h"
 #include "signals.h"
@@ -78,6 +79,10 @@ static int obey(struct workshop *shop, const struct order *order, const int *fds
         return start_child(shop, order, fds, ret, ret_fds);
     if (order->kind == ORDER_FIND_HOLDER) {
         ret->pid = holders_find(order->network, order->taps);
+        return 0;
+    }
+    if (order->kind == ORDER_SWEEP_ORPHANS) {
+        ret->pid = orphans_sweep(shop->state_path, shop->born);
         return 0;
     }
     if (order->kind == ORDER_LISTEN || order->kind == ORDER_UNLISTEN)

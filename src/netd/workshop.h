@@ -14,7 +14,8 @@
  * socket of which netd has the other end, and ends with that. On the same socket it says why it
  * could not become what it should.
  *
- * It also looks for holders of TAPs (holders.h), which is not to be seen from inside.
+ * It also looks for holders of TAPs (holders.h) and for orphans (orphans.h), which are not to
+ * be seen from inside.
  *
  * The spawner also makes netd's socket anew when its directory has vanished, and removes it in
  * the end: netd itself writes to no directory but its own.
@@ -28,7 +29,7 @@
 #include <sys/types.h>
 
 /* Beside a child, of enum child_kind, this can be ordered. */
-enum { ORDER_LISTEN = 100, ORDER_UNLISTEN, ORDER_PORT, ORDER_FIND_HOLDER };
+enum { ORDER_LISTEN = 100, ORDER_UNLISTEN, ORDER_PORT, ORDER_FIND_HOLDER, ORDER_SWEEP_ORPHANS };
 
 struct order {
     uint32_t kind;
@@ -54,6 +55,7 @@ struct workshop {
     pid_t anchor;      /* engines find the namespaces by /proc/PID/ns ... */
     int userns, netns; /* ... and our own forks by these, whoever lives */
     const char *state_path, *socket_path;
+    uint64_t born;                 /* netd */
     struct confine_filter dnsmasq; /* made when the spawner starts */
 };
 

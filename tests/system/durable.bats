@@ -177,3 +177,35 @@ subnet_of() { # NETWORK
     stop_everything
     nothing_is_left
 }
+
+@test "both copies of the journal are lost with netd: VMs keep their networks, which end with the last" {
+    start_vm shared a
+    local old
+    old=$(processes vmnet-anchor)
+    kill -STOP "$(broker_pid)"
+    kill -KILL "$(processes vmnet-netd)"
+    rm -r "$STATE/vmnet-broker/netd"
+    kill -CONT "$(broker_pid)"
+    eventually 10 ctl run --network shared --name b -- true
+    kill -0 "$old"
+    nsenter -t "$old" -n ip -o link show vt0.0 | grep -q UP
+    grep -q "journal in $STATE/vmnet-broker/netd was lost" "$STATE/vmnet-broker/netd.log"
+    stop_vm a
+    eventually 10 not kill -0 "$old" 2>/dev/null
+    stop_everything
+    nothing_is_left
+}
+
+@test "without a VM they end at once" {
+    local old
+    hold shared
+    old=$(processes vmnet-anchor)
+    kill -STOP "$(broker_pid)"
+    kill -KILL "$(processes vmnet-netd)"
+    rm -r "$STATE/vmnet-broker/netd"
+    kill -CONT "$(broker_pid)"
+    eventually 10 not kill -0 "$old" 2>/dev/null
+    kill -TERM "$(pgrep -f 'vmnet-brokerctl acquire')"
+    stop_everything
+    nothing_is_left
+}

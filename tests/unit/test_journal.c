@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -538,7 +539,24 @@ static void a_process_is_itself_only_with_its_birth(void **unused)
     assert_true(process_alive(&self));
     self.born++;
     assert_false(process_alive(&self));
+    assert_int_equal(process_look(&self), 0);
     assert_false(process_alive(&(struct process){ .pid = 0 }));
+}
+
+/* One that cannot be looked at is not dead for that. */
+static void without_a_descriptor_nobody_is_called_dead(void **unused)
+{
+    struct process self = { .pid = getpid() };
+    struct rlimit before, none;
+
+    (void)unused;
+    assert_int_equal(process_born(self.pid, &self.born), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){ .rlim_cur = 0, .rlim_max = before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int looked = process_look(&self);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(looked, -EMFILE);
 }
 
 int main(void)
@@ -562,6 +580,7 @@ int main(void)
         IN_A_PLACE(something_new_wants_room_to_end_it),
         IN_A_PLACE(a_journal_of_an_earlier_boot_is_void),
         cmocka_unit_test(a_process_is_itself_only_with_its_birth),
+        cmocka_unit_test(without_a_descriptor_nobody_is_called_dead),
     };
     return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
 }

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* orphans.c - see orphans.h. */
+#include "orphans.h"
+
+#include "fd.h"
+#include "log.h"
+#include "mem.h"
+#include "spawner.h"
+#include "str.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ORPHANS_MAX 300u /* two for each network, and the others */
+#define ARGS_SIZE   8192
+
+struct args {
+    char text[ARGS_SIZE]; /* each ends with NUL */
+    size_t len;
+};
+
+struct sweep {
+    const char *directory;
+    uint64_t born;
+    struct args own; /* our processes that are no programs are called as we are */
+    struct process found[ORPHANS_MAX];
+    size_t n;
+    pid_t anchor; /* one of them; 0: none */
+};
+
+/* ---- what is called how ---------------------------------------------------------- */
+
+static void read_args(const char *pid, struct args *ret)
+{
+    char path[64];
+
+    ret->len = 0;
+    if (str_format(path, sizeof path, "/proc/%s/cmdline", pid) < 0)
+        return;
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, ret->text, sizeof ret->text - 1);
+    ret->len = n > 0 ? (size_t)n : 0;
+    ret->text[ret->len] = '\0';
+}
+
+static bool has_arg(const struct args *args, const char *beginning)
+{
+    for (size_t i = 0; i < args->len; i += strlen(args->text + i) + 1)
+        if (strncmp(args->text + i, beginning, strlen(beginning)) == 0)
+            return true;
+    return false;
+}
+
+/* Where our arguments name the state directory, as a broker's do: else it may be another netd's. */
+static bool is_fork_of_netd(const char *name, const struct args *args, const struct args *own)
+{
+    static const char *const names[] = { "vmnet-anchor", "vmnet-relay", "vmnet-forwarder",
+                                         "vmnet-spawner" };
+
+    if (!has_arg(own, "--state-dir"))
+        return false;
+    for (size_t i = 0; i < N_ELEMENTS(names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return args->len == own->len && memcmp(args->text, own->text, own->len) == 0;
+    return false;
+}
+
+static bool is_dnsmasq_of(const char *directory, const struct args *args)
+{
+    char wanted[ARGS_SIZE];
+
+    return str_format(wanted, sizeof wanted, "--conf-file=%s/", directory) == 0 &&
+           has_arg(args, wanted);
+}
+
+static bool is_engine_of(pid_t anchor, const struct args *args)
+{
+    char wanted[40];
+
+    return anchor != 0 && str_format(wanted, sizeof wanted, "/proc/%d/ns/net", (int)anchor) == 0 &&
+           has_arg(args, wanted);
+}
+
+/* ---- finding them ---------------------------------------------------------------- */
+
+static void look(struct sweep *s, pid_t pid, const char *name)
+{
+    struct process process = { .pid = pid };
+    struct args args;
+    char text[16];
+
+    (void)str_format(text, sizeof text, "%d", (int)pid);
+    if (process_born(pid, &process.born) < 0 || process.born >= s->born || s->n == ORPHANS_MAX)
+        return;
+    read_args(text, &args);
+    if (!is_fork_of_netd(name, &args, &s->own) && !is_dnsmasq_of(s->directory, &args) &&
+        !is_engine_of(s->anchor, &args))
+        return;
+    if (strcmp(name, "vmnet-anchor") == 0)
+        s->anchor = pid;
+    s->found[s->n++] = process;
+}
+
+static void read_name(const char *pid, char *ret, size_t size)
+{
+    char path[64];
+
+    ret[0] = '\0';
+    if (str_format(path, sizeof path, "/proc/%s/comm", pid) < 0)
+        return;
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, ret, size - 1);
+    ret[n > 0 ? n : 0] = '\0';
+    ret[strcspn(ret, "\n")] = '\0';
+}
+
+/* Engines after all others, since an anchor's number is how they are known. */
+static void find(struct sweep *s, bool engines)
+{
+    DIR *proc = opendir("/proc");
+    unsigned long pid;
+    char name[32];
+
+    for (struct dirent *e; proc && (e = readdir(proc));) {
+        if (str_to_uint(e->d_name, 1, INT32_MAX, &pid) < 0)
+            continue;
+        read_name(e->d_name, name, sizeof name);
+        bool other = strncmp(name, "vmnet-", 6) != 0 && strcmp(name, "dnsmasq") != 0;
+        if (other == engines)
+            look(s, (pid_t)pid, name);
+    }
+    if (proc)
+        (void)closedir(proc);
+}
+
+/* ---- may they go? ---------------------------------------------------------------- */
+
+/* A TAP is there as long as somebody holds it. */
+static bool sees_tap(pid_t pid)
+{
+    AUTO_FREE char *line = NULL;
+    size_t size = 0;
+    char path[64];
+    unsigned index, k;
+    bool found = false;
+
+    (void)str_format(path, sizeof path, "/proc/%d/net/dev", (int)pid);
+    FILE *in = fopen(path, "re");
+    while (!found && in && getline(&line, &size, in) > 0)
+        found = sscanf(line, " vt%u.%u:", &index, &k) == 2;
+    if (in)
+        (void)fclose(in);
+    return found;
+}
+
+bool orphans_sweep(const char *directory, uint64_t born)
+{
+    AUTO_FREE struct sweep *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return false;
+    s->directory = directory;
+    s->born = born;
+    read_args("self", &s->own);
+    find(s, false);
+    for (size_t i = 0; i < s->n; i++)
+        if (sees_tap(s->found[i].pid))
+            return true;
+    find(s, true);
+    for (size_t i = 0; i < s->n; i++)
+        child_end(&s->found[i]);
+    if (s->n > 0)
+        log_warning("ended %zu processes of an earlier vmnet-netd, whose journal was lost", s->n);
+    return false;
+}
