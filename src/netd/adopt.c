@@ -40,6 +40,7 @@ static int adopt_network(struct networks *all, struct journal_state *state, uint
     r = network_add_rules(net, why);
     if (r < 0)
         return r;
+    network_make_detour(net);
     for (size_t i = 0; i < state->n_taps; i++)
         if (state->taps[i].index == index)
             port_adopt(net, &state->taps[i].interface);

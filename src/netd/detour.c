@@ -2,9 +2,10 @@
 /* detour.c - see detour.h.
  *
  * An ifb device without checksum offload: whatever is redirected to it is completed as it
- * leaves, and received again where it came from. The filters that redirect belong to a
- * block which the ports of a network share, so that one message begins or ends the detour
- * for all of them.
+ * leaves, and received again where it came from. The filters that redirect belong to a block
+ * which the ports of a network share, so that a new one has to say no more than that it joins.
+ * A block lives as long as somebody shares it; the device does so, although nothing ever
+ * comes in by it, and lives as long as the network.
  */
 #include "detour.h"
 
@@ -20,8 +21,8 @@
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 
-#define DETOUR_LINK   "detour"
-#define DETOUR_FRAMES 1000u /* in its queue; it has 32 by default */
+#define DETOUR_FRAMES 1000u /* in a queue; it has 32 by default */
+#define DETOUR_QUEUES 8u    /* each is worked off by one CPU at a time */
 
 /* A packet whose word at `offset` has none of these bits is short enough. */
 struct short_packets {
@@ -30,14 +31,14 @@ struct short_packets {
     uint32_t bits;
 };
 
-static struct nl_msg *tc_message(int type, int flags, const struct tcmsg *head, const char *kind)
+static struct nl_msg *tc_message(int type, const struct tcmsg *head, const char *kind)
 {
-    struct nl_msg *msg = nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
+    struct nl_msg *msg = nlmsg_alloc_simple(type, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL);
 
     if (!msg)
         return NULL;
     if (nlmsg_append(msg, (void *)(uintptr_t)head, sizeof *head, NLMSG_ALIGNTO) < 0 ||
-        (kind && nla_put_string(msg, TCA_KIND, kind) < 0)) {
+        nla_put_string(msg, TCA_KIND, kind) < 0) {
         nlmsg_free(msg);
         return NULL;
     }
@@ -50,7 +51,7 @@ int detour_join(struct link_ctx *links, int ifindex, uint32_t group)
                                 .tcm_ifindex = ifindex,
                                 .tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0),
                                 .tcm_parent = TC_H_CLSACT };
-    struct nl_msg *msg = tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &head, "clsact");
+    struct nl_msg *msg = tc_message(RTM_NEWQDISC, &head, "clsact");
     int r = link_request(links, msg, msg && nla_put_u32(msg, TCA_INGRESS_BLOCK, group) < 0);
 
     return r == -EEXIST ? 0 : r;
@@ -78,7 +79,7 @@ static bool put_redirect(struct nl_msg *msg, int ifindex)
     return false;
 }
 
-static int add_filter(struct link_ctx *links, uint32_t group, uint32_t priority, int ifindex,
+static int add_filter(struct link_ctx *links, uint32_t group, uint32_t priority, int device,
                       const struct short_packets *which)
 {
     const struct tcmsg head = { .tcm_family = AF_UNSPEC,
@@ -88,7 +89,7 @@ static int add_filter(struct link_ctx *links, uint32_t group, uint32_t priority,
     _Alignas(struct tc_u32_sel)
         uint8_t match[sizeof(struct tc_u32_sel) + sizeof(struct tc_u32_key)] = { 0 };
     struct tc_u32_sel *sel = (struct tc_u32_sel *)match;
-    struct nl_msg *msg = tc_message(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &head, "u32");
+    struct nl_msg *msg = tc_message(RTM_NEWTFILTER, &head, "u32");
     struct nlattr *options = msg ? nla_nest_start(msg, TCA_OPTIONS) : NULL;
     bool bad = !options;
 
@@ -96,39 +97,19 @@ static int add_filter(struct link_ctx *links, uint32_t group, uint32_t priority,
     sel->nkeys = 1;
     sel->keys[0] = (struct tc_u32_key){ .mask = htonl(which->bits), .off = which->offset };
     bad = bad || nla_put(msg, TCA_U32_SEL, sizeof match, match) < 0;
-    bad = bad || put_redirect(msg, ifindex);
+    bad = bad || put_redirect(msg, device);
     if (options)
         nla_nest_end(msg, options);
     return link_request(links, msg, bad);
 }
 
-/* The device, once. */
-static int device(struct link_ctx *links)
-{
-    int r = link_index(links, DETOUR_LINK);
-
-    if (r >= 0)
-        return r;
-    r = link_add_ifb(links, DETOUR_LINK, DETOUR_FRAMES);
-    if (r == 0)
-        r = link_refuse_checksums(links, DETOUR_LINK);
-    if (r == 0)
-        r = link_set_up(links, DETOUR_LINK);
-    if (r < 0) {
-        (void)link_delete(links, DETOUR_LINK);
-        return r;
-    }
-    return link_index(links, DETOUR_LINK);
-}
-
 /* The length in an IP header counts: one that lies was refused by the frame filter, and
  * what is longer than the MTU, and not to be cut up, is refused by the bridge. */
-int detour_begin(struct link_ctx *links, uint32_t group, unsigned mtu)
+static int add_filters(struct link_ctx *links, uint32_t group, int device, unsigned mtu)
 {
     uint32_t below = 1, bits;
-    int ifindex = device(links), r = ifindex < 0 ? ifindex : 0;
+    int r = 0;
 
-    detour_end(links, group); /* of an earlier life */
     while (below <= mtu && below < 0x10000)
         below *= 2;
     bits = 0xffff & ~(below - 1);
@@ -138,17 +119,30 @@ int detour_begin(struct link_ctx *links, uint32_t group, unsigned mtu)
         { ETH_P_IPV6, 4, bits << 16 }, /* payload length, next header, hop limit */
     };
     for (uint32_t i = 0; r == 0 && i < N_ELEMENTS(which); i++)
-        r = add_filter(links, group, i + 1, ifindex, &which[i]);
-    if (r < 0)
-        detour_end(links, group);
+        r = add_filter(links, group, i + 1, device, &which[i]);
     return r;
 }
 
-void detour_end(struct link_ctx *links, uint32_t group)
+static int set_up(struct link_ctx *links, const char *name, uint32_t group, unsigned mtu)
 {
-    const struct tcmsg head = { .tcm_family = AF_UNSPEC,
-                                .tcm_ifindex = (int)TCM_IFINDEX_MAGIC_BLOCK,
-                                .tcm_block_index = group };
+    int device = link_index(links, name);
+    int r = device < 0 ? device : detour_join(links, device, group);
 
-    (void)link_request(links, tc_message(RTM_DELTFILTER, 0, &head, NULL), false);
+    if (r == 0)
+        r = add_filters(links, group, device, mtu);
+    if (r == 0)
+        r = link_refuse_checksums(links, name);
+    return r < 0 ? r : link_set_up(links, name);
+}
+
+int detour_make(struct link_ctx *links, const char *name, uint32_t group, unsigned mtu)
+{
+    int r = link_add_ifb(links, name, group, DETOUR_FRAMES, DETOUR_QUEUES);
+
+    if (r < 0)
+        return r == -EEXIST ? 0 : r;
+    r = set_up(links, name, group, mtu);
+    if (r < 0)
+        (void)link_delete(links, name);
+    return r;
 }

@@ -346,7 +346,8 @@ int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames)
     return request(ctx, msg, msg && nla_put_u32(msg, IFLA_TXQLEN, frames) < 0);
 }
 
-int link_add_ifb(struct link_ctx *ctx, const char *name, unsigned frames)
+int link_add_ifb(struct link_ctx *ctx, const char *name, uint32_t group, unsigned frames,
+                 unsigned queues)
 {
     const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
     struct nl_msg *msg = link_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &none, name);
@@ -355,7 +356,9 @@ int link_add_ifb(struct link_ctx *ctx, const char *name, unsigned frames)
 
     if (!msg)
         return -ENOMEM;
-    bad = nla_put_u32(msg, IFLA_TXQLEN, frames) < 0;
+    bad = nla_put_u32(msg, IFLA_TXQLEN, frames) < 0 ||
+          nla_put_u32(msg, IFLA_NUM_TX_QUEUES, queues) < 0 ||
+          nla_put_u32(msg, IFLA_GROUP, group) < 0;
     info = nla_nest_start(msg, IFLA_LINKINFO);
     bad |= !info || nla_put_string(msg, IFLA_INFO_KIND, "ifb") < 0;
     if (info)

@@ -44,8 +44,9 @@ int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bo
 int link_plug(struct link_ctx *ctx, int index, int bridge, unsigned mtu, uint32_t group,
               struct mac mac, bool up);
 int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames);
-/* A device that gives back what it is given, up to `frames` of them at a time. Left down. */
-int link_add_ifb(struct link_ctx *ctx, const char *name, unsigned frames);
+/* A device that gives back what it is given, in so many queues of up to `frames`. Left down. */
+int link_add_ifb(struct link_ctx *ctx, const char *name, uint32_t group, unsigned frames,
+                 unsigned queues);
 /* What leaves by it must have its checksum. */
 int link_refuse_checksums(struct link_ctx *ctx, const char *name);
 int link_delete(struct link_ctx *ctx, const char *name);

@@ -8,6 +8,7 @@
 #include "network.h"
 
 #include "bridge.h"
+#include "detour.h"
 #include "fd.h"
 #include "filter.h"
 #include "lease_watch.h"
@@ -263,6 +264,23 @@ int network_add_rules(struct network *net, struct netd_why *why)
     return 0;
 }
 
+void network_make_detour(struct network *net)
+{
+    char name[IFNAMSIZ] = "";
+    int r;
+
+    if (net->def.anti_spoofing == SPOOF_OFF)
+        return;
+    (void)str_format(name, sizeof name, "vd%u", net->index);
+    r = detour_make(net->all->tools.links, name, group_of(net->index), net->def.mtu);
+    net->has_detour = r == 0;
+    if (r < 0)
+        (void)log_failure(r,
+                          "network '%s': checksums cannot be written early (ifb, clsact, u32, "
+                          "mirred), and so its guests can deceive each other",
+                          net->def.name);
+}
+
 static int make_bridge(struct network *net, struct netd_why *why)
 {
     struct link_ctx *links = net->all->tools.links;
@@ -319,5 +337,6 @@ int network_make(struct network *net, struct netd_why *why)
                            net->def.name);
     if (r < 0)
         return why_failed(why, r, "network '%s': cannot start dnsmasq", net->def.name);
+    network_make_detour(net);
     return make_rules(net, why);
 }

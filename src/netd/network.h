@@ -45,9 +45,9 @@ struct network {
     unsigned uplink;        /* by which it leaves: names.h */
     bool routed;            /* the router knows it */
     bool serves;            /* the building is over */
+    bool has_detour;        /* for frames whose checksum is to be written */
     bool changed;           /* its ports have, and dnsmasq does not know yet */
     bool untold;            /* because its files cannot be written */
-    bool detour;            /* checksums are written early */
     /* After network_make(), once: 0 when it serves, or why it never will. */
     void (*made)(struct network *net, int err, const struct netd_why *why);
     network_built built; /* who waits for that */
@@ -93,6 +93,9 @@ int network_open_directory(struct network *net);
 int network_write_down_update(const struct network *net);
 int network_add_rules(struct network *net, struct netd_why *why);
 int network_new_dnsmasq(struct network *net);
+/* Frames have their checksums before the filter looks, where that matters (detour.h). Where
+ * the kernel cannot, that is said, and the network goes on. */
+void network_make_detour(struct network *net);
 /* From now on the broker hears of addresses that are given out. Without it, a network serves
  * as well. */
 void network_watch_leases(struct network *net);
@@ -119,6 +122,8 @@ void network_adopt_forward(const struct network *net, const struct journal_forwa
 /* The port's TAP on the bridge: made, filtered and up, in this order, so that no frame
  * passes unfiltered. ret_fds: one a queue, the caller's. On error nothing is left. */
 int port_create(struct network *net, struct port *port, int *ret_fds, struct netd_why *why);
+/* What comes in by this device has its checksums first, as far as its network has a detour. */
+void port_take_detour(const struct network *net, int ifindex, const char *tap);
 
 /* ---- spare.c ---------------------------------------------------------------------- */
 

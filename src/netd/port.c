@@ -4,9 +4,20 @@
  * on it. */
 #include "network.h"
 
+#include "detour.h"
 #include "fd.h"
 #include "filter.h"
 #include "guard.h"
+#include "log.h"
+
+void port_take_detour(const struct network *net, int ifindex, const char *tap)
+{
+    int r = net->has_detour ? detour_join(net->all->tools.links, ifindex, group_of(net->index)) : 0;
+
+    if (r < 0)
+        (void)log_failure(r, "network '%s': %s writes its checksums where it likes", net->def.name,
+                          tap);
+}
 
 /* plugged: it is on the bridge already, and down. */
 static int connect_port(const struct network *net, const struct port *port, bool plugged,
@@ -42,6 +53,8 @@ static int make_port(const struct network *net, struct port *port, int *ret_fds,
     if (r < 0)
         return why_failed(why, r, "cannot create TAP %s (/dev/net/tun)", itf->tap);
     r = port->ifindex = link_index(net->all->tools.links, itf->tap);
+    if (r >= 0 && itf->offload) /* without a vnet header nobody asks for a checksum */
+        port_take_detour(net, r, itf->tap);
     if (r < 0)
         (void)why_failed(why, r, "cannot find %s", itf->tap);
     else

@@ -7,7 +7,6 @@
 #include "network.h"
 
 #include "bridge.h"
-#include "detour.h"
 #include "fd.h"
 #include "filter.h"
 #include "log.h"
@@ -205,51 +204,6 @@ static int on_update(sd_event_source *source, uint64_t usec, void *arg)
     return 0;
 }
 
-/* ---- VMs without checksum offload ------------------------------------------------------ */
-
-/* Does anybody send frames that somebody else cannot take as they are? */
-static bool needs_detour(const struct network *net)
-{
-    bool with = false, without = false;
-
-    for (const struct port *p = net->ports; p; p = p->next) {
-        with |= p->interface.offload;
-        without |= !p->interface.offload;
-    }
-    return net->def.anti_spoofing == SPOOF_STRICT && with && without;
-}
-
-static int begin_detour(const struct network *net)
-{
-    struct link_ctx *links = net->all->tools.links;
-    int r = 0;
-
-    for (const struct port *p = net->ports; r == 0 && p; p = p->next)
-        r = detour_join(links, p->ifindex, group_of(net->index));
-    return r < 0 ? r : detour_begin(links, group_of(net->index), net->def.mtu);
-}
-
-/* Ports have come or gone; of one that has come (NULL: none) nobody has the descriptor yet. */
-static void arrange_detour(struct network *net, const struct port *new)
-{
-    struct link_ctx *links = net->all->tools.links;
-    bool needed = needs_detour(net);
-    int r = 0;
-
-    if (needed && !net->detour)
-        r = begin_detour(net);
-    else if (needed && new)
-        r = detour_join(links, new->ifindex, group_of(net->index));
-    else if (!needed && net->detour)
-        detour_end(links, group_of(net->index));
-    net->detour = needed && r == 0;
-    if (r < 0)
-        (void)log_failure(r,
-                          "network '%s': checksums cannot be written early (ifb, clsact, u32, "
-                          "mirred): guests can deceive those without checksum offload",
-                          net->def.name);
-}
-
 /* ---- opening, the last steps ------------------------------------------------------------ */
 
 static int port_open(struct network *net, struct port *port, int *ret_fds, struct netd_why *why)
@@ -269,7 +223,6 @@ static int port_open(struct network *net, struct port *port, int *ret_fds, struc
         return r;
     }
     port_link(net, port);
-    arrange_detour(net, port);
     ports_tell_dnsmasq(net);
     spares_make_after(net->all, SPARE_USEC);
     return 0;
@@ -322,7 +275,8 @@ void port_adopt(struct network *net, const struct netd_interface *itf)
     if (r < 0)
         (void)log_failure(r, "network '%s': cannot adopt %s well", net->def.name, itf->tap);
     port_link(net, port);
-    arrange_detour(net, port);
+    if (itf->offload)
+        port_take_detour(net, index, itf->tap);
     guard_look(net->all->guard, index);
 }
 
@@ -344,7 +298,6 @@ static void port_gone(struct network *net, struct port *port)
                           port->interface.tap);
     forwards_end(tools->forwards, net->index, port->interface.id);
     port_unlink(net, port);
-    arrange_detour(net, NULL);
     ports_tell_dnsmasq(net);
     net->all->events.tap_gone(net->all->events.arg, &port->interface);
     free(port);

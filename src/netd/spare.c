@@ -37,6 +37,8 @@ static int make(struct network *net)
     if (r == 0)
         r = spare.ifindex = link_index(tools->links, spare.tap);
     if (r > 0)
+        port_take_detour(net, r, spare.tap);
+    if (r > 0)
         r = link_plug(tools->links, spare.ifindex, net->bridge_index, net->def.mtu,
                       group_of(net->index), guard_mac, false);
     if (r < 0)
