@@ -159,6 +159,32 @@ unsigned vmnet_broker_interface_queues(vmnet_broker_interface_ref interface);
  * second call for the same queue gives -1, as does a queue that does not exist. */
 int vmnet_broker_interface_take_fd(vmnet_broker_interface_ref interface, unsigned queue);
 
+/* A port of the host that shall lead to a VM. Zero the whole struct first
+ * (`= VMNET_BROKER_FORWARD_OPTIONS_INIT`), then set what you need. */
+typedef struct {
+    size_t size;                /* of this struct, as your program was compiled */
+    unsigned external_port;     /* of the host */
+    unsigned internal_port;     /* of the VM */
+    int udp;                    /* nonzero: UDP, otherwise TCP */
+    const char *listen_address; /* of the host; NULL: any */
+    const char *address;        /* of the VM; NULL: the interface's IPv4 address */
+} vmnet_broker_forward_options;
+
+#define VMNET_BROKER_FORWARD_OPTIONS_INIT                                                          \
+    {                                                                                              \
+        sizeof(vmnet_broker_forward_options), 0, 0, 0, 0, 0                                        \
+    }
+
+/*
+ * Lead a port of the host to a VM, for as long as the VM has the interface open. It sees
+ * each client's own address, where that can be. Without an address of the VM, clients of
+ * both versions of IP are led to it; with one, those of its own.
+ *
+ * VMNET_BROKER_CREATE_FAILURE: the port is taken; vmnet_broker_last_error() says by whom.
+ */
+vmnet_broker_return_t vmnet_broker_forward_port(vmnet_broker_interface_ref interface,
+                                                const vmnet_broker_forward_options *options);
+
 #endif /* !__APPLE__ */
 
 #ifdef __cplusplus

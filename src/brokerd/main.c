@@ -52,6 +52,9 @@ static const struct verbs verbs = {
     .status = broker_status,
     .leases = broker_leases,
     .monitor = broker_monitor,
+    .add_forward = broker_add_forward,
+    .remove_forward = broker_remove_forward,
+    .list_forwards = broker_list_forwards,
     .stop = broker_stop,
 };
 

@@ -212,21 +212,27 @@ vmnet_broker_return_t vmnet_broker_release_network(const char *network_name)
 }
 
 /* The caller's options in today's form, whatever header it was compiled with: what an
- * older one lacks is zero, and what a newer one adds must be. */
-static bool read_options(const vmnet_broker_interface_options *given,
-                         vmnet_broker_interface_options *ret)
+ * older one lacks is zero, and what a newer one adds must be. Both begin with their size. */
+static bool read_options(const void *given, void *ret, size_t size)
 {
-    *ret = (vmnet_broker_interface_options)VMNET_BROKER_INTERFACE_OPTIONS_INIT;
-    if (!given)
-        return true;
-    const unsigned char *bytes = (const unsigned char *)given;
-    if (given->size < sizeof given->size)
+    const unsigned char *bytes = given;
+    size_t its;
+
+    memcpy(&its, given, sizeof its);
+    if (its < sizeof its)
         return false;
-    for (size_t i = sizeof *ret; i < given->size; i++)
+    for (size_t i = size; i < its; i++)
         if (bytes[i])
             return false;
-    memcpy(ret, given, given->size < sizeof *ret ? given->size : sizeof *ret);
-    return ret->queues <= VARLINK_FDS_MAX;
+    memcpy(ret, given, its < size ? its : size);
+    return true;
+}
+
+static bool read_interface_options(const vmnet_broker_interface_options *given,
+                                   vmnet_broker_interface_options *ret)
+{
+    *ret = (vmnet_broker_interface_options)VMNET_BROKER_INTERFACE_OPTIONS_INIT;
+    return !given || (read_options(given, ret, sizeof *ret) && ret->queues <= VARLINK_FDS_MAX);
 }
 
 static json_t *interface_call(const char *network, const vmnet_broker_interface_options *o)
@@ -247,7 +253,7 @@ vmnet_broker_interface_ref vmnet_broker_start_interface(vmnet_broker_network_ref
     vmnet_broker_return_t s;
 
     begin();
-    if (!network || !read_options(given, &options)) {
+    if (!network || !read_interface_options(given, &options)) {
         s = say(STATUS_INVALID_REQUEST, "the network is missing, or an option is out of range");
     } else {
         if (options.queues == 0)
@@ -266,6 +272,33 @@ vmnet_broker_interface_ref vmnet_broker_start_interface(vmnet_broker_network_ref
     if (status)
         *status = s;
     return interface;
+}
+
+static json_t *forward_call(vmnet_broker_interface_ref interface,
+                            const vmnet_broker_forward_options *o)
+{
+    return json_pack("{s:s, s:s, s:s, s:s*, s:i, s:s*, s:i}", "network_name",
+                     interface_network(interface), "interface_id",
+                     vmnet_broker_interface_id(interface), "protocol", o->udp ? "udp" : "tcp",
+                     "listen_address", o->listen_address, "external_port", (int)o->external_port,
+                     "address", o->address, "internal_port", (int)o->internal_port);
+}
+
+vmnet_broker_return_t vmnet_broker_forward_port(vmnet_broker_interface_ref interface,
+                                                const vmnet_broker_forward_options *given)
+{
+    AUTO_REPLY reply = REPLY_INIT;
+    vmnet_broker_forward_options options = VMNET_BROKER_FORWARD_OPTIONS_INIT;
+    vmnet_broker_return_t s;
+
+    begin();
+    if (!interface || !given || !read_options(given, &options, sizeof options) ||
+        options.external_port > UINT16_MAX || options.internal_port > UINT16_MAX)
+        s = say(STATUS_INVALID_REQUEST, "the interface is missing, or an option is out of range");
+    else
+        s = call("AddForward", forward_call(interface, &options), &reply);
+    end();
+    return s;
 }
 
 /* ---- what needs no broker ---- */

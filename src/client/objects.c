@@ -23,7 +23,7 @@ struct vmnet_broker_network {
 
 struct vmnet_broker_interface {
     json_t *json;
-    const char *id, *name, *mac_address, *ipv4_address;
+    const char *id, *network, *name, *mac_address, *ipv4_address;
     unsigned mtu, max_packet_size, queues;
     int fds[VARLINK_FDS_MAX];
 };
@@ -149,6 +149,7 @@ static int read_interface(struct vmnet_broker_interface *iface)
 {
     const struct text_field texts[] = {
         { "id", &iface->id, false },
+        { "network_name", &iface->network, false },
         { "mac_address", &iface->mac_address, false },
         { "name", &iface->name, true },
         { "ipv4_address", &iface->ipv4_address, true },
@@ -209,6 +210,11 @@ void vmnet_broker_interface_free(vmnet_broker_interface_ref interface)
         fd_closep(&interface->fds[i]);
     json_decref(interface->json);
     free(interface);
+}
+
+const char *interface_network(vmnet_broker_interface_ref interface)
+{
+    return interface->network;
 }
 
 const char *vmnet_broker_interface_id(vmnet_broker_interface_ref interface)

@@ -14,3 +14,6 @@ int interface_from_reply(struct reply *reply, unsigned queues, vmnet_broker_inte
 
 /* The whole type as JSON, for vmnet-brokerctl --json. Borrowed. */
 const json_t *network_json(vmnet_broker_network_ref network);
+
+/* The name of the network that it is on. Lives as long as the interface. */
+const char *interface_network(vmnet_broker_interface_ref interface);

@@ -84,8 +84,7 @@ const struct peer_cred *broker_peer_cred(const struct peer *peer)
     return &peer->cred;
 }
 
-/* May the peer's request wait? Answers the call when not. */
-static bool may_wait(struct peer *peer, struct call *call)
+bool broker_may_wait(struct peer *peer, struct call *call)
 {
     struct failure failure;
 
@@ -97,8 +96,7 @@ static bool may_wait(struct peer *peer, struct call *call)
 
 /* --- Acquire and Release --- */
 
-/* The form of a network's name. Answers the call when it is wrong. */
-static bool name_accepted(struct peer *peer, struct call *call, const char *name)
+bool broker_name_accepted(struct peer *peer, struct call *call, const char *name)
 {
     if (name && name_valid(name))
         return true;
@@ -149,7 +147,7 @@ static void acquire(struct peer *peer, struct call *call, struct definition *def
     const char *name = def->net.name;
 
     update_network(registry, def);
-    if (!registry_is_ready(registry, name) && !may_wait(peer, call))
+    if (!registry_is_ready(registry, name) && !broker_may_wait(peer, call))
         return;
     log_debug("%s asks for '%s'", peer->tag, name);
     peer_park(peer, call);
@@ -162,7 +160,7 @@ void broker_acquire(struct peer *peer, struct call *call, const char *name)
     struct definition *def = NULL;
     struct failure failure;
 
-    if (!name_accepted(peer, call, name))
+    if (!broker_name_accepted(peer, call, name))
         return;
 
     int r = find_definition(peer, name, &def, &failure);
@@ -205,7 +203,7 @@ void broker_release(struct peer *peer, struct call *call, const char *name)
 {
     struct broker *broker = peer->broker;
 
-    if (!name_accepted(peer, call, name))
+    if (!broker_name_accepted(peer, call, name))
         return;
     if (registry_release(broker->registry, peer, name) < 0) {
         refuse(peer, call, STATUS_INVALID_REQUEST,
@@ -219,7 +217,7 @@ void broker_release(struct peer *peer, struct call *call, const char *name)
 
 /* --- StartInterface --- */
 
-static bool interface_id_valid(const char *id)
+bool broker_interface_id_valid(const char *id)
 {
     size_t len = 0;
     for (; id[len] != '\0'; len++)
@@ -231,7 +229,7 @@ static bool interface_id_valid(const char *id)
 /* What is wrong with the form of a request: -EINVAL with *why in words, or 0. */
 static int check_request(const struct iface_request *request, struct failure *why)
 {
-    if (request->interface_id && !interface_id_valid(request->interface_id))
+    if (request->interface_id && !broker_interface_id_valid(request->interface_id))
         return failure_set(why, -EINVAL,
                            "interface_id '%s' is malformed: use 1 to 63 printable ASCII "
                            "characters without blanks",
@@ -338,7 +336,7 @@ void broker_start_interface(struct peer *peer, struct call *call,
     struct broker *broker = peer->broker;
     struct failure failure;
 
-    if (!name_accepted(peer, call, request->network))
+    if (!broker_name_accepted(peer, call, request->network))
         return;
 
     int r = check_request(request, &failure);
@@ -352,21 +350,24 @@ void broker_start_interface(struct peer *peer, struct call *call,
         refuse(peer, call, status_from_errno(r), "%s", failure.why);
         return;
     }
-    if (may_wait(peer, call))
+    if (broker_may_wait(peer, call))
         start_interface(peer, call, request);
 }
 
 /* --- List and Status --- */
 
-static void answer_report(struct peer *peer, struct call *call, const char *only, bool detailed)
+void broker_answer_report(struct peer *peer, struct call *call, const char *only,
+                          enum report_kind kind)
 {
     const struct broker *broker = peer->broker;
+    bool detailed = kind == REPORT_STATUS;
     struct view view;
 
     if (view_fill(&view, broker->registry, only, detailed, &broker->policy, peer->cred.uid) < 0) {
         refuse_no_memory(peer, call);
         return;
     }
+    view.report.forwards = kind == REPORT_FORWARDS;
     view.report.uptime_usec = broker_now(broker) - broker->started;
     if (broker->backend.ops->describe)
         broker->backend.ops->describe(broker->backend.self, &view.report.backend);
@@ -376,23 +377,23 @@ static void answer_report(struct peer *peer, struct call *call, const char *only
 
 void broker_list(struct peer *peer, struct call *call)
 {
-    answer_report(peer, call, NULL, false);
+    broker_answer_report(peer, call, NULL, REPORT_LIST);
 }
 
-static void refuse_absent(struct peer *peer, struct call *call, const char *name)
+bool broker_network_exists(struct peer *peer, struct call *call, const char *name)
 {
+    if (registry_find(peer->broker->registry, name))
+        return true;
     refuse(peer, call, STATUS_NOT_FOUND,
            "no network '%s' exists: acquire it, or see what `vmnet-brokerctl list` shows", name);
+    return false;
 }
 
 /* name NULL: all. */
 static void answer_status(struct peer *peer, struct call *call, const char *name)
 {
-    if (name && !registry_find(peer->broker->registry, name)) {
-        refuse_absent(peer, call, name);
-        return;
-    }
-    answer_report(peer, call, name, true);
+    if (!name || broker_network_exists(peer, call, name))
+        broker_answer_report(peer, call, name, REPORT_STATUS);
 }
 
 /* A failure needs no words here: the figures are then the last known ones, and the
@@ -427,14 +428,14 @@ void broker_status(struct peer *peer, struct call *call, const char *name)
     struct broker *broker = peer->broker;
     const struct backend *backend = &broker->backend;
 
-    if (name && !name_accepted(peer, call, name))
+    if (name && !broker_name_accepted(peer, call, name))
         return;
     if (!backend->ops->inspect || inspects_enough(broker, peer->cred.uid) ||
         (name && !registry_find(broker->registry, name))) {
         answer_status(peer, call, name);
         return;
     }
-    if (!may_wait(peer, call))
+    if (!broker_may_wait(peer, call))
         return;
 
     struct errand *errand = errand_new(&broker->errands, peer, ERRAND_INSPECT, name);
@@ -471,12 +472,9 @@ void broker_leases(struct peer *peer, struct call *call, const char *name)
     struct lease_view *leases = NULL;
     size_t n = 0;
 
-    if (name && !name_accepted(peer, call, name))
+    if (name &&
+        (!broker_name_accepted(peer, call, name) || !broker_network_exists(peer, call, name)))
         return;
-    if (name && !registry_find(broker->registry, name)) {
-        refuse_absent(peer, call, name);
-        return;
-    }
     if (backend->ops->leases && backend->ops->leases(backend->self, name, &leases, &n) < 0) {
         refuse_no_memory(peer, call);
         return;

@@ -62,5 +62,14 @@ void broker_status(struct peer *peer, struct call *call, const char *network_nam
 void broker_leases(struct peer *peer, struct call *call, const char *network_name);
 /* Answers with every event from now on that the peer may see (monitor.h), until it goes. */
 void broker_monitor(struct peer *peer, struct call *call);
+/* A port of the host leads to a VM from now on: of the asker's, unless the broker is. Without
+ * an interface to end with, it ends with the network. */
+void broker_add_forward(struct peer *peer, struct call *call,
+                        const struct forward_request *request);
+/* One of the asker's, unless the broker is. What its definition forwards stays. */
+void broker_remove_forward(struct peer *peer, struct call *call,
+                           const struct forward_request *request);
+/* network_name NULL: of all. */
+void broker_list_forwards(struct peer *peer, struct call *call, const char *network_name);
 /* Ask an unused broker to exit (leaving.h). In use: STATUS_NOT_ALLOWED, naming the users. */
 void broker_stop(struct peer *peer, struct call *call);

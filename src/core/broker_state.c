@@ -34,6 +34,7 @@ static struct policy_limits limits_or_defaults(const struct policy_limits *wish)
         .queues = or_default(wish->queues, usual.queues),
         .waiting = or_default(wish->waiting, usual.waiting),
         .watchers = or_default(wish->watchers, usual.watchers),
+        .forwards = or_default(wish->forwards, usual.forwards),
         .all_connections = or_default(wish->all_connections, usual.all_connections),
     };
 }

@@ -33,6 +33,20 @@ struct broker {
 void broker_acquired(void *arg, struct peer *peer, const struct network *net, bool again);
 void broker_refused(void *arg, struct peer *peer, const char *name, const struct failure *failure);
 
+/* broker.c: what verbs have in common. Those that return false have answered the call. */
+
+/* The form of a network's name. */
+bool broker_name_accepted(struct peer *peer, struct call *call, const char *name);
+bool broker_network_exists(struct peer *peer, struct call *call, const char *name);
+/* May the peer's request wait? */
+bool broker_may_wait(struct peer *peer, struct call *call);
+bool broker_interface_id_valid(const char *id);
+
+enum report_kind { REPORT_LIST, REPORT_STATUS, REPORT_FORWARDS };
+/* only: a network's name; NULL: all. */
+void broker_answer_report(struct peer *peer, struct call *call, const char *only,
+                          enum report_kind kind);
+
 static inline uint64_t broker_now(const struct broker *broker)
 {
     return broker->loop->ops->now(broker->loop->self);

@@ -29,7 +29,7 @@ struct hold {
 };
 TAILQ_HEAD(hold_list, hold);
 
-enum errand_kind { ERRAND_START, ERRAND_INSPECT };
+enum errand_kind { ERRAND_START, ERRAND_INSPECT, ERRAND_ADD_FORWARD, ERRAND_REMOVE_FORWARD };
 
 struct errand {
     TAILQ_ENTRY(errand) link; /* in the broker's list of all */
@@ -39,6 +39,7 @@ struct errand {
     enum errand_kind kind;
     uid_t uid;
     unsigned queues;         /* of an interface */
+    unsigned port;           /* of the host, of a forward */
     char network[NAME_SIZE]; /* which it is about; "": all */
 };
 TAILQ_HEAD(errand_list, errand);

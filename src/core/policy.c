@@ -24,6 +24,7 @@ struct policy_limits policy_limits_for(unsigned long files)
         .queues = least(POLICY_QUEUES, spare / 4),
         .waiting = POLICY_WAITING,
         .watchers = POLICY_WATCHERS,
+        .forwards = POLICY_FORWARDS,
         .all_connections = spare - spare / 4,
     };
 }
@@ -78,6 +79,27 @@ int policy_may_wait(const struct policy *policy, uid_t uid, unsigned has, struct
 {
     return within(has, policy->limits.waiting, uid, "requests that wait for their answers",
                   "try again when some are answered", failure);
+}
+
+int policy_may_forward(const struct policy *policy, uid_t uid, unsigned has,
+                       struct failure *failure)
+{
+    return within(has, policy->limits.forwards, uid, "forwarded ports", "remove one first",
+                  failure);
+}
+
+int policy_may_lead_to(const struct policy *policy, uid_t uid, const struct forward_target *target,
+                       struct failure *failure)
+{
+    if (policy_sees_all(policy, uid) || (target->live && target->uid == uid))
+        return 0;
+    return failure_set(failure, -EPERM,
+                       "uid %u may forward ports to its own running VMs only, and %s ask root, or "
+                       "uid %u whose broker it is",
+                       (unsigned)uid,
+                       target->live ? "this one is another user's:"
+                                    : "no VM is there: start it first, or",
+                       (unsigned)policy->owner);
 }
 
 static bool is_in(const struct peer_cred *cred, gid_t gid)

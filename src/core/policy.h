@@ -33,6 +33,8 @@
 #define POLICY_WAITING     256u
 /* Connections that monitor: each costs a message at every event. */
 #define POLICY_WATCHERS    8u
+/* Ports of the host that lead to VMs, two for each of as many VMs as there may be. */
+#define POLICY_FORWARDS    512u
 /* Descriptors that connections never take: the broker's own, and some in passing. */
 #define POLICY_OWN_FILES   128u
 /* Connections beyond the last one of everybody, for root and the owner to look what is
@@ -40,8 +42,8 @@
 #define POLICY_RESERVED    16u
 
 struct policy_limits {
-    unsigned connections, networks, interfaces, queues, waiting, watchers; /* of one user */
-    unsigned all_connections;                                              /* of everybody */
+    unsigned connections, networks, interfaces, queues, waiting, watchers, forwards; /* one's */
+    unsigned all_connections; /* of everybody */
 };
 
 /* The defaults for a process that may have so many open files: with few of them no user
@@ -72,6 +74,13 @@ int policy_may_start(const struct policy *policy, uid_t uid, unsigned has, unsig
                      struct failure *failure);
 int policy_may_wait(const struct policy *policy, uid_t uid, unsigned has, struct failure *failure);
 int policy_may_watch(const struct policy *policy, uid_t uid, unsigned has, struct failure *failure);
+
+int policy_may_forward(const struct policy *policy, uid_t uid, unsigned has,
+                       struct failure *failure);
+
+/* May `uid` lead a port of the host to what is somebody's? */
+int policy_may_lead_to(const struct policy *policy, uid_t uid, const struct forward_target *target,
+                       struct failure *failure);
 
 /* May this client use the network by its definition? Root may, whatever it says. */
 int policy_may_use(const struct policy *policy, const struct peer_cred *cred,

@@ -27,7 +27,9 @@ void redefine_apply(struct network *net)
 {
     const struct backend *backend = network_backend(net);
     const struct definition *before = net->applied ? net->applied : net->def;
-    bool fresh = !net->applied && (net->wanted->n_reservations || net->wanted->n_forwards);
+    /* What a network that was found has of earlier definitions, only the backend knows. */
+    bool fresh =
+        !net->applied && (net->found || net->wanted->n_reservations || net->wanted->n_forwards);
 
     if (!backend->ops->update || !net->handle ||
         (!fresh && !(definition_differs(before, net->wanted) & KEYS_OF_BACKEND)))

@@ -95,6 +95,7 @@ static void drop_handle(struct network *net)
     if (net->handle)
         backend->ops->drop(backend->self, net->handle);
     net->handle = NULL;
+    net->found = false;
 }
 
 /* Of a network that has no users and is in no list. */
@@ -547,6 +548,7 @@ void registry_found(struct registry *reg, struct definition *def, struct net_han
         return;
     }
     net->handle = handle;
+    net->found = true;
     net->interfaces = live;
     log_info("network '%s': found, with %u live interfaces", def->net.name, live);
     step(net, live > 0 ? EV_FOUND : EV_FOUND_UNUSED, NULL);

@@ -27,6 +27,7 @@ struct network {
     char name[NAME_SIZE];
     struct definition *def;     /* as it was created */
     struct definition *wanted;  /* as its definition is now (redefine.h); may be the same */
+    bool found;                 /* it was there when we came */
     struct definition *applied; /* whose live keys the backend has; NULL: none yet */
     bool kept;                  /* persistent: in use without any user */
     enum net_state state;

@@ -31,7 +31,7 @@ int cmd_add(struct ctl *ctl, int argc, char **argv)
     struct definitions d;
     AUTO_FREE char *text = NULL;
     size_t len = 0;
-    int r = definitions_options(ctl, argc, argv, true, 1, 2, &d);
+    int r = definitions_options(ctl, argc, argv, DEFINITIONS_REPLACE, 1, 2, &d);
     if (r >= 0)
         return r;
 

@@ -12,7 +12,7 @@ int cmd_remove(struct ctl *ctl, int argc, char **argv)
     struct definitions d;
     struct definition *definition = NULL;
     char file[PATH_MAX] = "";
-    int r = definitions_options(ctl, argc, argv, false, 1, 1, &d);
+    int r = definitions_options(ctl, argc, argv, DEFINITIONS_PLAIN, 1, 1, &d);
     if (r >= 0)
         return r;
 

@@ -9,6 +9,7 @@
 #include "client.h"
 #include "ctl.h"
 #include "fd.h"
+#include "forward_spec.h"
 #include "mem.h"
 #include "netspec.h"
 #include "str.h"
@@ -21,6 +22,7 @@
 
 #define NETWORKS_MAX 32
 #define QUEUES_MAX   16
+#define PORTS_MAX    64
 
 struct nic {
     struct netspec spec;
@@ -32,6 +34,8 @@ struct nic {
 struct vm {
     struct nic nics[NETWORKS_MAX];
     size_t n;
+    struct forward_spec forwards[PORTS_MAX]; /* to the first one */
+    size_t n_forwards;
     const char *name; /* --name, for all that have none of their own */
     char **argv;      /* owned, with its texts */
 };
@@ -48,19 +52,32 @@ static int add_network(struct vm *vm, const char *text)
     return -1;
 }
 
+static int add_forward(struct vm *vm, const char *text)
+{
+    struct failure why = { 0 };
+    if (vm->n_forwards == PORTS_MAX)
+        return usage_error("run", "more than %d forwarded ports", PORTS_MAX);
+    if (forward_spec_parse(text, FORWARD_RUN, &vm->forwards[vm->n_forwards++], &why) < 0)
+        return usage_error("run", "-p %s", why.why);
+    return -1;
+}
+
 /* Returns -1 with optind at COMMAND, or an exit status. */
 static int parse(struct ctl *ctl, int argc, char **argv, struct vm *vm)
 {
     static const struct option options[] = { COMMON_OPTIONS,
                                              { "network", required_argument, NULL, 'n' },
                                              { "name", required_argument, NULL, 'N' },
+                                             { "forward", required_argument, NULL, 'p' },
                                              { 0 } };
     int c, r = -1;
-    while (r < 0 && (c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+    while (r < 0 && (c = getopt_long(argc, argv, "+p:", options, NULL)) != -1) {
         if (c == 'n')
             r = add_network(vm, optarg);
         else if (c == 'N')
             vm->name = optarg;
+        else if (c == 'p')
+            r = add_forward(vm, optarg);
         else
             r = common_option(ctl, "run", c);
     }
@@ -109,6 +126,29 @@ static int start_all(struct vm *vm)
         r = start(&vm->nics[i]);
     }
     return r;
+}
+
+/* They end with the interface, whoever else does. */
+static int forward_all(struct vm *vm)
+{
+    char listen[ADDR6_TEXT];
+    for (size_t i = 0; i < vm->n_forwards; i++) {
+        const struct forward_spec *spec = &vm->forwards[i];
+        vmnet_broker_forward_options options = VMNET_BROKER_FORWARD_OPTIONS_INIT;
+        options.external_port = spec->external_port;
+        options.internal_port = spec->internal_port;
+        options.udp = spec->protocol == FORWARD_UDP;
+        if (spec->listen.version)
+            options.listen_address = address_format(&spec->listen, listen);
+        vmnet_broker_return_t status = vmnet_broker_forward_port(vm->nics[0].interface, &options);
+        if (status == VMNET_BROKER_SUCCESS)
+            continue;
+        complain_network(vm->nics[0].spec.network, vmnet_broker_last_error());
+        if (status == VMNET_BROKER_CREATE_FAILURE)
+            forward_spec_say_owner(spec);
+        return -EREMOTEIO;
+    }
+    return 0;
 }
 
 /* ---- what the command gets ---- */
@@ -196,6 +236,8 @@ static void clear(struct vm *vm)
         vmnet_broker_interface_free(vm->nics[i].interface);
         netspec_free(&vm->nics[i].spec);
     }
+    for (size_t i = 0; i < vm->n_forwards; i++)
+        forward_spec_free(&vm->forwards[i]);
     for (size_t i = 0; vm->argv && vm->argv[i]; i++)
         free(vm->argv[i]);
     free(vm->argv);
@@ -208,8 +250,8 @@ int cmd_run(struct ctl *ctl, int argc, char **argv)
     if (r >= 0)
         return r;
     client_choose(ctl->choice);
-    if (start_all(&vm) < 0 || expand_arguments(&vm, argv + optind, argc - optind) < 0 ||
-        export_all(&vm) < 0)
+    if (start_all(&vm) < 0 || forward_all(&vm) < 0 ||
+        expand_arguments(&vm, argv + optind, argc - optind) < 0 || export_all(&vm) < 0)
         return EXIT_OURS;
     return run(&vm);
 }

@@ -121,7 +121,7 @@ static int show_all(const struct ctl *ctl, const struct definitions *d)
 int cmd_show(struct ctl *ctl, int argc, char **argv)
 {
     struct definitions d;
-    int r = definitions_options(ctl, argc, argv, false, 0, 1, &d);
+    int r = definitions_options(ctl, argc, argv, DEFINITIONS_PLAIN, 0, 1, &d);
     if (r >= 0)
         return r;
     return optind < argc ? show_one(ctl, &d, argv[optind]) : show_all(ctl, &d);

@@ -14,13 +14,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int definitions_options(struct ctl *ctl, int argc, char **argv, bool may_replace, int min, int max,
-                        struct definitions *ret)
+int definitions_options(struct ctl *ctl, int argc, char **argv, enum definitions_option also,
+                        int min, int max, struct definitions *ret)
 {
+    static const struct option more[] = {
+        [DEFINITIONS_PLAIN] = { 0 },
+        [DEFINITIONS_REPLACE] = { "replace", no_argument, NULL, 'r' },
+        [DEFINITIONS_SAVE] = { "save", no_argument, NULL, 's' },
+    };
     const struct option options[] = {
         COMMON_OPTIONS,
         { "config-dir", required_argument, NULL, 'c' },
-        { may_replace ? "replace" : NULL, no_argument, NULL, 'r' },
+        more[also],
         { 0 },
     };
     int c;
@@ -32,6 +37,8 @@ int definitions_options(struct ctl *ctl, int argc, char **argv, bool may_replace
             ret->config_dir = optarg;
         else if (c == 'r')
             ret->replace = true;
+        else if (c == 's')
+            ret->save = true;
         else
             r = common_option(ctl, argv[0], c);
         if (r >= 0)

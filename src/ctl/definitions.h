@@ -14,12 +14,16 @@ struct definitions {
     char user[PATH_MAX];    /* the user's own directory */
     const char *config_dir; /* --config-dir, or NULL */
     bool replace;           /* --replace */
+    bool save;              /* --save */
 };
 
-/* Reads a verb's options: the common ones, --config-dir, and, if it may, --replace. optind is
- * then at its arguments, min to max of them. As common_options(). */
-int definitions_options(struct ctl *ctl, int argc, char **argv, bool may_replace, int min, int max,
-                        struct definitions *ret);
+/* What else a verb may have. */
+enum definitions_option { DEFINITIONS_PLAIN, DEFINITIONS_REPLACE, DEFINITIONS_SAVE };
+
+/* Reads a verb's options: the common ones, --config-dir, and this one. optind is then at its
+ * arguments, min to max of them. As common_options(). */
+int definitions_options(struct ctl *ctl, int argc, char **argv, enum definitions_option also,
+                        int min, int max, struct definitions *ret);
 
 /* Where the definitions of this user, or with --system of the machine, are written: the
  * directory that counts first. */

@@ -17,7 +17,8 @@ static const struct verb {
 } verbs[] = {
     { "run", cmd_run,
       "--network NAME[,name=VM][,mac=MAC][,id=ID][,queues=N][,isolated] [--network ...]\n"
-      "                           [--name VM] [--] COMMAND [ARGUMENT ...]",
+      "                           [--name VM] [-p [ADDRESS:]HOSTPORT:VMPORT[/udp] ...]\n"
+      "                           [--] COMMAND [ARGUMENT ...]",
       "run a virtual machine with interfaces on networks" },
     { "acquire", cmd_acquire, "NAME [-- COMMAND [ARGUMENT ...]]",
       "hold a network, until ended or while COMMAND runs" },
@@ -26,6 +27,12 @@ static const struct verb {
     { "list", cmd_list, "", "list the networks that exist" },
     { "status", cmd_status, "[NAME]", "show clients, interfaces and the uplink" },
     { "leases", cmd_leases, "[NAME]", "show who has which address" },
+    { "forward", cmd_forward,
+      "add [--save] [--config-dir DIR] NETWORK [ADDRESS:]HOSTPORT:VM:VMPORT[/udp]\n"
+      "       vmnet-brokerctl forward remove [--save] [--config-dir DIR] NETWORK "
+      "[ADDRESS:]HOSTPORT[/udp]\n"
+      "       vmnet-brokerctl forward list [NETWORK]",
+      "lead ports of the host to virtual machines" },
     { "show", cmd_show, "[--config-dir DIR] [NAME]", "show how networks are defined" },
     { "add", cmd_add, "[--config-dir DIR] [--replace] NAME [FILE]",
       "define a network by a file, or by standard input" },

@@ -294,6 +294,7 @@ void interfaces_tap_gone(struct backend_netd *b, const struct netd_interface *go
         return;
     }
     const struct netd_interface spec = e->spec;
+    forwards_gone(record, spec.id);
     entry_remove(record, e);
     record->check = true;
     backend_schedule(b);

@@ -140,6 +140,7 @@ void inventory_take(struct backend_netd *b, const struct netd_inventory *invento
         drop_unlisted_interfaces(record, inventory);
     for (size_t i = 0; i < inventory->n_interfaces; i++)
         take_interface(b, &inventory->interfaces[i]);
+    forwards_take(b, inventory);
     TAILQ_FOREACH (record, &b->records, link)
         record->check = true;
     while (tell_one(b))

@@ -135,6 +135,7 @@ static void netd_describe(void *self, struct backend_view *ret)
     if (problem)
         ret->problems[ret->n_problems++] = problem;
     stranded_describe(b, ret);
+    forwards_describe(b, ret);
 }
 
 /* ---- what the line tells ----------------------------------------------------------- */
@@ -147,9 +148,10 @@ static int on_soon(sd_event_source *source, void *arg)
     (void)source;
     networks_settle(b);
     interfaces_send(b);
+    forwards_send(b);
     while ((i = first_unasked(b)))
         send_stats(i);
-    if (networks_waiting(b) || interfaces_waiting(b))
+    if (networks_waiting(b) || interfaces_waiting(b) || forwards_waiting(b))
         netd_line_want(b->line);
     return 0;
 }
@@ -172,6 +174,7 @@ static void on_down(void *arg, const struct failure *failure)
     struct failure f = creation_failure(failure);
     networks_fail_all(arg, &f);
     interfaces_fail_unsent(arg, &f);
+    forwards_fail_unsent(arg, &f);
 }
 
 static void network_lost(struct backend_netd *b, const struct netd_lost *lost)
@@ -195,6 +198,9 @@ static void on_event(void *arg, const struct netd_msg *msg)
         break;
     case NETD_NETWORK_LOST:
         network_lost(b, &msg->body.lost);
+        break;
+    case NETD_FORWARD:
+        forwards_changed(b, &msg->body.forward);
         break;
     case NETD_UPLINK:
         uplink_changed(b, &msg->body.uplink);
@@ -232,6 +238,7 @@ static void netd_free(void *self)
         netd_line_leave(b->line, LEAVE_USEC);
     netd_line_free(b->line);
     interfaces_free(b);
+    forwards_free(b);
     while ((i = TAILQ_FIRST(&b->inspections)))
         inspection_free(i);
     memory_file_close(b->file);
@@ -256,6 +263,11 @@ static const struct backend_ops netd_ops = {
     .start_interface = interfaces_start,
     .drop_interface = interfaces_drop,
     .interfaces_of = interfaces_of,
+    .add_forward = forwards_add,
+    .remove_forward = forwards_remove,
+    .forward_target = forwards_target,
+    .forward_owner = forwards_owner,
+    .forwards_of = forwards_of,
     .inspect = netd_inspect,
     .leases = leases_list,
     .describe = netd_describe,
@@ -279,6 +291,8 @@ static int open_parts(struct backend_netd *b, const struct backend_netd_config *
         r = sd_event_add_defer(b->event, &b->soon, on_soon, b);
     if (r >= 0)
         r = sd_event_source_set_enabled(b->soon, SD_EVENT_OFF);
+    if (r >= 0)
+        r = forwards_init(b);
     if (r >= 0)
         r = memory_file_open(b->event, config->state_dirfd, &b->memory, &b->file);
     if (r >= 0)
@@ -308,6 +322,7 @@ int backend_netd_new(const struct backend_netd_config *config, sd_event *event,
     TAILQ_INIT(&b->uplinks);
     TAILQ_INIT(&b->startings);
     TAILQ_INIT(&b->inspections);
+    TAILQ_INIT(&b->forward_questions);
     int r = open_parts(b, config);
     if (r < 0) {
         netd_free(b);

@@ -162,6 +162,7 @@ static void on_removed(void *arg, const struct failure *failure, const struct ne
         return;
     }
     record->present = false;
+    forwards_gone(record, NULL);
     entries_remove_all(record);
     if (record->built.done) { /* wanted again meanwhile */
         record->check = true;

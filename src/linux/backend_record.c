@@ -140,6 +140,7 @@ struct record *record_new(struct backend_netd *b, const struct net_def *def)
     record->handle.uplink = "none";
     TAILQ_INIT(&record->handle.interfaces);
     TAILQ_INIT(&record->given);
+    TAILQ_INIT(&record->handle.forwards);
     TAILQ_INSERT_TAIL(&b->records, record, link);
     record->listed = true;
     return record;
@@ -160,6 +161,7 @@ static void record_unlist(struct record *record)
 void record_free(struct record *record)
 {
     leases_clear_all(record);
+    forwards_forget(record);
     entries_remove_all(record);
     record_unlist(record);
     reserved_clear(&record->update.reserved);
@@ -220,6 +222,7 @@ void record_lost(struct record *record, const struct failure *failure)
     char name[NAME_SIZE];
 
     memcpy(name, record->def.name, sizeof name);
+    forwards_gone(record, NULL);
     entries_remove_all(record);
     record->present = false;
     if (record->busy)

@@ -15,6 +15,8 @@
  *   backend_spec.c        a definition in netd's words, and back
  *   backend_uplink.c      the ways out
  *   backend_update.c      what changes while VMs run: UPDATE
+ *   backend_wishes.c      which ports of the host are to be forwarded ...
+ *   backend_forwards.c    ... and ADD_FORWARD, REMOVE_FORWARD
  *   backend_interfaces.c  identities, OPEN_TAP, TAPs that go
  *   backend_inventory.c   what a netd has when we come to it
  *   backend_stranded.c    what VMs are still on, and nobody can reach
@@ -48,11 +50,14 @@ struct backend_netd {
     TAILQ_HEAD(, record) records;
     TAILQ_HEAD(, starting) startings; /* StartInterface under way: backend_interfaces.c */
     TAILQ_HEAD(, inspection) inspections;
+    TAILQ_HEAD(, forward_question) forward_questions; /* backend_forwards.c */
+    sd_event_source *forwards_again;                  /* tries those that were refused */
+    unsigned forwards_so_far;
     /* Handles of networks with a way out point into these: by the host's routes, and by
      * each interface of the host's. */
     char uplink[NETD_WHY_SIZE];
     TAILQ_HEAD(, known_uplink) uplinks;
-    char problem[NETD_WHY_SIZE + 32];
+    char problem[NETD_WHY_SIZE + 32], forwards_problem[NETD_WHY_SIZE + NAME_SIZE + 32];
     struct stranded_net *stranded;
     size_t n_stranded;
     bool adopting;  /* until backend_netd_new() returns */
@@ -165,6 +170,8 @@ void update_send(struct record *record);
 /* netd may not have what it was told. */
 void update_repeat(struct record *record);
 
+void tell_applied(const struct record *record, const struct failure *failure);
+
 /* ---- backend_uplink.c */
 
 /* The state of a network's way out; valid as long as the backend. */
@@ -174,6 +181,47 @@ void uplink_changed(struct backend_netd *b, const struct netd_uplink *uplink);
 /* What is wrong with one, in b->problem; NULL: nothing. */
 const char *uplink_problem(struct backend_netd *b);
 void uplinks_forget(struct backend_netd *b);
+
+/* ---- backend_wishes.c */
+
+int forwards_add(void *self, const struct forward_request *request, backend_forwarded done,
+                 void *arg, struct failure *why);
+int forwards_remove(void *self, const struct forward_request *request, backend_forwarded done,
+                    void *arg, struct failure *why);
+struct forward_target forwards_target(void *self, const struct forward_request *request);
+int forwards_owner(void *self, const struct forward_request *request, uid_t *ret);
+unsigned forwards_of(void *self, uid_t uid);
+/* Those of the definition, from now on. 0 or -ENOMEM. */
+int forwards_define(struct record *record, const struct definition *def);
+
+/* ---- backend_forwards.c */
+
+/* One that is wanted from now on; the caller schedules. NULL: memory. */
+struct forward_entry *forward_new(struct record *record, const struct netd_forward *spec);
+void forward_free(struct record *record, struct forward_entry *f);
+/* Somebody waits for it to be made, or to be gone. 0 or a negative errno. */
+int forward_wait(struct record *record, struct forward_entry *f, backend_forwarded done, void *arg);
+/* By protocol, listen, external port and a version of IP in common; NULL: none that is wanted. */
+struct forward_entry *forward_by_door(const struct record *record, const struct netd_forward *like);
+/* The same on any network, but this one. */
+struct forward_entry *forward_taken(const struct backend_netd *b, const struct netd_forward *spec,
+                                    const struct forward_entry *except);
+/* One that is just so, wanted or not. */
+struct forward_entry *forward_same(const struct record *record, const struct netd_forward *spec);
+
+void forwards_send(struct backend_netd *b); /* what netd is still to be asked for */
+bool forwards_waiting(const struct backend_netd *b);
+void forwards_fail_unsent(struct backend_netd *b, const struct failure *failure);
+/* The interface, or with NULL the network, has gone from netd, and with it its forwards. */
+void forwards_gone(struct record *record, const char *interface);
+/* All of them, without a word. */
+void forwards_forget(struct record *record);
+void forwards_changed(struct backend_netd *b, const struct netd_forward *forward);
+void forwards_take(struct backend_netd *b, const struct netd_inventory *inventory);
+/* Adds what is wrong with a definition's. */
+void forwards_describe(struct backend_netd *b, struct backend_view *ret);
+int forwards_init(struct backend_netd *b);
+void forwards_free(struct backend_netd *b);
 
 /* ---- backend_interfaces.c */
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* backend_update.c - what changes while VMs run: reservations and the idle time.
+/* backend_update.c - what changes while VMs run: reservations, forwards and the idle time.
  *
  * Identities know of a reservation at once, netd a moment later, but before the next TAP:
  * UPDATE goes out ahead of OPEN_TAP. A list is told in pieces, one after the other; a list
  * that changes meanwhile is told from the beginning, and so is every list to a new netd.
+ * Forwards are backend_forwards.c's.
  */
 #include "backend_record.h"
 
@@ -34,6 +35,8 @@ int networks_update(void *self, const struct definition *def)
     if (r == 0)
         r = identity_table_reserve(&record->memory->identities, def->reservations,
                                    def->n_reservations);
+    if (r == 0)
+        r = forwards_define(record, def);
     if (r < 0)
         return r;
     record->def.idle_timeout_sec = def->net.idle_timeout_sec;
@@ -58,7 +61,7 @@ void update_forget(struct record *record)
         (void)identity_table_reserve(&record->memory->identities, NULL, 0);
 }
 
-static void tell_applied(const struct record *record, const struct failure *failure)
+void tell_applied(const struct record *record, const struct failure *failure)
 {
     const struct backend_netd *b = record->b;
     b->events.applied(b->events.arg, record->def.name, failure);

@@ -20,6 +20,7 @@
 /* More than this netd cannot have: limits of the broker that made it (core/policy.h). */
 #define INVENTORY_NETWORKS_MAX   4096u
 #define INVENTORY_INTERFACES_MAX 65536u
+#define INVENTORY_FORWARDS_MAX   4096u
 
 enum line_state { LINE_DOWN, LINE_STARTING, LINE_GREETING, LINE_UP };
 
@@ -67,6 +68,7 @@ static void forget_inventory(struct netd_line *line)
     free(line->inventory.networks);
     free(line->inventory.interfaces);
     free(line->inventory.stranded);
+    free(line->inventory.forwards);
     line->inventory = (struct netd_inventory){ 0 };
 }
 
@@ -133,6 +135,16 @@ static int keep_interface(struct netd_inventory *inv, const struct netd_interfac
     return 0;
 }
 
+static int keep_forward(struct netd_inventory *inv, const struct netd_forward *forward)
+{
+    void *items = grow(inv->forwards, inv->n_forwards, INVENTORY_FORWARDS_MAX, sizeof *forward);
+    if (!items)
+        return -ENOMEM;
+    inv->forwards = items;
+    inv->forwards[inv->n_forwards++] = *forward;
+    return 0;
+}
+
 static int keep_stranded(struct netd_inventory *inv, const struct netd_stranded *stranded)
 {
     void *items = grow(inv->stranded, inv->n_stranded, INVENTORY_NETWORKS_MAX, sizeof *stranded);
@@ -152,6 +164,8 @@ static int keep(struct netd_inventory *inv, const struct netd_answer *answer)
         return keep_interface(inv, &answer->msg->body.interface);
     case sizeof answer->msg->body.stranded:
         return keep_stranded(inv, &answer->msg->body.stranded);
+    case sizeof answer->msg->body.forward:
+        return keep_forward(inv, &answer->msg->body.forward);
     default:
         return 0;
     }

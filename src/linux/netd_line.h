@@ -20,7 +20,8 @@ struct netd_inventory {
     struct netd_network *networks;
     struct netd_interface *interfaces;
     struct netd_stranded *stranded;
-    size_t n_networks, n_interfaces, n_stranded;
+    struct netd_forward *forwards;
+    size_t n_networks, n_interfaces, n_stranded, n_forwards;
 };
 
 struct netd_line_events {

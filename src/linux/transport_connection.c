@@ -18,6 +18,7 @@
 #include "log.h"
 #include "mem.h"
 #include "str.h"
+#include "varlink_forwards.h"
 #include "varlink_methods.h"
 #include "varlink_service.h"
 
@@ -208,7 +209,9 @@ static void answer_list_piecewise(struct connection *c, const struct broker_repo
 
 static void serialize_report(struct connection *c, const struct broker_report *report)
 {
-    if (report->detailed)
+    if (report->forwards)
+        reply_params(c, forwards_reply(report), false);
+    else if (report->detailed)
         reply_params(c, status_reply(report, &c->transport->about), false);
     else if (c->call.more && !c->call.oneway)
         answer_list_piecewise(c, report);

@@ -15,6 +15,7 @@
 #include "file.h"
 #include "mem.h"
 #include "str.h"
+#include "varlink_forwards.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -148,6 +149,9 @@ static const struct varlink_method methods[] = {
     { "Status", run_status },
     { "Leases", run_leases },
     { "Monitor", run_monitor, .more_only = true },
+    { "AddForward", run_add_forward },
+    { "RemoveForward", run_remove_forward },
+    { "ListForwards", run_list_forwards },
     { "Stop", run_stop },
 };
 

@@ -117,6 +117,9 @@ static bool start(const struct options *options)
         .start_interface = broker_start_interface,
         .list = broker_list,
         .status = broker_status,
+        .add_forward = broker_add_forward,
+        .remove_forward = broker_remove_forward,
+        .list_forwards = broker_list_forwards,
         .stop = broker_stop,
     };
     static const struct transport_events events = { on_unused, on_asked_to_leave, on_refused };

@@ -34,7 +34,7 @@ uint64_t forwarder_now(void)
     return (uint64_t)t.tv_sec * FORWARDER_SEC + (uint64_t)t.tv_nsec / 1000;
 }
 
-/* ---- the way to it ------------------------------------------------------------------- */
+/* ---- the way to it ----------------------------------------------------------------- */
 
 /* By a descriptor of the directory: its own name may be longer than an address may be. */
 static int address_in(int dirfd, struct sockaddr_un *ret)
@@ -73,7 +73,7 @@ int forwarder_connect(int dirfd)
     return fd_take(&fd);
 }
 
-/* ---- how much ------------------------------------------------------------------------- */
+/* ---- how much ---------------------------------------------------------------------- */
 
 static void entrance_watch(struct entrance *e)
 {
@@ -126,7 +126,7 @@ void entrance_leave(struct entrance *e, unsigned files)
         }
 }
 
-/* ---- entrances ------------------------------------------------------------------------ */
+/* ---- entrances --------------------------------------------------------------------- */
 
 static struct entrance *entrance_find(const struct forwarder *fw, uint32_t number)
 {
@@ -192,7 +192,7 @@ static void entrance_new(struct forwarder *fw, const struct forwarder_order *ord
     }
 }
 
-/* ---- netd ------------------------------------------------------------------------------- */
+/* ---- netd -------------------------------------------------------------------------- */
 
 static void forget_netd(struct forwarder *fw)
 {
@@ -274,7 +274,7 @@ static int on_new_netd(sd_event_source *source, int fd, uint32_t events, void *a
     return 0;
 }
 
-/* ---- the process ------------------------------------------------------------------------ */
+/* ---- the process ------------------------------------------------------------------- */
 
 void forwarder_keep_ticking(struct forwarder *fw)
 {

@@ -119,7 +119,7 @@ int forwarder_line_order(struct forwarder_line *line, const struct forwarder_ord
     return 0;
 }
 
-/* ---- the process --------------------------------------------------------------------- */
+/* ---- the process ------------------------------------------------------------------- */
 
 static int write_down(void *arg, const struct child *child)
 {
@@ -196,7 +196,7 @@ struct process forwarder_line_process(const struct forwarder_line *line)
     return (struct process){ .pid = child->pid, .born = child->born };
 }
 
-/* ---- that of a dead netd ---------------------------------------------------------------- */
+/* ---- that of a dead netd ----------------------------------------------------------- */
 
 static int receive_list(const struct forwarder_line *line, struct forwarder_list *list)
 {
@@ -258,7 +258,7 @@ int forwarder_line_adopt(struct forwarder_line *line, const struct process *forw
     return log_failure(r, "cannot take over the forwarder, and end it");
 }
 
-/* ---- life -------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------- */
 
 int forwarder_line_new(const struct forwarder_line_setup *setup, struct forwarder_line **ret)
 {

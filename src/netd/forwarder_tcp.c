@@ -152,7 +152,7 @@ static void flow_watch(struct tcp_flow *f)
     watch(f->vm_io, !down->ended && down->held == 0, up->held > 0, up->shut);
 }
 
-/* ---- a connection's life ------------------------------------------------------------ */
+/* ---- a connection's life ----------------------------------------------------------- */
 
 static int take_outcome(struct tcp_flow *f)
 {

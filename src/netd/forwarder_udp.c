@@ -46,7 +46,7 @@ union control {
     struct cmsghdr align;
 };
 
-/* ---- flows --------------------------------------------------------------------------- */
+/* ---- flows ------------------------------------------------------------------------- */
 
 static bool same_client(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
@@ -138,7 +138,7 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *arg
     return 0;
 }
 
-/* ---- clients --------------------------------------------------------------------------- */
+/* ---- clients ----------------------------------------------------------------------- */
 
 /* What a datagram came with, as a flow that is looked for. */
 static struct udp_flow *flow_find(const struct udp *udp, const struct udp_flow *like)

@@ -35,7 +35,7 @@ struct forwards {
     sd_event_source *again; /* on while there is somebody to listen for */
 };
 
-/* ---- listening --------------------------------------------------------------------------- */
+/* ---- listening --------------------------------------------------------------------- */
 
 static const uint8_t any4[16] = { [10] = 0xff, 0xff };
 
@@ -135,7 +135,7 @@ static int on_again(sd_event_source *source, uint64_t usec, void *arg)
     return 0;
 }
 
-/* ---- the forwarder ------------------------------------------------------------------------- */
+/* ---- the forwarder ----------------------------------------------------------------- */
 
 static void on_up(void *arg)
 {
@@ -200,8 +200,7 @@ static void end_forwarding(struct forwards *all)
     end_keeping_sources(all);
 }
 
-/* ---- the list ---------------------------------------------------------------------------------
- */
+/* ---- the list ---------------------------------------------------------------------- */
 
 static bool same_door(const struct netd_forward *a, const struct netd_forward *b)
 {
@@ -381,7 +380,7 @@ int forwards_describe(const struct forwards *all, struct journal_state *state)
     return r;
 }
 
-/* ---- what a dead netd left ----------------------------------------------------------------- */
+/* ---- what a dead netd left --------------------------------------------------------- */
 
 void forwards_adopt(struct forwards *all, const struct journal_forward *forward, uint32_t prefix)
 {
@@ -425,7 +424,7 @@ void forwards_adopt_forwarder(struct forwards *all, const struct process *forwar
         (void)log_failure(r, "cannot start the forwarder: ports of the host lead nowhere");
 }
 
-/* ---- life ------------------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------------------- */
 
 int forwards_new(const struct forwards_setup *setup, struct forwards **ret)
 {

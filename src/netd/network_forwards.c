@@ -53,19 +53,19 @@ static const struct netd_interface *interface_of(const struct network *net, cons
 static int check_forward(const struct network *net, const struct netd_forward *f,
                          struct netd_why *why)
 {
+    const char *name = net->def.name;
+
     if (f->interface[0] && !interface_of(net, f->interface))
-        return why_refused(why, -ENOENT, "network '%s': there is no interface '%s'", net->def.name,
-                           f->interface);
+        return why_refused(why, -ENOENT, "there is no interface '%s' on network '%s'", f->interface,
+                           name);
     if (link_bits(&net->def, f->target) == 0)
-        return why_refused(why, -EINVAL,
-                           "network '%s': the address that port %u is to lead to is "
-                           "no VM's",
-                           net->def.name, f->external_port);
+        return why_refused(why, -EINVAL, "where it is to lead is no VM's address on network '%s'",
+                           name);
     if (net->def.mode == NET_MODE_HOST && !on_loopback(f->listen))
         return why_refused(why, -EPERM,
-                           "network '%s' is for this host only: port %u must be "
-                           "forwarded from a loopback address",
-                           net->def.name, f->external_port);
+                           "network '%s' is for this host only: its ports must be opened at a "
+                           "loopback address",
+                           name);
     return 0;
 }
 

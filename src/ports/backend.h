@@ -50,12 +50,30 @@ struct iface_request {
 
 #define IFACE_QUEUES_MAX 16u
 
+/* A port of the host that is to lead to a VM, or does. */
+struct forward_request {
+    const char *network;
+    const char *interface_id; /* with which it ends; NULL: with the network */
+    enum forward_protocol protocol;
+    struct address listen; /* of the host; version 0: any */
+    uint16_t external_port, internal_port;
+    struct address address; /* of the VM; version 0: the interface's */
+    uid_t uid;              /* who asks */
+};
+
+/* Where a request leads, as far as an interface that is live says so. */
+struct forward_target {
+    bool live;
+    uid_t uid; /* whose interface it is */
+};
+
 /* failure is NULL when it worked (then the handle is set), and valid during the
  * call when it did not (then the handle is NULL). */
 typedef void (*backend_built)(void *arg, const struct failure *failure, struct net_handle *handle);
 typedef void (*backend_removed)(void *arg, const struct failure *failure);
 typedef void (*backend_started)(void *arg, const struct failure *failure,
                                 struct iface_handle *handle);
+typedef void (*backend_forwarded)(void *arg, const struct failure *failure);
 /* failure may be set beside a report: then the figures are the last known. */
 typedef void (*backend_inspected)(void *arg, const struct failure *failure);
 
@@ -93,6 +111,22 @@ struct backend_ops {
      * have together: what the limits per uid count. Those still being started the core
      * counts itself. NULL: no limit. */
     unsigned (*interfaces_of)(void *self, uid_t uid, unsigned *queues);
+
+    /* Forwards of clients; those of definitions come by update(). All NULL where there are
+     * no others (macOS). Each returns 0 when the work has begun and done() will follow, or a
+     * negative errno with *why in words. -EADDRINUSE: somebody listens there. */
+    int (*add_forward)(void *self, const struct forward_request *request, backend_forwarded done,
+                       void *arg, struct failure *why);
+    /* By network, protocol, listen and external port, for all versions of IP. */
+    int (*remove_forward)(void *self, const struct forward_request *request, backend_forwarded done,
+                          void *arg, struct failure *why);
+    /* Whose interface has this id or address. */
+    struct forward_target (*forward_target)(void *self, const struct forward_request *request);
+    /* Who asked for the forward that remove_forward() would remove. -ENOENT: there is none;
+     * -EPERM: the network's definition. */
+    int (*forward_owner)(void *self, const struct forward_request *request, uid_t *ret);
+    /* How many forwards this uid has asked for. */
+    unsigned (*forwards_of)(void *self, uid_t uid);
 
     /* Bring traffic and drop counters up to date. done() follows within two
      * seconds whatever the helper does; after it the transport reads the

@@ -35,7 +35,8 @@ struct broker_report {
     struct backend_view backend;
     uint64_t uptime_usec;
     bool detailed; /* Status, not List */
-    /* What the transport adds about single interfaces, it shows of these only: all,
+    bool forwards; /* ListForwards */
+    /* What the transport adds about single interfaces and forwards, it shows of these only: all,
      * or those that belong to the asker's uid. */
     bool sees_all;
     uid_t asker;

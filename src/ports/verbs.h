@@ -25,5 +25,10 @@ struct verbs {
     void (*status)(struct peer *peer, struct call *call, const char *network_name);
     void (*leases)(struct peer *peer, struct call *call, const char *network_name);
     void (*monitor)(struct peer *peer, struct call *call);
+    void (*add_forward)(struct peer *peer, struct call *call,
+                        const struct forward_request *request);
+    void (*remove_forward)(struct peer *peer, struct call *call,
+                           const struct forward_request *request);
+    void (*list_forwards)(struct peer *peer, struct call *call, const char *network_name);
     void (*stop)(struct peer *peer, struct call *call);
 };

@@ -20,6 +20,7 @@ struct fake_job {
         backend_removed removed;
         backend_started started;
         backend_inspected inspected;
+        backend_forwarded forwarded;
     } done;
     void *arg;
 };
@@ -91,6 +92,53 @@ static int fake_start(void *self, const struct iface_request *request, backend_s
     return r;
 }
 
+static int forward(struct fake_backend *fake, enum fake_job_kind kind,
+                   const struct forward_request *request, backend_forwarded done, void *arg,
+                   struct failure *why)
+{
+    int r;
+    struct fake_job *job = begin(fake, kind, request->network, arg, &r);
+    if (!job)
+        return failure_set(why, r, "the test says so");
+    job->done.forwarded = done;
+    fake->last_uid = request->uid;
+    return 0;
+}
+
+static int fake_add_forward(void *self, const struct forward_request *request,
+                            backend_forwarded done, void *arg, struct failure *why)
+{
+    return forward(self, FAKE_ADD_FORWARD, request, done, arg, why);
+}
+
+static int fake_remove_forward(void *self, const struct forward_request *request,
+                               backend_forwarded done, void *arg, struct failure *why)
+{
+    return forward(self, FAKE_REMOVE_FORWARD, request, done, arg, why);
+}
+
+static struct forward_target fake_forward_target(void *self, const struct forward_request *request)
+{
+    const struct fake_backend *fake = self;
+    (void)request;
+    return fake->target;
+}
+
+static int fake_forward_owner(void *self, const struct forward_request *request, uid_t *ret)
+{
+    const struct fake_backend *fake = self;
+    (void)request;
+    *ret = fake->forward_owner;
+    return fake->forward_owner_err;
+}
+
+static unsigned fake_forwards_of(void *self, uid_t uid)
+{
+    const struct fake_backend *fake = self;
+    (void)uid;
+    return fake->forwards_of_uid;
+}
+
 static int fake_inspect(void *self, backend_inspected done, void *arg)
 {
     int r;
@@ -151,6 +199,11 @@ const struct backend_ops fake_backend_ops = {
     .drop_interface = fake_drop_interface,
     .interfaces_of = fake_interfaces_of,
     .inspect = fake_inspect,
+    .add_forward = fake_add_forward,
+    .remove_forward = fake_remove_forward,
+    .forward_target = fake_forward_target,
+    .forward_owner = fake_forward_owner,
+    .forwards_of = fake_forwards_of,
     .describe = fake_describe,
     .drop = fake_drop,
     .free = fake_free,
@@ -241,6 +294,8 @@ static void tell(struct fake_backend *fake, const struct fake_job *job, struct f
         job->done.removed(job->arg, failed ? failure : NULL);
     else if (job->kind == FAKE_START)
         job->done.started(job->arg, failed ? failure : NULL, iface);
+    else if (job->kind == FAKE_ADD_FORWARD || job->kind == FAKE_REMOVE_FORWARD)
+        job->done.forwarded(job->arg, failed ? failure : NULL);
     else
         job->done.inspected(job->arg, failed ? failure : NULL);
 }

@@ -10,7 +10,15 @@
 
 #include <sys/queue.h>
 
-enum fake_job_kind { FAKE_BUILD, FAKE_REMOVE, FAKE_START, FAKE_INSPECT, FAKE_JOB_KINDS };
+enum fake_job_kind {
+    FAKE_BUILD,
+    FAKE_REMOVE,
+    FAKE_START,
+    FAKE_INSPECT,
+    FAKE_ADD_FORWARD,
+    FAKE_REMOVE_FORWARD,
+    FAKE_JOB_KINDS
+};
 
 struct fake_job;
 
@@ -22,7 +30,11 @@ struct fake_backend {
     unsigned handles, interface_handles;       /* not dropped yet */
     unsigned updates;                          /* that came so far */
     unsigned interfaces_of_uid, queues_of_uid; /* what interfaces_of() says */
-    uid_t last_uid;                            /* of the last start_interface() */
+    uid_t last_uid;                            /* of the last start_interface(), add_forward() */
+    struct forward_target target;              /* what forward_target() says */
+    int forward_owner_err;                     /* what forward_owner() says ... */
+    uid_t forward_owner;                       /* ... and of whom */
+    unsigned forwards_of_uid;                  /* what forwards_of() says */
     const char *problem;
     bool freed;
 };

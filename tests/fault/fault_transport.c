@@ -38,8 +38,11 @@ void __wrap_closer_close(int fd)
 }
 
 static const struct verbs verbs = {
-    broker_peer_new, broker_peer_gone, broker_acquire, broker_release, broker_start_interface,
-    broker_list,     broker_status,    broker_leases,  broker_monitor, broker_stop,
+    broker_peer_new,    broker_peer_gone,       broker_acquire,
+    broker_release,     broker_start_interface, broker_list,
+    broker_status,      broker_leases,          broker_monitor,
+    broker_add_forward, broker_remove_forward,  broker_list_forwards,
+    broker_stop,
 };
 
 static struct house {

@@ -417,10 +417,10 @@ def slow_reader(net):
 
 def refusals(broker):
     web = lambda **k: add(broker, TCP, 2022, WEB4, 22, **k)
-    refused(lambda: add(broker, TCP, 2022, "192.168.65.2", 22), 22, "no VM's")
-    refused(lambda: add(broker, TCP, 2022, GATE4, 22), 22, "no VM's")
-    refused(lambda: add(broker, TCP, 2022, "192.168.64.255", 22), 22, "no VM's")
-    refused(lambda: add(broker, TCP, 2022, "fd00:65::2", 22), 22, "no VM's")
+    refused(lambda: add(broker, TCP, 2022, "192.168.65.2", 22), 22, "no VM's address")
+    refused(lambda: add(broker, TCP, 2022, GATE4, 22), 22, "no VM's address")
+    refused(lambda: add(broker, TCP, 2022, "192.168.64.255", 22), 22, "no VM's address")
+    refused(lambda: add(broker, TCP, 2022, "fd00:65::2", 22), 22, "no VM's address")
     refused(lambda: web(network="none"), 2, "does not exist")
     refused(lambda: web(interface="none"), 2, "no interface")
     refused(lambda: web(listen="198.51.100.77"), 99, "no such address")

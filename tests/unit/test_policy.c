@@ -20,6 +20,7 @@ static const struct policy policy = { .owner = 990,
                                                   .queues = 20,
                                                   .waiting = 5,
                                                   .watchers = 6,
+                                                  .forwards = 7,
                                                   .all_connections = 100 } };
 
 static int may_connect(uid_t uid, unsigned has, struct failure *failure)
@@ -52,6 +53,11 @@ static int may_watch(uid_t uid, unsigned has, struct failure *failure)
     return policy_may_watch(&policy, uid, has, failure);
 }
 
+static int may_forward(uid_t uid, unsigned has, struct failure *failure)
+{
+    return policy_may_forward(&policy, uid, has, failure);
+}
+
 static int may_be_one_of_all(uid_t uid, unsigned has, struct failure *failure)
 {
     return policy_may_connect(&policy, uid, 0, has, failure);
@@ -73,6 +79,7 @@ static void a_limit_lets_in_up_to_it_and_then_says_who_how_many_and_the_remedy(v
         { may_have_queues, 1000, 20, "uid 1000 would have 21 queues", "ask for fewer" },
         { may_wait, 1000, 5, "uid 1000 has 5 requests", "try again" },
         { may_watch, 1000, 6, "uid 1000 has 6 connections that monitor", "end one" },
+        { may_forward, 1000, 7, "uid 1000 has 7 forwarded ports", "remove one" },
         { may_be_one_of_all, 1000, 100, "100 programs", "RLIMIT_NOFILE" },
         { may_be_one_of_all, 0, 100 + POLICY_RESERVED, "116 programs", "RLIMIT_NOFILE" },
         { may_be_one_of_all, 990, 100 + POLICY_RESERVED, "116 programs", "RLIMIT_NOFILE" },
@@ -114,6 +121,21 @@ static void no_user_can_have_all_descriptors(void **unused)
     assert_int_equal(policy_limits_for(ULONG_MAX).queues, POLICY_QUEUES);
 }
 
+static void one_leads_ports_to_what_is_ones_own(void **unused)
+{
+    struct forward_target target = { .live = true, .uid = 1000 };
+    struct failure failure = { 0 };
+    (void)unused;
+    assert_int_equal(policy_may_lead_to(&policy, 1000, &target, &failure), 0);
+    assert_int_equal(policy_may_lead_to(&policy, 1001, &target, &failure), -EPERM);
+    assert_non_null(strstr(failure.why, "another user's"));
+    target = (struct forward_target){ .uid = 1000 }; /* it may be anybody's tomorrow */
+    assert_int_equal(policy_may_lead_to(&policy, 1000, &target, &failure), -EPERM);
+    assert_non_null(strstr(failure.why, "no VM is there"));
+    assert_int_equal(policy_may_lead_to(&policy, 0, &target, &failure), 0);
+    assert_int_equal(policy_may_lead_to(&policy, 990, &target, &failure), 0);
+}
+
 static void one_sees_oneself_and_owner_and_root_see_all(void **unused)
 {
     (void)unused;
@@ -143,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_limit_lets_in_up_to_it_and_then_says_who_how_many_and_the_remedy),
         cmocka_unit_test(no_user_can_have_all_descriptors),
+        cmocka_unit_test(one_leads_ports_to_what_is_ones_own),
         cmocka_unit_test(one_sees_oneself_and_owner_and_root_see_all),
         cmocka_unit_test(only_owner_and_root_stop_the_broker),
     };

@@ -186,9 +186,54 @@ static void core_stop(struct peer *peer, struct call *call)
     transport_varlink_ops.answer_done(call);
 }
 
-static const struct verbs verbs = { core_peer_new, core_peer_gone, core_acquire, core_release,
-                                    core_start,    core_list,      core_status,  core_leases,
-                                    core_monitor,  core_stop };
+static void ask_forward(const char *what, const struct forward_request *request)
+{
+    char listen[ADDR6_TEXT] = "-", address[ADDR6_TEXT] = "-";
+    if (request->listen.version)
+        address_format(&request->listen, listen);
+    if (request->address.version)
+        address_format(&request->address, address);
+    (void)snprintf(core.asked, sizeof core.asked, "%s %s %s %s %s %u %s %u", what, request->network,
+                   request->interface_id ? request->interface_id : "-",
+                   request->protocol == FORWARD_TCP ? "tcp" : "udp", listen, request->external_port,
+                   address, request->internal_port);
+}
+
+static void core_add_forward(struct peer *peer, struct call *call,
+                             const struct forward_request *request)
+{
+    (void)peer;
+    ask_forward("forward", request);
+    transport_varlink_ops.answer_done(call);
+}
+
+static void core_remove_forward(struct peer *peer, struct call *call,
+                                const struct forward_request *request)
+{
+    (void)peer;
+    ask_forward("unforward", request);
+    transport_varlink_ops.answer_done(call);
+}
+
+static void core_list_forwards(struct peer *peer, struct call *call, const char *name)
+{
+    struct network_view network = {
+        &shared.net, &shared, 0, "ready", 2, 1, &core.network, NULL, 0
+    };
+    struct broker_report report = {
+        .networks = &network, .n_networks = 1, .forwards = true, .asker = getuid()
+    };
+
+    (void)peer;
+    (void)snprintf(core.asked, sizeof core.asked, "forwards %s", name ? name : "-");
+    transport_varlink_ops.answer_report(call, &report);
+}
+
+static const struct verbs verbs = {
+    core_peer_new,       core_peer_gone,     core_acquire, core_release, core_start,
+    core_list,           core_status,        core_leases,  core_monitor, core_add_forward,
+    core_remove_forward, core_list_forwards, core_stop,
+};
 
 /* ---- a world of one broker and its clients ---- */
 
@@ -223,6 +268,7 @@ static int setup(void **state)
                                                .ipv6 = { 0xfd, 1 },
                                                .ipv6_len = 64 };
     TAILQ_INIT(&core.network.interfaces);
+    TAILQ_INIT(&core.network.forwards);
     mine.spec = (struct netd_interface){ .id = "a", .tap = "vt0", .uid = getuid(), .queues = 1 };
     others.spec = (struct netd_interface){ .id = "b", .tap = "vt1", .uid = getuid() + 1 };
     TAILQ_INSERT_TAIL(&core.network.interfaces, &mine, link);
@@ -312,11 +358,16 @@ static void every_reply_is_what_the_interface_file_declares(void **state)
         { "List", ",\"more\":true}" },
         { "Status", "}" },
         { "Leases", "}" },
+        { "AddForward", ",\"parameters\":{\"network_name\":\"shared\",\"interface_id\":\"a\","
+                        "\"external_port\":8080,\"internal_port\":80}}" },
+        { "RemoveForward",
+          ",\"parameters\":{\"network_name\":\"shared\",\"external_port\":8080}}" },
+        { "ListForwards", "}" },
         { "Stop", "}" },
     };
     struct varlink *client = client_new();
     for (size_t i = 0; i < N_ELEMENTS(calls); i++) {
-        char text[256];
+        char text[320];
         (void)snprintf(text, sizeof text, "{\"method\":\"%s.%s\"%s", BROKER_INTERFACE,
                        calls[i].method, calls[i].rest);
         say(client, text);
@@ -329,6 +380,122 @@ static void every_reply_is_what_the_interface_file_declares(void **state)
         if (strstr(text, "more"))
             (void)hear(client);
     }
+    varlink_free(client);
+    turn();
+}
+
+/* ---- forwards ---- */
+
+static void what_is_to_be_forwarded_reaches_the_core(void **state)
+{
+    static const struct {
+        const char *call, *asked;
+    } cases[] = {
+        { "{" IN("AddForward") ",\"parameters\":{\"network_name\":\"lab\",\"interface_id\":\"a\","
+                               "\"external_port\":8080,\"internal_port\":80}}",
+          "forward lab a tcp - 8080 - 80" },
+        { "{" IN("AddForward") ",\"parameters\":{\"network_name\":\"lab\",\"protocol\":\"udp\","
+                               "\"listen_address\":\"::1\",\"external_port\":1,"
+                               "\"address\":\"10.1.0.2\",\"internal_port\":65535}}",
+          "forward lab - udp ::1 1 10.1.0.2 65535" },
+        { "{" IN("RemoveForward") ",\"parameters\":{\"network_name\":\"lab\",\"protocol\":\"udp\","
+                                  "\"listen_address\":\"127.0.0.1\",\"external_port\":53}}",
+          "unforward lab - udp 127.0.0.1 53 - 0" },
+        { "{" IN("ListForwards") "}", "forwards -" },
+        { "{" IN("ListForwards") ",\"parameters\":{\"network_name\":\"lab\"}}", "forwards lab" },
+    };
+    struct varlink *client = client_new();
+    (void)state;
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        say(client, cases[i].call);
+        assert_string_equal(core.asked, cases[i].asked);
+        (void)hear(client);
+    }
+    varlink_free(client);
+    turn();
+}
+
+static void a_forward_that_cannot_be_never_reaches_the_core(void **state)
+{
+    static const struct {
+        const char *params, *words;
+    } cases[] = {
+        { "\"external_port\":0,\"internal_port\":80", "external_port must be 1 to 65535, not 0" },
+        { "\"external_port\":8080,\"internal_port\":65616", "internal_port must be 1 to 65535" },
+        { "\"external_port\":-57456,\"internal_port\":80", "external_port must be" },
+        { "\"external_port\":1,\"internal_port\":1,\"protocol\":\"TCP\"", "not 'TCP'" },
+        { "\"external_port\":1,\"internal_port\":1,\"address\":\"web\"", "address 'web' is no" },
+        { "\"external_port\":1,\"internal_port\":1,\"listen_address\":\"\"",
+          "listen_address '' is no" },
+        { "\"internal_port\":1", "external_port" },
+    };
+    struct varlink *client = client_new();
+    (void)state;
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        char text[320];
+        (void)snprintf(text, sizeof text,
+                       "{" IN("AddForward") ",\"parameters\":{\"network_name\":\"lab\",%s}}",
+                       cases[i].params);
+        say(client, text);
+        const char *reply = hear(client);
+        if (!strstr(reply, cases[i].words))
+            fail_msg("'%s' lacks '%s'", reply, cases[i].words);
+    }
+    assert_string_equal(core.asked, "");
+    varlink_free(client);
+    turn();
+}
+
+/* Of the three that 'shared' has, two: the asker's, and the definition's. */
+static void one_sees_ones_own_forwards_and_the_definitions(void **state)
+{
+    struct forward_entry mine = { .wanted = true }, others = mine, defined = mine;
+    struct varlink *client = client_new();
+    (void)state;
+    mine.spec = (struct netd_forward){ .network = "shared",
+                                       .interface = "a",
+                                       .uid = getuid(),
+                                       .protocol = NETD_TCP,
+                                       .families = NETD_IPV4 | NETD_IPV6,
+                                       .flags = NETD_FORWARD_LIVE,
+                                       .external_port = 8080,
+                                       .internal_port = 80,
+                                       .target = { [10] = 0xff, 0xff, 10, 1, 0, 2 } };
+    others.spec = mine.spec;
+    others.spec.uid++;
+    defined.spec = (struct netd_forward){ .network = "shared",
+                                          .protocol = NETD_UDP,
+                                          .families = NETD_IPV6,
+                                          .flags = NETD_FORWARD_DEFINED,
+                                          .uid = getuid() + 1,
+                                          .listen = { [15] = 1 },
+                                          .external_port = 53,
+                                          .internal_port = 53,
+                                          .target = { 0xfd, [15] = 2 } };
+    (void)strcpy(defined.why, "port 53 is taken");
+    TAILQ_INSERT_TAIL(&core.network.forwards, &mine, link);
+    TAILQ_INSERT_TAIL(&core.network.forwards, &others, link);
+    TAILQ_INSERT_TAIL(&core.network.forwards, &defined, link);
+
+    say(client, "{" IN("ListForwards") "}");
+    json_t *reply = json_loads(hear(client), 0, NULL);
+    const json_t *parameters = json_object_get(reply, "parameters");
+    struct failure failure = { 0 };
+    if (idl_check_reply(world.idl, idl_method(world.idl, "ListForwards"), parameters, &failure) < 0)
+        fail_msg("%s", failure.why);
+    json_t *expected =
+        json_pack("{s:[{s:s, s:s, s:i, s:s, s:i, s:s, s:I, s:b, s:s}"
+                  "    {s:s, s:s, s:s, s:i, s:i, s:s, s:i, s:I, s:b, s:s}]}",
+                  "forwards", "network_name", "shared", "protocol", "tcp", "external_port", 8080,
+                  "address", "10.1.0.2", "internal_port", 80, "interface_id", "a", "uid",
+                  (json_int_t)getuid(), "defined", 0, "state", "listening", "network_name",
+                  "shared", "protocol", "udp", "listen_address", "::1", "external_port", 53,
+                  "ip_version", 6, "address", "fd00::2", "internal_port", 53, "uid",
+                  (json_int_t)getuid() + 1, "defined", 1, "state", "failed: port 53 is taken");
+    if (!json_equal(parameters, expected))
+        fail_msg("%s", json_dumps(parameters, 0));
+    json_decref(expected);
+    json_decref(reply);
     varlink_free(client);
     turn();
 }
@@ -775,6 +942,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(every_method_is_declared_and_every_declared_one_exists),
         T(every_reply_is_what_the_interface_file_declares),
+        T(what_is_to_be_forwarded_reaches_the_core),
+        T(a_forward_that_cannot_be_never_reaches_the_core),
+        T(one_sees_ones_own_forwards_and_the_definitions),
         T(an_event_is_what_the_interface_file_declares),
         T(who_watches_says_more),
         T(who_does_not_read_misses_events_and_hears_how_many),

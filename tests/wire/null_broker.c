@@ -28,8 +28,11 @@
 #include <unistd.h>
 
 static const struct verbs verbs = {
-    broker_peer_new, broker_peer_gone, broker_acquire, broker_release, broker_start_interface,
-    broker_list,     broker_status,    broker_leases,  broker_monitor, broker_stop,
+    broker_peer_new,    broker_peer_gone,       broker_acquire,
+    broker_release,     broker_start_interface, broker_list,
+    broker_status,      broker_leases,          broker_monitor,
+    broker_add_forward, broker_remove_forward,  broker_list_forwards,
+    broker_stop,
 };
 
 static int listen_at(const char *path)
