@@ -173,18 +173,20 @@ void broker_remove_forward(struct peer *peer, struct call *call,
                            const struct forward_request *request)
 {
     const struct broker *broker = peer->broker;
+    struct forward_request own = *request;
     struct failure failure = { 0 };
 
-    if (!broker_name_accepted(peer, call, request->network))
+    own.uid = peer->cred.uid;
+    if (!broker_name_accepted(peer, call, own.network))
         return;
     int r = check_system(broker, &failure);
     if (r == 0)
-        r = may_remove(peer, request, &failure);
+        r = may_remove(peer, &own, &failure);
     if (r < 0) {
         refuse(peer, call, status_from_errno(r), "%s", failure.why);
         return;
     }
-    carry_out(peer, call, ERRAND_REMOVE_FORWARD, broker->backend.ops->remove_forward, request);
+    carry_out(peer, call, ERRAND_REMOVE_FORWARD, broker->backend.ops->remove_forward, &own);
 }
 
 void broker_list_forwards(struct peer *peer, struct call *call, const char *name)

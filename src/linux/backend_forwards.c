@@ -98,14 +98,9 @@ static struct forward_entry *by_serial(const struct record *record, unsigned ser
     return NULL;
 }
 
-struct forward_entry *forward_by_door(const struct record *record, const struct netd_forward *like)
+bool forward_is_at(const struct forward_entry *f, const struct netd_forward *door)
 {
-    struct forward_entry *f;
-
-    TAILQ_FOREACH (f, &record->handle.forwards, link)
-        if (f->wanted && same_door(&f->spec, like))
-            return f;
-    return NULL;
+    return f->wanted && same_door(&f->spec, door);
 }
 
 /* Another one that wants the same port of the host, on any network. */
@@ -117,7 +112,7 @@ struct forward_entry *forward_taken(const struct backend_netd *b, const struct n
 
     TAILQ_FOREACH (record, &b->records, link)
         TAILQ_FOREACH (f, &record->handle.forwards, link)
-            if (f != except && f->wanted && same_door(&f->spec, spec))
+            if (f != except && forward_is_at(f, spec))
                 return f;
     return NULL;
 }
@@ -158,12 +153,19 @@ static void set_timer(struct backend_netd *b)
 
     TAILQ_FOREACH (record, &b->records, link)
         TAILQ_FOREACH (f, &record->handle.forwards, link)
-            if (f->wanted && !f->present && f->not_before != 0 && f->not_before < first)
+            if (f->wanted != f->present && f->not_before != 0 && f->not_before < first)
                 first = f->not_before;
     if (first == UINT64_MAX)
         return;
     (void)sd_event_source_set_time(b->forwards_again, first);
     (void)sd_event_source_set_enabled(b->forwards_again, SD_EVENT_ONESHOT);
+}
+
+static void put_off(struct backend_netd *b, struct forward_entry *f)
+{
+    f->not_before = monotonic_usec() + (AGAIN_USEC << f->refusals);
+    f->refusals += f->refusals < AGAIN_TIMES;
+    set_timer(b);
 }
 
 static void on_refused(struct record *record, struct forward_entry *f,
@@ -173,17 +175,18 @@ static void on_refused(struct record *record, struct forward_entry *f,
     bool defined = f->spec.flags & NETD_FORWARD_DEFINED;
 
     if (failure->err == -ECONNRESET) { /* netd may have it all the same: it will say so */
-        f->wanted = defined;
+        f->wanted = f->wanted && !f->done;
         tell(f, failure);
         return;
     }
     if (!defined) {
+        if (f->wanted && !f->done) /* it was there before netd was another */
+            log_warning("network '%s': port %u is forwarded no more: %s", record->def.name,
+                        f->spec.external_port, words.why);
         tell_and_free(record, f, &words);
         return;
     }
-    f->not_before = monotonic_usec() + (AGAIN_USEC << f->refusals);
-    f->refusals += f->refusals < AGAIN_TIMES;
-    set_timer(record->b);
+    put_off(record->b, f);
     say_refused(record, f, &words);
 }
 
@@ -231,7 +234,9 @@ static void on_removed(void *arg, const struct failure *failure, const struct ne
     if (!record)
         return;
     if (failure && failure->err != -ENOENT) {
-        tell(f, failure); /* its line went down, and the next netd is asked again */
+        if (failure->err != -ECONNRESET) /* else the next netd is asked, at once */
+            put_off(record->b, f);
+        tell(f, failure);
         return;
     }
     f->present = false;
@@ -433,6 +438,7 @@ void forwards_take(struct backend_netd *b, const struct netd_inventory *inventor
     TAILQ_FOREACH (record, &b->records, link)
         TAILQ_FOREACH (f, &record->handle.forwards, link) {
             f->present = false;
+            f->not_before = 0;
             f->spec.flags &= ~(uint32_t)NETD_FORWARD_LIVE;
             if (f->spec.interface[0] && !entry_by_id(record, f->spec.interface))
                 f->wanted = false;

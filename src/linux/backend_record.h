@@ -201,9 +201,9 @@ struct forward_entry *forward_new(struct record *record, const struct netd_forwa
 void forward_free(struct record *record, struct forward_entry *f);
 /* Somebody waits for it to be made, or to be gone. 0 or a negative errno. */
 int forward_wait(struct record *record, struct forward_entry *f, backend_forwarded done, void *arg);
-/* By protocol, listen, external port and a version of IP in common; NULL: none that is wanted. */
-struct forward_entry *forward_by_door(const struct record *record, const struct netd_forward *like);
-/* The same on any network, but this one. */
+/* Is it wanted, and where `door` is: protocol, listen, external port, and a version of IP? */
+bool forward_is_at(const struct forward_entry *f, const struct netd_forward *door);
+/* One that is there on any network, but this one; NULL: none. */
 struct forward_entry *forward_taken(const struct backend_netd *b, const struct netd_forward *spec,
                                     const struct forward_entry *except);
 /* One that is just so, wanted or not. */

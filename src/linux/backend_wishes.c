@@ -58,14 +58,11 @@ static const struct iface_entry *interface_of(const struct record *record,
     return NULL;
 }
 
-/* Where clients connect. A network for this host only is reached from this host only. */
-static void compose_door(const struct record *record, const struct forward_request *request,
-                         uint32_t families, struct netd_forward *ret)
+/* Where clients connect; listen of version 0: anywhere. A network for this host only is reached
+ * from this host only. */
+static void set_door(const struct record *record, struct address listen, uint32_t families,
+                     struct netd_forward *ret)
 {
-    struct address listen = request->listen;
-
-    ret->protocol = request->protocol == FORWARD_TCP ? NETD_TCP : NETD_UDP;
-    ret->external_port = request->external_port;
     ret->families = families;
     if (listen.version == 0 && record->handle.spec.mode == NET_MODE_HOST)
         listen = loopback(families & NETD_IPV4 ? 4 : 6);
@@ -73,6 +70,14 @@ static void compose_door(const struct record *record, const struct forward_reque
         ret->families = family_of(listen.version);
         put_address(&listen, ret->listen);
     }
+}
+
+static void compose_door(const struct record *record, const struct forward_request *request,
+                         uint32_t families, struct netd_forward *ret)
+{
+    ret->protocol = request->protocol == FORWARD_TCP ? NETD_TCP : NETD_UDP;
+    ret->external_port = request->external_port;
+    set_door(record, request->listen, families, ret);
 }
 
 static int compose(const struct record *record, const struct forward_request *request,
@@ -126,18 +131,29 @@ int forwards_add(void *self, const struct forward_request *request, backend_forw
     return failure_set(why, r, "%s", strerror(-r));
 }
 
+/* Of several at one door, one for each version of IP, the asker's own is meant first, and a
+ * definition's last. */
+static unsigned rank(const struct forward_entry *f, uid_t asker)
+{
+    return f->spec.flags & NETD_FORWARD_DEFINED ? 1 : f->spec.uid == asker ? 3 : 2;
+}
+
 /* The one that a request means; NULL: none. By its door alone, whatever it leads to. */
 static struct forward_entry *meant(const struct backend_netd *b,
                                    const struct forward_request *request, struct record **ret)
 {
     struct record *record = record_find(b, request->network);
+    struct forward_entry *f, *best = NULL;
     struct netd_forward door = { 0 };
 
     if (!record)
         return NULL;
     *ret = record;
     compose_door(record, request, NETD_IPV4 | NETD_IPV6, &door);
-    return forward_by_door(record, &door);
+    TAILQ_FOREACH (f, &record->handle.forwards, link)
+        if (forward_is_at(f, &door) && (!best || rank(f, request->uid) > rank(best, request->uid)))
+            best = f;
+    return best;
 }
 
 int forwards_remove(void *self, const struct forward_request *request, backend_forwarded done,
@@ -154,8 +170,8 @@ int forwards_remove(void *self, const struct forward_request *request, backend_f
     if (r < 0)
         return failure_set(why, r, "%s", strerror(-r));
     f->wanted = false;
-    while ((other = meant(b, request, &record)) && !other->done) /* of the other version of IP */
-        other->wanted = false;
+    while ((other = meant(b, request, &record)) && rank(other, f->spec.uid) == 3 && !other->done)
+        other->wanted = false; /* the same user's, of the other version of IP */
     return 0;
 }
 
@@ -165,8 +181,9 @@ struct forward_target forwards_target(void *self, const struct forward_request *
     const struct record *record = record_find(b, request->network);
     const struct iface_entry *e = record ? interface_of(record, request) : NULL;
 
-    /* An id does not make another's address its own. */
-    if (e && request->address.version != 0 && request->address.v4 != e->spec.ipv4)
+    /* An id does not make another's address its own; whose an IPv6 address is, nobody knows. */
+    if (e && request->address.version != 0 &&
+        (request->address.version != 4 || request->address.v4 != e->spec.ipv4))
         e = NULL;
     return (struct forward_target){ .live = e != NULL, .uid = e ? e->spec.uid : 0 };
 }
@@ -191,7 +208,7 @@ unsigned forwards_of(void *self, uid_t uid)
 
     TAILQ_FOREACH (record, &b->records, link)
         TAILQ_FOREACH (f, &record->handle.forwards, link)
-            n += f->present && f->wanted && f->spec.uid == uid &&
+            n += f->wanted && !f->done && f->spec.uid == uid &&
                  !(f->spec.flags & NETD_FORWARD_DEFINED);
     return n;
 }
@@ -204,12 +221,12 @@ static struct netd_forward spec_of(const struct record *record, const struct for
     struct netd_forward spec = { .uid = getuid(),
                                  .flags = NETD_FORWARD_DEFINED,
                                  .protocol = from->protocol == FORWARD_TCP ? NETD_TCP : NETD_UDP,
-                                 .families = family_of(from->address.version),
                                  .external_port = from->external_port,
                                  .internal_port = from->internal_port };
 
     (void)str_copy(spec.network, sizeof spec.network, record->def.name);
     put_address(&from->address, spec.target);
+    set_door(record, (struct address){ 0 }, family_of(from->address.version), &spec);
     return spec;
 }
 

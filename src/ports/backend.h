@@ -117,13 +117,14 @@ struct backend_ops {
      * negative errno with *why in words. -EADDRINUSE: somebody listens there. */
     int (*add_forward)(void *self, const struct forward_request *request, backend_forwarded done,
                        void *arg, struct failure *why);
-    /* By network, protocol, listen and external port, for all versions of IP. */
+    /* By network, protocol, listen and external port; where there is one for each version of
+     * IP, both if they are the same user's. */
     int (*remove_forward)(void *self, const struct forward_request *request, backend_forwarded done,
                           void *arg, struct failure *why);
     /* Whose interface has this id or address. */
     struct forward_target (*forward_target)(void *self, const struct forward_request *request);
-    /* Who asked for the forward that remove_forward() would remove. -ENOENT: there is none;
-     * -EPERM: the network's definition. */
+    /* Who asked for the forward that remove_forward() would remove: the asker, if he can be.
+     * -ENOENT: there is none; -EPERM: the network's definition. */
     int (*forward_owner)(void *self, const struct forward_request *request, uid_t *ret);
     /* How many forwards this uid has asked for. */
     unsigned (*forwards_of)(void *self, uid_t uid);

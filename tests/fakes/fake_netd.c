@@ -106,10 +106,15 @@ static void forget_forwards(const char *interface)
     fake.n_forwards = n;
 }
 
+static bool fake_is_at(const struct netd_forward *f, const struct netd_forward *door)
+{
+    return f->external_port == door->external_port && (f->families & door->families);
+}
+
 static void fake_remove_forward(const struct netd_msg *msg)
 {
     size_t i = 0;
-    while (i < fake.n_forwards && fake.forwards[i].external_port != msg->body.forward.external_port)
+    while (i < fake.n_forwards && !fake_is_at(&fake.forwards[i], &msg->body.forward))
         i++;
     if (i == fake.n_forwards) {
         fake_refuse(&msg->header, -ENOENT, "no such forward");

@@ -196,7 +196,7 @@ static void an_address_is_reached_by_clients_of_its_kind(void **unused)
     assert_int_equal(fake_forward(1).families, NETD_IPV6);
     assert_memory_equal(fake_forward(1).target, request.address.v6, 16);
     must_remove(&w, &request);
-    AWAIT(&w, fake_has() == 0); /* a port is removed with both */
+    AWAIT(&w, fake_has() == 0); /* a user's port is removed with both */
     end_with_vm(&w);
 }
 
@@ -266,7 +266,61 @@ static void whose_it_is_that_a_port_leads_to(void **unused)
     assert_false(ops->forward_target(w.backend.self, &request).live);
     request.interface_id = w.iface->spec.id; /* one's own VM, but another's address */
     assert_false(ops->forward_target(w.backend.self, &request).live);
+
+    struct iface_entry *e = TAILQ_FIRST(&w.handle->interfaces);
+    e->spec.ipv4 = 0; /* of a network without DHCP */
+    request.address = (struct address){ .version = 6, .v6 = { 0xfd, [15] = 9 } };
+    assert_false(ops->forward_target(w.backend.self, &request).live);
     end_with_vm(&w);
+}
+
+static void who_removes_a_port_leaves_others_theirs(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    define(&w, 1); /* port 5000, IPv4 */
+    struct forward_request request = to_address(0), other;
+    request.external_port = 5000;
+    request.address = (struct address){ .version = 6, .v6 = { 0xfd, [15] = 9 } };
+    must_add(&w, &request);
+    uid_t owner = 0;
+    assert_int_equal(w.backend.ops->forward_owner(w.backend.self, &request, &owner), 0);
+    assert_int_equal(owner, ALICE);
+    must_remove(&w, &request);
+    run_for(&w, 50);
+    assert_int_equal(fake_has(), 1);
+    assert_int_equal(fake_forward(0).families, NETD_IPV4); /* the definition's */
+
+    other = to_address(w.handle->spec.ipv4_base + 9); /* port 8080 */
+    other.uid = ALICE + 1;
+    must_add(&w, &other);
+    request.external_port = 8080;
+    must_add(&w, &request);
+    must_remove(&w, &request);
+    run_for(&w, 50);
+    assert_int_equal(w.backend.ops->forwards_of(w.backend.self, other.uid), 1);
+    assert_int_equal(of_alice(&w), 0);
+    world_end(&w);
+}
+
+static void a_definition_of_a_network_for_this_host_is_reached_from_there(void **unused)
+{
+    (void)unused;
+    static const uint8_t loopback[16] = { [10] = 0xff, 0xff, 127, 0, 0, 1 };
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "host");
+    struct forward list[] = { { .external_port = 5000,
+                                .internal_port = 80,
+                                .address = { .version = 4, .v4 = w.handle->spec.ipv4_base + 9 } } };
+    struct definition def = { .forwards = list, .n_forwards = 1 };
+    assert_int_equal(net_def_find("host", &def.net), 0);
+    assert_int_equal(w.backend.ops->update(w.backend.self, &def), 0);
+    AWAIT(&w, fake_has() == 1);
+    assert_memory_equal(fake_forward(0).listen, loopback, sizeof loopback);
+    world_end(&w);
 }
 
 static void what_makes_no_sense_is_refused_at_once(void **unused)
@@ -396,6 +450,21 @@ static void what_is_under_way_at_the_end_is_abandoned(void **unused)
     end_with_vm(&w);
 }
 
+static void one_that_netd_dies_at_again_is_asked_for_again(void **unused)
+{
+    (void)unused;
+    struct world w;
+    begin_with_vm(&w);
+    struct forward_request request = to_interface(&w);
+    must_add(&w, &request);
+    misbehave(DIE, NETD_ADD_FORWARD);
+    next_netd(true);
+    AWAIT(&w, fake_asked(NETD_READY) == 3);
+    AWAIT(&w, fake_has() == 1);
+    assert_int_equal(of_alice(&w), 1);
+    end_with_vm(&w);
+}
+
 /* ---- the broker is another --------------------------------------------------------- */
 
 static void those_of_a_running_netd_are_found(void **unused)
@@ -493,15 +562,18 @@ int main(void)
         cmocka_unit_test(it_ends_with_its_interface),
         cmocka_unit_test(it_ends_with_its_network),
         cmocka_unit_test(whose_it_is_that_a_port_leads_to),
+        cmocka_unit_test(who_removes_a_port_leaves_others_theirs),
         cmocka_unit_test(what_makes_no_sense_is_refused_at_once),
         cmocka_unit_test(what_netd_refuses_is_as_if_it_had_not_been_asked),
         cmocka_unit_test(a_taken_port_is_refused_with_the_name_of_who_has_it),
         cmocka_unit_test(the_next_netd_is_asked_for_those_it_does_not_know),
         cmocka_unit_test(a_request_that_netd_dies_at_fails_and_leaves_nothing),
+        cmocka_unit_test(one_that_netd_dies_at_again_is_asked_for_again),
         cmocka_unit_test(a_hung_netd_is_reported_and_what_comes_late_goes_again),
         cmocka_unit_test(what_is_under_way_at_the_end_is_abandoned),
         cmocka_unit_test(those_of_a_running_netd_are_found),
         cmocka_unit_test(a_definitions_forwards_follow_it),
+        cmocka_unit_test(a_definition_of_a_network_for_this_host_is_reached_from_there),
         cmocka_unit_test(a_refused_one_is_told_and_tried_again),
         cmocka_unit_test(a_port_that_is_lost_and_comes_again_is_seen),
     };
