@@ -190,6 +190,16 @@ void prefix6_gateway(const struct prefix6 *p, uint8_t ret[static 16])
     ret[15] |= 1;
 }
 
+void prefix6_host(const struct prefix6 *p, uint8_t ret[static 16])
+{
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned bits = p->len > i * 8 ? p->len - i * 8 : 0; /* of this byte, the prefix has */
+
+        ret[i] = p->addr[i] | (bits < 8 ? (uint8_t)(0xff >> bits) : 0);
+    }
+    ret[15] &= 0xfe;
+}
+
 bool prefix6_contains(const struct prefix6 *p, const uint8_t addr[static 16])
 {
     unsigned whole = p->len / 8, rest = p->len % 8;
@@ -211,6 +221,16 @@ bool address_equal(const struct address *a, const struct address *b)
 bool mac_equal(struct mac a, struct mac b)
 {
     return memcmp(a.b, b.b, sizeof a.b) == 0;
+}
+
+void mac_link_local(struct mac m, uint8_t ret[static 16])
+{
+    const uint8_t address[16] = {
+        0xfe,   0x80,   0,    0,    0,      0,      0,     0, (uint8_t)(m.b[0] ^ 2),
+        m.b[1], m.b[2], 0xff, 0xfe, m.b[3], m.b[4], m.b[5]
+    };
+
+    memcpy(ret, address, sizeof address);
 }
 
 bool mac_is_unicast(struct mac m)

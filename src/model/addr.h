@@ -61,11 +61,15 @@ uint32_t subnet4_host(struct subnet4 s);
 
 /* prefix::1, the router's address. */
 void prefix6_gateway(const struct prefix6 *p, uint8_t ret[static 16]);
+/* The last but one, as in IPv4; the very last is reserved (RFC 2526). */
+void prefix6_host(const struct prefix6 *p, uint8_t ret[static 16]);
 bool prefix6_contains(const struct prefix6 *p, const uint8_t addr[static 16]);
 bool prefix6_overlaps(const struct prefix6 *a, const struct prefix6 *b);
 
 bool address_equal(const struct address *a, const struct address *b);
 
 bool mac_equal(struct mac a, struct mac b);
+/* fe80::/64 and the modified EUI-64 of it, as the kernel gives it to a link. */
+void mac_link_local(struct mac m, uint8_t ret[static 16]);
 /* Usable as a VM's address: unicast and not zero. */
 bool mac_is_unicast(struct mac m);

@@ -37,6 +37,11 @@ static int adopt_network(struct networks *all, struct journal_state *state, uint
     net->bridge_index = r = link_index(all->tools.links, net->bridge);
     if (r < 0)
         return why_failed(why, r, "network '%s': %s", old->network.name, net->bridge);
+    r = network_join_host(net, why);
+    if (r == 0)
+        r = network_plug_host(net, why);
+    if (r < 0)
+        return r;
     r = network_add_rules(net, why);
     if (r < 0)
         return r;
@@ -119,6 +124,7 @@ int networks_adopt(struct networks *all, struct journal_state *state, int forwar
         if (!old->known || !old->built || !adopt_or_destroy(all, state, i))
             sweep_network(all, state, i);
     }
+    networks_sweep_host(all);
     forwards_adopt_forwarder(all->tools.forwards, &state->forwarder, forwarder);
     r = nft_let_go(all->tools.nft);
     if (r < 0)

@@ -2,18 +2,27 @@
 /* bridge.c - see bridge.h. */
 #include "bridge.h"
 
+#include "knobs.h"
 #include "mem.h"
 #include "str.h"
 
 #include <errno.h>
 
-/* 02: locally administered. "vb", and the part of the subnet that differs. */
+/* 02: locally administered. "v", a letter, and the part of the subnet that differs. */
+static struct mac mac_of(char letter, uint32_t base)
+{
+    return (struct mac){ { 0x02, 'v', (uint8_t)letter, (uint8_t)(base >> 24), (uint8_t)(base >> 16),
+                           (uint8_t)(base >> 8) } };
+}
+
 struct mac bridge_mac(const struct netd_network *net)
 {
-    uint32_t base = net->ipv4_base;
+    return mac_of('b', net->ipv4_base);
+}
 
-    return (struct mac){ { 0x02, 0x76, 0x62, (uint8_t)(base >> 24), (uint8_t)(base >> 16),
-                           (uint8_t)(base >> 8) } };
+struct mac host_mac(uint32_t ipv4_base)
+{
+    return mac_of('h', ipv4_base);
 }
 
 int vm_address_check(const struct netd_network *net, uint32_t ipv4, struct netd_why *why)
@@ -26,29 +35,8 @@ int vm_address_check(const struct netd_network *net, uint32_t ipv4, struct netd_
         return why_refused(why, -EINVAL, "%s is not in the subnet of network '%s'", text,
                            net->name);
     if (ipv4 == subnet.base || ipv4 == (subnet.base | ~subnet4_mask(subnet)) ||
-        ipv4 == subnet4_gateway(subnet))
+        ipv4 == subnet4_gateway(subnet) || ipv4 == subnet4_host(subnet))
         return why_refused(why, -EINVAL, "%s is not for a VM", text);
-    return 0;
-}
-
-struct knob {
-    const char *before, *after; /* a link's name goes between */
-    const char *value;
-};
-
-/* A missing knob (a kernel built without it) is as good as one in its place. */
-static int set_knobs(const struct knob *knobs, size_t n, const char *link, struct netd_why *why)
-{
-    char path[96];
-
-    for (size_t i = 0; i < n; i++) {
-        int r = str_format(path, sizeof path, "%s%s%s", knobs[i].before, link, knobs[i].after);
-
-        if (r == 0)
-            r = sysctl_set(path, knobs[i].value);
-        if (r < 0 && r != -ENOENT)
-            return why_failed(why, r, "cannot set %s", path);
-    }
     return 0;
 }
 
@@ -81,7 +69,7 @@ static int configure(struct link_ctx *links, const char *name, const struct netd
     };
     int r;
 
-    r = set_knobs(knobs, N_ELEMENTS(knobs), name, why);
+    r = knobs_set(knobs, N_ELEMENTS(knobs), name, why);
     if (r < 0)
         return r;
     r = set_addresses(links, name, net);
@@ -129,5 +117,5 @@ int bridge_prepare_namespace(struct link_ctx *links, struct netd_why *why)
     r = link_set_up(links, "lo");
     if (r < 0)
         return why_failed(why, r, "cannot bring up lo");
-    return set_knobs(knobs, N_ELEMENTS(knobs), "", why);
+    return knobs_set(knobs, N_ELEMENTS(knobs), "", why);
 }

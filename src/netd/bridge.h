@@ -8,8 +8,11 @@
  * caches stay right, and never a VM's. */
 struct mac bridge_mac(const struct netd_network *net);
 
-/* May a VM have this address: in the subnet, and neither the gateway's nor the subnet's
- * own? 0 or -EINVAL with words. */
+/* The host's, where it is on the network: likewise, by the subnet's first address. */
+struct mac host_mac(uint32_t ipv4_base);
+
+/* May a VM have this address: in the subnet, and neither the gateway's, the host's nor
+ * the subnet's own? 0 or -EINVAL with words. */
 int vm_address_check(const struct netd_network *net, uint32_t ipv4, struct netd_why *why);
 
 /* The bridge with the gateway's addresses, up, all links of it in `group`. On error

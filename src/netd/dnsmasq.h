@@ -6,11 +6,12 @@
  *   dnsmasq.conf   written when the network is built
  *   hosts          MAC, address and name of each port and reservation: the only leases it
  *                  gives out
- *   names          names of VMs and gateway
+ *   names          names of VMs, gateway and host
  *   leases, pid    dnsmasq's own
  */
 #pragma once
 #include "anchor.h"
+#include "hostside.h"
 #include "port.h"
 #include "reservations.h"
 #include "spawner.h"
@@ -26,6 +27,7 @@ struct dnsmasq_setup {
     const struct netd_network *net; /* all borrowed */
     const struct reservations *reserved;
     const char *bridge;
+    unsigned host;    /* the host is on it, too: enum hostside_family */
     int dirfd;        /* the network's directory ... */
     const char *path; /* ... and its name for dnsmasq */
     /* A process is about to begin, or was adopted: for the journal. Negative: not now. */

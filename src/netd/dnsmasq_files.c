@@ -253,6 +253,30 @@ static void write_gateway(FILE *out, const struct netd_network *net)
     print_names(out, net, addr6_format(gateway, text), "gateway");
 }
 
+/* Whichever network a guest is on, the host is host.vmnet.internal. */
+static void print_host_names(FILE *out, const struct netd_network *net, const char *address)
+{
+    fprintf(out, "%s host." DNS_SUFFIX "\n", address);
+    print_names(out, net, address, "host");
+}
+
+static void write_host(FILE *out, const struct dnsmasq_setup *setup)
+{
+    const struct netd_network *net = setup->net;
+    const struct subnet4 subnet = { .base = net->ipv4_base, .prefix = net->ipv4_prefix };
+    struct prefix6 prefix = { .len = net->ipv6_len };
+    char text[ADDR6_TEXT];
+    uint8_t host[16];
+
+    if (setup->host & HOSTSIDE_IPV4)
+        print_host_names(out, net, addr4_format(subnet4_host(subnet), text));
+    if (!(setup->host & HOSTSIDE_IPV6))
+        return;
+    memcpy(prefix.addr, net->ipv6, sizeof prefix.addr);
+    prefix6_host(&prefix, host);
+    print_host_names(out, net, addr6_format(host, text));
+}
+
 /* IPv6 names are dnsmasq's affair (ra-names): it pings the address that a guest's MAC
  * would give and publishes it when the guest answers, since a guest may as well have
  * chosen a private one. */
@@ -267,6 +291,7 @@ static int write_names(const struct dnsmasq_setup *setup, const struct port *por
     if (!out)
         return -ENOMEM;
     write_gateway(out, setup->net);
+    write_host(out, setup);
     for (const struct port *p = ports; p; p = p->next)
         if (p->interface.ipv4 && p->interface.name[0])
             print_names(out, setup->net, addr4_format(p->interface.ipv4, address),

@@ -15,6 +15,9 @@
  *   sources6, newcomers   IPv6 addresses that a port has used, and how fast it may
  *             begin to use more
  *   drops     frames refused, by port
+ *   hosts     the ports by which the host is on its networks (system instance). Their frames
+ *             go to a chain of their own: the host sends from its own addresses there, and
+ *             from no other that it has
  *
  * Where a rule looks into a packet it does so to accept: nftables passes over a rule
  * whose field the packet is too short for, and what is passed over must not end in an
@@ -23,11 +26,12 @@
  *
  * A bridge's own port isolation keeps isolated ports apart from each other only; here
  * an isolated VM reaches the gateway and no other VM, so what is forwarded from or to
- * it is dropped. The gateway's own frames are not forwarded ones.
+ * it is dropped. The gateway's own frames are not forwarded ones, and the host's are let
+ * through.
  *
  * Only iifname and iifgroup are used: bridge meta, reject and connection tracking in
  * the bridge family are modules that many kernels lack. The ports of our bridges are
- * all the guests', and frames of the gateway itself do not pass prerouting.
+ * all the guests' and the host's, and frames of the gateway itself do not pass prerouting.
  */
 #include "filter.h"
 
@@ -90,6 +94,7 @@ static const char outline_text[] =
     "                 timeout " SOURCES_MEMORY "; }\n"
     "  set drops { type ifname; size 4096; flags dynamic; counter; }\n"
     "  set isolated { type ifname; }\n"
+    "  set hosts { type ifname; }\n"
     "%s"
     "  map ports { type ifname : verdict; }\n"
     "  chain prerouting { type filter hook prerouting priority -300; policy drop; }\n"
@@ -100,6 +105,7 @@ static const char forget_text[] =
     "flush table " TABLE "\n"
     "flush set " TABLE " macs\nflush set " TABLE " ip4\nflush set " TABLE " known\n"
     "flush set " TABLE " sources6\nflush set " TABLE " drops\nflush set " TABLE " isolated\n"
+    "flush set " TABLE " hosts\n"
     "flush set " TABLE " floods\nflush set " TABLE " newcomers\nflush map " TABLE " ports\n";
 
 /* An ARP probe has no sender address; it is for the guest's own address, because a
@@ -179,8 +185,10 @@ static const char rules_text[] =
     "    goto refuse\n"
     "  }\n"
     "  chain forward {\n"
-    "    iifname @isolated drop\n"
-    "    oifname @isolated drop\n"
+    "    iifname @isolated oifname != @hosts drop\n"
+    "    oifname @isolated iifname != @hosts drop\n"
+    /* A DHCP server of the host's that listens everywhere must not answer here. */
+    "    oifname @hosts udp dport { 67, 547 } drop\n"
     "  }\n"
     "}\n";
 
@@ -217,22 +225,11 @@ int filter_init(struct nft *nft)
 
 /* ---- networks --------------------------------------------------------------------- */
 
-/* fe80::/64 and the modified EUI-64 of its MAC, as the kernel gives it to the bridge. */
-static void link_local(struct mac m, uint8_t ret[static 16])
-{
-    const uint8_t address[16] = {
-        0xfe,   0x80,   0,    0,    0,      0,      0,     0, (uint8_t)(m.b[0] ^ 2),
-        m.b[1], m.b[2], 0xff, 0xfe, m.b[3], m.b[4], m.b[5]
-    };
-
-    memcpy(ret, address, sizeof address);
-}
-
 /* What a strict chain must know of its network's IPv6. */
 struct texts6 {
-    char sources[PREFIX6_TEXT + 32]; /* what may be a source */
-    char gateway[2 * ADDR6_TEXT + 8];
-    char targets[2 * 35 + 8]; /* the same, as raw payload is written */
+    char sources[PREFIX6_TEXT + 32];  /* what may be a source */
+    char routers[4 * ADDR6_TEXT + 8]; /* addresses of gateway and host: no guest's */
+    char targets[4 * 36 + 8];         /* the same, as raw payload is written */
 };
 
 static size_t raw_text(const uint8_t addr[static 16], char *text)
@@ -244,39 +241,50 @@ static size_t raw_text(const uint8_t addr[static 16], char *text)
     return n;
 }
 
-static void describe(const struct netd_network *net, struct texts6 *t)
+static void add_router(struct texts6 *t, const uint8_t addr[static 16])
+{
+    const char *comma = *t->routers ? ", " : "";
+    size_t n = strlen(t->routers), m = strlen(t->targets);
+    char text[ADDR6_TEXT];
+
+    (void)snprintf(t->routers + n, sizeof t->routers - n, "%s%s", comma, addr6_format(addr, text));
+    m += (size_t)sprintf(t->targets + m, "%s", comma);
+    (void)raw_text(addr, t->targets + m);
+}
+
+static void describe(const struct netd_network *net, bool host, struct texts6 *t)
 {
     struct prefix6 prefix = { .len = net->ipv6_len };
-    char text[ADDR6_TEXT], text2[ADDR6_TEXT];
-    uint8_t local[16], global[16];
-    size_t n;
+    char text[ADDR6_TEXT];
+    uint8_t addr[16];
 
-    link_local(bridge_mac(net), local);
-    n = raw_text(local, t->targets);
-    if (net->ipv6_len == 0) {
-        (void)snprintf(t->sources, sizeof t->sources, "fe80::/10");
-        (void)snprintf(t->gateway, sizeof t->gateway, "%s", addr6_format(local, text));
-        return;
-    }
+    *t = (struct texts6){ .sources = "fe80::/10" };
     memcpy(prefix.addr, net->ipv6, sizeof prefix.addr);
-    prefix6_gateway(&prefix, global);
+    mac_link_local(bridge_mac(net), addr);
+    add_router(t, addr);
+    mac_link_local(host_mac(net->ipv4_base), addr);
+    if (host)
+        add_router(t, addr);
+    if (net->ipv6_len == 0)
+        return;
     (void)snprintf(t->sources, sizeof t->sources, "fe80::/10, %s/%u", addr6_format(net->ipv6, text),
                    net->ipv6_len);
-    (void)snprintf(t->gateway, sizeof t->gateway, "%s, %s", addr6_format(local, text),
-                   addr6_format(global, text2));
-    n += (size_t)sprintf(t->targets + n, ", ");
-    (void)raw_text(global, t->targets + n);
+    prefix6_gateway(&prefix, addr);
+    add_router(t, addr);
+    prefix6_host(&prefix, addr);
+    if (host)
+        add_router(t, addr);
 }
 
 /* Ether types first: a VLAN tag would hide everything behind it from the rest. IPv6
  * addresses inside the /64 are not bound to a port, so that privacy addresses work;
- * the gateway's are nobody else's. An address that has been let through once need not
- * be looked at again. */
-static int add_strict(struct nft *nft, uint32_t index, const struct netd_network *net)
+ * the gateway's and the host's are nobody else's. An address that has been let through once need
+ * not be looked at again. */
+static int add_strict(struct nft *nft, uint32_t index, const struct netd_network *net, bool host)
 {
     struct texts6 t;
 
-    describe(net, &t);
+    describe(net, host, &t);
     return nft_run(nft,
                    "table " TABLE " { chain n%u {\n"
                    "  ether type != { ip, arp, ip6 } goto refuse\n"
@@ -291,7 +299,7 @@ static int add_strict(struct nft *nft, uint32_t index, const struct netd_network
                    "  jump newcomer\n"
                    "  goto guest_ip6\n"
                    "}\n}\n",
-                   index, t.targets, t.gateway, t.sources);
+                   index, t.targets, t.routers, t.sources);
 }
 
 /* Nested guests have MACs that we do not know: a unicast frame to one is no flood. */
@@ -316,25 +324,104 @@ static const char *gateway_key(uint32_t index, const struct netd_network *net,
     return text;
 }
 
-int filter_add_network(struct nft *nft, uint32_t index, const struct netd_network *net)
+/* What the host may send: as strict as the strictest network, and for both families from the
+ * addresses that it has there. */
+static int add_host_chain(struct nft *nft, uint32_t index, const struct netd_network *net)
+{
+    struct prefix6 prefix = { .len = net->ipv6_len };
+    char local_text[ADDR6_TEXT], text[ADDR6_TEXT] = "";
+    uint8_t local[16], global[16];
+
+    mac_link_local(host_mac(net->ipv4_base), local);
+    memcpy(prefix.addr, net->ipv6, sizeof prefix.addr);
+    prefix6_host(&prefix, global);
+    if (net->ipv6_len > 0)
+        (void)addr6_format(global, text);
+    return nft_run(nft,
+                   "table " TABLE " { chain h%u {\n"
+                   "  ether type != { ip, arp, ip6 } goto refuse\n"
+                   "  " FRAME_SENDER " != @macs goto refuse\n"
+                   "  ether type vmap { ip : goto guest_ip4, arp : goto guest_arp }\n"
+                   "  ip6 saddr :: goto nameless6\n"
+                   "  ip6 saddr != { %s%s%s } goto refuse\n"
+                   "  goto guest_ip6\n"
+                   "}\n}\n",
+                   index, addr6_format(local, local_text), *text ? ", " : "", text);
+}
+
+/* Adding first makes the deletion succeed when it was never there. */
+static int change_host_element(struct nft *nft, bool add, const char *set, const char *element)
+{
+    return add ? nft_run(nft, "add element " TABLE " %s { %s }\n", set, element)
+               : nft_run(nft,
+                         "add element " TABLE " %s { %s }\ndelete element " TABLE " %s { %s }\n",
+                         set, element, set, element);
+}
+
+static int change_host(struct nft *nft, bool add, uint32_t index, const struct netd_network *net)
+{
+    const struct subnet4 subnet = { .base = net->ipv4_base, .prefix = net->ipv4_prefix };
+    const struct mac mac = host_mac(net->ipv4_base);
+    char text[ADDR4_TEXT], mac_text[MAC_TEXT];
+    char elements[5][64];
+    static const char *const sets[] = { "macs", "ip4", "known", "hosts", "ports" };
+    int r = 0;
+
+    (void)snprintf(elements[0], sizeof *elements,
+                   "\"" HOST_PORT "%u\" . 0x%02x%02x%02x%02x%02x%02x", index, mac.b[0], mac.b[1],
+                   mac.b[2], mac.b[3], mac.b[4], mac.b[5]);
+    (void)snprintf(elements[1], sizeof *elements, "\"" HOST_PORT "%u\" . %s", index,
+                   addr4_format(subnet4_host(subnet), text));
+    (void)snprintf(elements[2], sizeof *elements, "%u . %s", group_of(index),
+                   mac_format(mac, mac_text));
+    (void)snprintf(elements[3], sizeof *elements, "\"" HOST_PORT "%u\"", index);
+    (void)snprintf(elements[4], sizeof *elements, "\"" HOST_PORT "%u\" : goto h%u", index, index);
+    for (size_t i = 0; r == 0 && i < N_ELEMENTS(sets); i++)
+        r = change_host_element(nft, add, sets[i], elements[i]);
+    return r;
+}
+
+static int add_host(struct nft *nft, uint32_t index, const struct netd_network *net)
+{
+    int r = add_host_chain(nft, index, net);
+
+    return r < 0 ? r : change_host(nft, true, index, net);
+}
+
+static int remove_host(struct nft *nft, uint32_t index, const struct netd_network *net)
+{
+    int r = nft_run(nft, "add chain " TABLE " h%u\n", index);
+
+    if (r == 0)
+        r = change_host(nft, false, index, net);
+    return r < 0 ? r : nft_run(nft, "delete chain " TABLE " h%u\n", index);
+}
+
+int filter_add_network(struct nft *nft, uint32_t index, const struct netd_network *net, bool host)
 {
     char key[GATEWAY_KEY];
     int r;
 
     if (net->anti_spoofing == SPOOF_STRICT)
-        r = add_strict(nft, index, net);
+        r = add_strict(nft, index, net, host);
     else
         r = add_lenient(nft, index, net->anti_spoofing);
+    if (r == 0 && host)
+        r = add_host(nft, index, net);
     if (r < 0)
         return r;
     return nft_run(nft, "add element " TABLE " known { %s }\n", gateway_key(index, net, key));
 }
 
-int filter_remove_network(struct nft *nft, uint32_t index, const struct netd_network *net)
+int filter_remove_network(struct nft *nft, uint32_t index, const struct netd_network *net,
+                          bool host)
 {
     char key[GATEWAY_KEY];
+    int r = host ? remove_host(nft, index, net) : 0;
 
     (void)gateway_key(index, net, key);
+    if (r < 0)
+        return r;
     /* Adding first makes the deletion succeed when it was never there. What the next
      * network of this index lets through is not what this one did. */
     return nft_run(nft,

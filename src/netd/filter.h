@@ -10,9 +10,11 @@
 
 /* The table, afresh: ports and networks of an earlier life are forgotten. */
 int filter_init(struct nft *nft);
-int filter_add_network(struct nft *nft, uint32_t index, const struct netd_network *net);
+/* host: the host is on it, by its port (names.h); both calls must see the same. */
+int filter_add_network(struct nft *nft, uint32_t index, const struct netd_network *net, bool host);
 /* After its ports. */
-int filter_remove_network(struct nft *nft, uint32_t index, const struct netd_network *net);
+int filter_remove_network(struct nft *nft, uint32_t index, const struct netd_network *net,
+                          bool host);
 /* net: the network with this index; both calls must see the same. */
 int filter_add_port(struct nft *nft, uint32_t index, const struct netd_network *net,
                     const struct netd_interface *port);

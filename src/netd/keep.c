@@ -12,7 +12,7 @@
 struct keep {
     struct keep_setup setup;
     struct supervised anchor;
-    sd_event_source *spawner;
+    sd_event_source *spawner, *hostside;
 };
 
 static int write_down_anchor(void *arg, const struct child *child)
@@ -46,7 +46,19 @@ static int on_spawner(sd_event_source *source, int fd, uint32_t events, void *ar
     (void)fd;
     (void)events;
     keep->spawner = sd_event_source_disable_unref(keep->spawner);
-    keep->setup.crippled(keep->setup.arg);
+    keep->setup.crippled(keep->setup.arg, "spawner");
+    return 0;
+}
+
+static int on_hostside(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+    struct keep *keep = arg;
+
+    (void)source;
+    (void)fd;
+    (void)events;
+    keep->hostside = sd_event_source_disable_unref(keep->hostside);
+    keep->setup.crippled(keep->setup.arg, "process for the host's side");
     return 0;
 }
 
@@ -58,6 +70,9 @@ static int begin(struct keep *keep, const struct process *anchor)
     /* Only its end is of interest: whatever it says is an answer, and read elsewhere. */
     r = sd_event_add_io(keep->setup.event, &keep->spawner, spawner_fd(keep->setup.spawner), 0,
                         on_spawner, keep);
+    if (r >= 0 && keep->setup.hostside)
+        r = sd_event_add_io(keep->setup.event, &keep->hostside, hostside_fd(keep->setup.hostside),
+                            0, on_hostside, keep);
     if (r < 0)
         return r;
     if (child_adopt(anchor->pid, anchor->born, &child) < 0)
@@ -89,6 +104,7 @@ void keep_free(struct keep *keep)
     if (!keep)
         return;
     sd_event_source_disable_unref(keep->spawner);
+    sd_event_source_disable_unref(keep->hostside);
     supervise_leave(&keep->anchor);
     free(keep);
 }

@@ -338,6 +338,14 @@ int link_plug(struct link_ctx *ctx, int index, int bridge, unsigned mtu, uint32_
     return configure_port(ctx, &info, bridge, mtu, group, &mac);
 }
 
+int link_set_mac(struct link_ctx *ctx, const char *name, struct mac mac)
+{
+    const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
+    struct nl_msg *msg = link_message(RTM_NEWLINK, 0, &none, name);
+
+    return request(ctx, msg, msg && nla_put(msg, IFLA_ADDRESS, sizeof mac.b, mac.b) < 0);
+}
+
 int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames)
 {
     const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };

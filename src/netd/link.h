@@ -43,6 +43,7 @@ int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bo
  * up, in one message: half the time of two. */
 int link_plug(struct link_ctx *ctx, int index, int bridge, unsigned mtu, uint32_t group,
               struct mac mac, bool up);
+int link_set_mac(struct link_ctx *ctx, const char *name, struct mac mac);
 int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames);
 /* A device that gives back what it is given, in so many queues of up to `frames`. Left down. */
 int link_add_ifb(struct link_ctx *ctx, const char *name, uint32_t group, unsigned frames,

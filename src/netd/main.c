@@ -10,6 +10,7 @@
 #include "bridge.h"
 #include "fd.h"
 #include "forwarder.h"
+#include "hostside.h"
 #include "keep.h"
 #include "life.h"
 #include "log.h"
@@ -37,6 +38,7 @@ struct netd {
     struct journal_state *old;
     struct process anchor; /* pid 0: dead, but somebody else is inside */
     struct spawner *spawner;
+    struct hostside *hostside; /* NULL: the user instance does nothing in the host */
     struct keep *keep;
     struct forwards *forwards;
     sd_event *event;
@@ -122,6 +124,11 @@ static int start_outside(struct netd *nd, struct netd_why *why)
     if (r < 0)
         return r;
     stranded_review(nd->old, nd->leash >= 0);
+    if (nd->options.system) {
+        r = hostside_start(nd->inside, &nd->hostside);
+        if (r < 0)
+            return why_failed(why, r, "cannot start the process for the host's side");
+    }
     r = spawner_start(nd->inside, nd->place.dir_path, nd->place.socket_path, &nd->spawner);
     return r < 0 ? why_failed(why, r, "cannot start the spawner") : 0;
 }
@@ -215,11 +222,11 @@ static void on_anchor(void *arg, const struct process *anchor)
         ops_anchor(&nd->ops, anchor->pid);
 }
 
-static void on_crippled(void *arg)
+static void on_crippled(void *arg, const char *who)
 {
     struct netd *nd = arg;
 
-    log_warning("the spawner has ended; so do we, and the next netd adopts what there is");
+    log_warning("the %s has ended; so do we, and the next netd adopts what there is", who);
     (void)sd_event_exit(nd->event, LIFE_ADOPT);
 }
 
@@ -228,6 +235,7 @@ static int begin_journal(struct netd *nd, struct netd_why *why)
 {
     struct keep_setup setup = { .event = nd->event,
                                 .spawner = nd->spawner,
+                                .hostside = nd->hostside,
                                 .anchor = on_anchor,
                                 .crippled = on_crippled,
                                 .arg = nd };
@@ -264,6 +272,7 @@ static int take_over_networks(struct netd *nd, struct netd_why *why)
                                          .nft = nd->nft,
                                          .spawner = nd->spawner,
                                          .uplinks = nd->uplinks,
+                                         .hostside = nd->hostside,
                                          .journal = nd->journal,
                                          .forwards = nd->forwards,
                                          .state_dirfd = nd->place.dirfd,
@@ -351,6 +360,7 @@ static void end(struct netd *nd)
     link_close(nd->links);
     keep_free(nd->keep);
     spawner_free(nd->spawner);
+    hostside_free(nd->hostside);
     journal_free(nd->journal, true);
     anchor_end(&nd->anchor);
     journal_state_free(nd->old);

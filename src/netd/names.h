@@ -3,7 +3,9 @@
  * chose.
  *
  * Network 3 is bridge vb3 with TAPs vt3.0, vt3.1, ..., all in interface group 4 (0 is
- * everybody's), chain n3 and directory netd/3.
+ * everybody's), chain n3 and directory netd/3. In a system instance the host is on it by its
+ * link vmb3, whose other end is the bridge's port vh3 with chain h3; the host's link manager is
+ * told to leave vmb* alone.
  *
  * Uplink 0 follows the host's routes, each of the others belongs to one interface of the
  * host's. Uplink 2 is the TAP uplink2 with 169.254.12.100, routing table 202 and chains
@@ -11,6 +13,9 @@
  */
 #pragma once
 #include <stdint.h>
+
+#define HOST_LINK "vmb" /* in the host */
+#define HOST_PORT "vh"  /* in the namespace */
 
 #define UPLINKS_MAX 8u
 

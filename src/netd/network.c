@@ -134,9 +134,11 @@ int network_destroy(struct network *net, struct netd_why *why)
     way_out_remove(all->tools.links, net->bridge, net->uplink);
     for (const struct port *port = net->ports; port; port = port->next)
         (void)filter_remove_port(all->tools.nft, index, &net->def, &port->interface);
-    note(filter_remove_network(all->tools.nft, index, &net->def), &first, why, net, "filter");
+    note(filter_remove_network(all->tools.nft, index, &net->def, net->host), &first, why, net,
+         "filter");
     dnsmasq_free(net->dnsmasq);
     dns_relay_stop(&net->relay);
+    note(network_part_host(net, why), &first, why, net, "host");
     r = link_delete_group(all->tools.links, group_of(net->index));
     note(r == -ENODEV ? 0 : r, &first, why, net, "links");
     r = network_remove_directory(all, index);
@@ -219,6 +221,7 @@ int network_new_dnsmasq(struct network *net)
                                          .net = &net->def,
                                          .reserved = &net->reserved,
                                          .bridge = net->bridge,
+                                         .host = net->host,
                                          .dirfd = net->dirfd,
                                          .path = net->path,
                                          .started = on_dnsmasq_started,
@@ -252,7 +255,7 @@ int network_add_rules(struct network *net, struct netd_why *why)
     r = choose_way_out(net, why);
     if (r < 0)
         return r;
-    r = filter_add_network(nft, net->index, &net->def);
+    r = filter_add_network(nft, net->index, &net->def, net->host);
     if (r < 0)
         return why_refused(why, r, "network '%s': cannot make its filter: %s", net->def.name,
                            nft_error(nft));
@@ -290,8 +293,9 @@ static int make_bridge(struct network *net, struct netd_why *why)
     if (r < 0)
         return r;
     net->bridge_index = r = link_index(links, net->bridge);
-    return r < 0 ? why_failed(why, r, "network '%s': cannot find %s", net->def.name, net->bridge)
-                 : 0;
+    if (r < 0)
+        return why_failed(why, r, "network '%s': cannot find %s", net->def.name, net->bridge);
+    return network_plug_host(net, why);
 }
 
 /* All at once: the library reads every table before each of its changes. */
@@ -319,6 +323,9 @@ int network_make(struct network *net, struct netd_why *why)
     r = network_open_directory(net);
     if (r < 0)
         return why_unwritten(why, r, net->all->tools.state_path);
+    r = network_join_host(net, why);
+    if (r < 0)
+        return r;
     r = network_new_dnsmasq(net);
     if (r == 0)
         r = dnsmasq_prepare(net->dnsmasq);

@@ -7,6 +7,7 @@
  *   ports.c      the TAPs on them: opened for a VM, noticed when they have gone
  *   port.c       the device of one
  *   network_forwards.c   ports of the host that lead to VMs on them
+ *   network_host.c       the host's own place on them
  *   spare.c      the device of the next one
  */
 #pragma once
@@ -43,6 +44,7 @@ struct network {
     struct lease_watch *leases;
     struct dns_relay relay; /* with DNS servers of its own */
     unsigned uplink;        /* by which it leaves: names.h */
+    unsigned host;          /* the host is on it: enum hostside_family */
     bool routed;            /* the router knows it */
     bool serves;            /* the building is over */
     bool has_detour;        /* for frames whose checksum is to be written */
@@ -60,7 +62,7 @@ struct networks {
     struct network *at[NETWORKS_MAX]; /* by index */
     struct dns_relay relay;
     int monitor;
-    sd_event_source *monitor_source, *update, *spares;
+    sd_event_source *monitor_source, *update, *spares, *host_news;
     uint64_t updated; /* when dnsmasq was last told */
     struct guard *guard;
     struct stranded *stranded; /* their indices are not free */
@@ -108,6 +110,16 @@ void networks_share(struct networks *all);
 /* The uplink of an interface of the host's ("": by its routes), there or to be. -EDQUOT: there
  * are too many others. */
 int networks_find_slot(const struct networks *all, const char *interface, unsigned *ret);
+
+/* ---- network_host.c ------------------------------------------------------------------ */
+
+/* Does nothing where the host is on no network. Joined, it is not plugged into the bridge yet. */
+int network_join_host(struct network *net, struct netd_why *why);
+int network_plug_host(const struct network *net, struct netd_why *why);
+int network_part_host(struct network *net, struct netd_why *why);
+int networks_watch_host(struct networks *all);
+/* Of what an earlier netd did in the host only the adopted networks' stays. */
+void networks_sweep_host(struct networks *all);
 
 /* ---- network_forwards.c ------------------------------------------------------------- */
 

@@ -306,6 +306,8 @@ int networks_new(const struct network_tools *tools, const struct network_events 
     dns_relay_init(&all->relay, tools->event, tools->spawner, tools->journal, NULL, 0);
     uplinks_set_child_watch(tools->uplinks, on_engine, all);
     r = ports_watch(all);
+    if (r >= 0)
+        r = networks_watch_host(all);
     if (r < 0)
         (void)why_failed(why, r, "cannot watch links");
     else if ((r = nft_gather(tools->nft)) < 0 || (r = filter_init(tools->nft)) < 0 ||
@@ -326,6 +328,7 @@ void networks_free(struct networks *all)
     dns_relay_stop(&all->relay);
     uplinks_set_child_watch(all->tools.uplinks, NULL, NULL);
     ports_unwatch(all);
+    sd_event_source_disable_unref(all->host_news);
     stranded_free(all->stranded);
     free(all);
 }

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "forwards.h"
+#include "hostside.h"
 #include "journal.h"
 #include "link.h"
 #include "nft.h"
@@ -25,6 +26,8 @@ struct network_tools {
     struct nft *nft;
     struct spawner *spawner;
     struct uplinks *uplinks;
+    struct hostside *hostside; /* NULL: the host is on no network of ours */
+    struct uplink *uplink;
     struct journal *journal;
     struct forwards *forwards;
     int state_dirfd;        /* netd's directory in the state directory ... */

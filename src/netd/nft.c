@@ -111,13 +111,13 @@ const char *nft_error(const struct nft *nft)
     return words ? words : "";
 }
 
-int nft_list(struct nft *nft, const char *command, char **ret_json)
+static int list_as(struct nft *nft, unsigned how, const char *command, char **ret)
 {
     unsigned flags = nft_ctx_output_get_flags(nft->ctx);
     char *copy;
     int r;
 
-    nft_ctx_output_set_flags(nft->ctx, flags | NFT_CTX_OUTPUT_JSON);
+    nft_ctx_output_set_flags(nft->ctx, flags | how);
     r = run(nft, command);
     nft_ctx_output_set_flags(nft->ctx, flags);
     if (r < 0)
@@ -125,8 +125,18 @@ int nft_list(struct nft *nft, const char *command, char **ret_json)
     copy = strdup(nft_ctx_get_output_buffer(nft->ctx));
     if (!copy)
         return -ENOMEM;
-    *ret_json = copy;
+    *ret = copy;
     return 0;
+}
+
+int nft_list(struct nft *nft, const char *command, char **ret_json)
+{
+    return list_as(nft, NFT_CTX_OUTPUT_JSON, command, ret_json);
+}
+
+int nft_describe(struct nft *nft, const char *command, char **ret_text)
+{
+    return list_as(nft, NFT_CTX_OUTPUT_STATELESS, command, ret_text);
 }
 
 /* ---- elements, without the library ------------------------------------------------ */

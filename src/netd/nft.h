@@ -29,6 +29,8 @@ bool nft_accepts(struct nft *nft, const char *batch);
 
 /* The same with JSON output of a listing (malloc'd; the caller frees). */
 int nft_list(struct nft *nft, const char *command, char **ret_json);
+/* As text, without what changes by itself: two can be compared. */
+int nft_describe(struct nft *nft, const char *command, char **ret_text);
 
 /* An element of a set or verdict map, for the one change that a user waits for. */
 struct nft_element {

@@ -12,9 +12,10 @@
 
 static void usage(FILE *out)
 {
-    fprintf(out, "usage: vmnet-netd --user [--background] [--state-dir DIR] [--runtime-dir DIR]\n"
-                 "                  [--idle-timeout SECONDS] [--log-level LEVEL]\n"
-                 "The privileged helper of vmnet-broker, which starts it on demand.\n");
+    fprintf(out,
+            "usage: vmnet-netd --user|--system [--background] [--state-dir DIR]\n"
+            "                  [--runtime-dir DIR] [--idle-timeout SECONDS] [--log-level LEVEL]\n"
+            "The privileged helper of vmnet-broker, which starts it on demand.\n");
 }
 
 static int parse_option(int option, const char *value, struct options *o)
@@ -25,6 +26,9 @@ static int parse_option(int option, const char *value, struct options *o)
     switch (option) {
     case 'u':
         o->user = true;
+        return 0;
+    case 'y':
+        o->system = true;
         return 0;
     case 'b':
         o->background = true;
@@ -55,6 +59,7 @@ int options_parse(int argc, char **argv, struct options *ret)
 {
     static const struct option options[] = {
         { "user", no_argument, NULL, 'u' },
+        { "system", no_argument, NULL, 'y' },
         { "background", no_argument, NULL, 'b' },
         { "state-dir", required_argument, NULL, 's' },
         { "runtime-dir", required_argument, NULL, 'r' },
@@ -74,7 +79,7 @@ int options_parse(int argc, char **argv, struct options *ret)
         if (parse_option(option, optarg, ret) < 0)
             return -EINVAL;
     }
-    if (optind < argc || !ret->user) {
+    if (optind < argc || ret->user == ret->system) {
         usage(stderr);
         return -EINVAL;
     }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct options {
-    bool user, background;
+    bool user, system, background;
     const char *state_dir, *runtime_dir; /* NULL: by the environment */
     uint32_t idle_sec;
     enum log_level level;

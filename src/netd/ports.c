@@ -69,6 +69,9 @@ static int check_port(const struct network *net, const struct netd_interface *it
     if (memcmp(gateway.b, itf->mac, sizeof gateway.b) == 0)
         return why_refused(why, -EEXIST, "network '%s': the MAC address is the gateway's",
                            net->def.name);
+    if (memcmp(host_mac(net->def.ipv4_base).b, itf->mac, sizeof itf->mac) == 0)
+        return why_refused(why, -EEXIST, "network '%s': the MAC address is the host's",
+                           net->def.name);
     if (memcmp(guard_mac.b, itf->mac, sizeof guard_mac.b) == 0)
         return why_refused(why, -EEXIST, "the MAC address is that of the TAPs themselves");
     if (itf->name[0] && vm_name_reserved(itf->name))

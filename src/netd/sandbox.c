@@ -29,40 +29,40 @@
 /* link.c, guard.c, host_default.c, ports.c, nft.c: netlink. libnl and libmnl send and receive in
  * either way, libnftables waits by select(). uplink_tap.c and link.c ask about links by
  * ioctl(). */
-static const struct call_rule netlink_calls[] = { CALL_IF("socket", 0, WHOLE, AF_NETLINK),
-                                                  CALL("bind"),
-                                                  CALL("getpeername"),
-                                                  CALL("_newselect"),
-                                                  CALL("pselect6"),
-                                                  CALL("pselect6_time64"),
-                                                  CALL("select"),
-                                                  CALL("getsockname"),
-                                                  CALL("getsockopt"),
-                                                  CALL("recv"),
-                                                  CALL("recvfrom"),
-                                                  CALL("recvmsg"),
-                                                  CALL("send"),
-                                                  CALL("sendmsg"),
-                                                  CALL("sendto"),
-                                                  CALL("setsockopt"),
-                                                  CALL_IF("ioctl", 1, WHOLE, SIOCETHTOOL),
-                                                  CALL_IF("ioctl", 1, WHOLE, SIOCGIFINDEX),
-                                                  CALL_IF("ioctl", 1, WHOLE, SIOCGIFNAME),
-                                                  CALLS_END };
+const struct call_rule sandbox_netlink_calls[] = { CALL_IF("socket", 0, WHOLE, AF_NETLINK),
+                                                   CALL("bind"),
+                                                   CALL("getpeername"),
+                                                   CALL("_newselect"),
+                                                   CALL("pselect6"),
+                                                   CALL("pselect6_time64"),
+                                                   CALL("select"),
+                                                   CALL("getsockname"),
+                                                   CALL("getsockopt"),
+                                                   CALL("recv"),
+                                                   CALL("recvfrom"),
+                                                   CALL("recvmsg"),
+                                                   CALL("send"),
+                                                   CALL("sendmsg"),
+                                                   CALL("sendto"),
+                                                   CALL("setsockopt"),
+                                                   CALL_IF("ioctl", 1, WHOLE, SIOCETHTOOL),
+                                                   CALL_IF("ioctl", 1, WHOLE, SIOCGIFINDEX),
+                                                   CALL_IF("ioctl", 1, WHOLE, SIOCGIFNAME),
+                                                   CALLS_END };
 
 /* tap.c */
 static const struct call_rule tap_calls[] = { CALL_IF("ioctl", 1, WHOLE, TUNSETIFF),
                                               CALL_IF("ioctl", 1, WHOLE, TUNSETPERSIST),
                                               CALL_IF("ioctl", 1, WHOLE, TUNSETOWNER), CALLS_END };
 
-/* server.c: sessions. The C library's name services, which libnftables asks for protocols,
- * try to connect: that is answered, not deadly. */
-static const struct call_rule server_calls[] = { SOCKET_FAILS(AF_UNIX, SOCK_STREAM, EACCES),
-                                                 SOCKET_OF_TYPE(AF_UNIX, SOCK_DGRAM),
-                                                 CALL_FAILS("connect", EACCES),
-                                                 CALL("accept4"),
-                                                 CALL("shutdown"),
-                                                 CALLS_END };
+/* The C library's name services, which libnftables asks for protocols, try to connect: that is
+ * answered, not deadly. */
+const struct call_rule sandbox_name_service_calls[] = { SOCKET_FAILS(AF_UNIX, SOCK_STREAM, EACCES),
+                                                        SOCKET_OF_TYPE(AF_UNIX, SOCK_DGRAM),
+                                                        CALL_FAILS("connect", EACCES), CALLS_END };
+
+/* server.c: sessions. */
+static const struct call_rule server_calls[] = { CALL("accept4"), CALL("shutdown"), CALLS_END };
 
 /* forwarder_line.c: the way to the forwarder. */
 static const struct call_rule forwarder_socket_calls[] = { CALL("socketpair"), CALLS_END };
@@ -88,9 +88,10 @@ static const struct call_rule child_calls[] = {
 int sandbox_confine_calls(void)
 {
     const struct call_rule *const lists[] = {
-        calls_c_library, calls_event_loop, calls_read_files,       calls_write_files,
-        netlink_calls,   tap_calls,        server_calls,           relay_socket_calls,
-        file_calls,      child_calls,      forwarder_socket_calls,
+        calls_c_library,   calls_event_loop,      calls_read_files,
+        calls_write_files, sandbox_netlink_calls, tap_calls,
+        server_calls,      relay_socket_calls,    sandbox_name_service_calls,
+        file_calls,        child_calls,           forwarder_socket_calls,
     };
 
     return confine_to(lists, N_ELEMENTS(lists));
@@ -100,7 +101,7 @@ int sandbox_confine_calls(void)
  * same namespace: whoever takes it over must not find our memory in /proc, even where there
  * is no Landlock to forbid that. (Nor would the sanitizers, who look for leaks there.) The anchor
  * stays as it is, or nobody could enter by it; it has nothing to be found. */
-static int hide_memory(void)
+int sandbox_hide_memory(void)
 {
     return !SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
 }
@@ -144,6 +145,6 @@ int sandbox_enter(const char *state_path)
         return -EPERM;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -errno;
-    r = hide_memory();
+    r = sandbox_hide_memory();
     return r < 0 ? r : sandbox_confine_calls();
 }

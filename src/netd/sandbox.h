@@ -8,6 +8,12 @@
  * state_path: netd's own directory there. 0 or a negative errno. */
 int sandbox_enter(const char *state_path);
 
+/* netd and hostside have these in common. */
+extern const struct call_rule sandbox_netlink_calls[];
+extern const struct call_rule sandbox_name_service_calls[];
+/* Nobody of our user may look into the calling process's memory, Landlock or not. */
+int sandbox_hide_memory(void);
+
 /* The parts of it that tests look at. */
 int sandbox_confine_files(const char *state_path);
 int sandbox_confine_calls(void);

@@ -3,12 +3,12 @@
 #include "spawner.h"
 
 #include "anchor.h"
+#include "descriptors.h"
 #include "fd.h"
 #include "packet.h"
 #include "str.h"
 #include "workshop.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -20,19 +20,6 @@ struct spawner {
     int sock;
     pid_t pid;
 };
-
-/* Only socket, namespaces and standard descriptors stay: a lock or socket of netd's that
- * lived on here would outlive netd. From 3 on, in the order of `fds`. */
-static void keep_only(const int *fds, size_t n)
-{
-    int high[3];
-
-    for (size_t i = 0; i < n; i++)
-        high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16);
-    for (size_t i = 0; i < n; i++)
-        (void)dup3(high[i], 3 + (int)i, O_CLOEXEC);
-    (void)close_range(3 + (unsigned)n, ~0U, 0);
-}
 
 int spawner_start(pid_t inside_pid, const char *state_path, const char *socket_path,
                   struct spawner **ret)
@@ -63,7 +50,7 @@ int spawner_start(pid_t inside_pid, const char *state_path, const char *socket_p
                                  .socket_path = socket_path,
                                  .born = born };
 
-        keep_only((int[]){ ends[1], userns, netns }, 3);
+        descriptors_keep_only((int[]){ ends[1], userns, netns }, 3);
         workshop_main(&shop);
     }
     r = spawner->pid < 0 ? -errno : 0;

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hostside_watch.c - somebody else works on the host, too: links deleted, addresses taken away,
+ * `nft flush ruleset`.
+ *
+ * What the kernel tells is only a reason to look, for most of it is told of what we did
+ * ourselves. Who looks finds out whether anything of ours is not as it must be, and mends it;
+ * once a second at most, so that a quarrel with a program that will have it otherwise costs
+ * little.
+ */
+#include "hostside_part.h"
+
+#include "fd.h"
+#include "log.h"
+
+#include <errno.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
+#include <netlink/msg.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define LOOK_USEC  20000u   /* what comes together is looked at together */
+#define PAUSE_USEC 1000000u /* between two repairs */
+#define NEWS_MAX   32768
+
+static uint64_t now_usec(void)
+{
+    struct timespec now = { 0 };
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+/* ---- looking ------------------------------------------------------------------------- */
+
+static void tell_lost(const struct host *host, struct host_link *link)
+{
+    struct hostside_news news = { .kind = HOSTSIDE_LOST, .index = link->net.index };
+
+    link->ifindex = 0;
+    if (send(host->news, &news, sizeof news, MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof news)
+        (void)log_failure(-errno, "cannot tell that %s was deleted", link->name);
+}
+
+static bool look_at_link(struct host *host, struct host_link *link)
+{
+    struct netd_why why = { 0 };
+    int r;
+
+    if (link->ifindex == 0)
+        return false;
+    if (link_index(host->links, link->name) != link->ifindex) {
+        log_warning("somebody has deleted or renamed the host's link %s: making another one",
+                    link->name);
+        tell_lost(host, link);
+        return true;
+    }
+    r = host_link_mend(host, link, &why);
+    if (r < 0)
+        log_error("%s", why.why);
+    else if (r > 0)
+        log_warning("somebody has changed the host's link %s (up, addresses, MAC): set again",
+                    link->name);
+    return r != 0;
+}
+
+static bool look_at_table(struct host *host)
+{
+    int r;
+
+    if (host_table_is_ours(host))
+        return false;
+    r = host_table_write(host);
+    if (r < 0)
+        log_error("somebody has changed or removed nftables table " HOSTSIDE_TABLE
+                  ", and it cannot be put back: %s",
+                  nft_error(host->rules));
+    else
+        log_warning("somebody has changed or removed nftables table " HOSTSIDE_TABLE
+                    ": put back as it was");
+    return true;
+}
+
+static int on_look(sd_event_source *source, uint64_t usec, void *arg)
+{
+    struct host *host = arg;
+    bool mended = look_at_table(host);
+
+    (void)source;
+    (void)usec;
+    FOREACH_HOST_LINK(link, host)
+    mended |= look_at_link(host, link);
+    if (mended)
+        host->watch.repaired = now_usec();
+    return 0;
+}
+
+static void look_soon(struct host *host)
+{
+    uint64_t soon = now_usec() + LOOK_USEC, next = host->watch.repaired + PAUSE_USEC;
+    int enabled = SD_EVENT_OFF;
+
+    (void)sd_event_source_get_enabled(host->watch.look, &enabled);
+    if (enabled != SD_EVENT_OFF)
+        return;
+    if (host->watch.repaired == 0 || next < soon)
+        next = soon;
+    (void)sd_event_source_set_time(host->watch.look, next);
+    (void)sd_event_source_set_enabled(host->watch.look, SD_EVENT_ONESHOT);
+}
+
+/* ---- hearing ------------------------------------------------------------------------- */
+
+/* Reads all there is; true, when any of it (or what was lost) is about us. */
+static bool hear(int fd, const struct host *host,
+                 bool (*concerns)(const struct host *host, const struct nlmsghdr *h))
+{
+    _Alignas(struct nlmsghdr) char buf[NEWS_MAX];
+    bool any = false;
+    ssize_t got;
+
+    while ((got = recv(fd, buf, sizeof buf, MSG_DONTWAIT)) > 0 || (got < 0 && errno == ENOBUFS)) {
+        int left = (int)got;
+
+        any |= got < 0;
+        for (struct nlmsghdr *h = (struct nlmsghdr *)buf; got > 0 && nlmsg_ok(h, left);
+             h = nlmsg_next(h, &left))
+            any |= concerns(host, h);
+    }
+    return any;
+}
+
+static bool is_our_link(const struct host *host, int ifindex)
+{
+    for (uint32_t i = 0; i < NETWORKS_MAX; i++)
+        if (host->at[i].known && host->at[i].ifindex == ifindex)
+            return true;
+    return false;
+}
+
+static bool about_link(const struct host *host, const struct nlmsghdr *h)
+{
+    if (h->nlmsg_type == RTM_NEWLINK || h->nlmsg_type == RTM_DELLINK)
+        return is_our_link(host, ((const struct ifinfomsg *)nlmsg_data(h))->ifi_index);
+    if (h->nlmsg_type == RTM_DELADDR)
+        return is_our_link(host, (int)((const struct ifaddrmsg *)nlmsg_data(h))->ifa_index);
+    return false;
+}
+
+/* Whose rules they are stands deep inside; the library is quicker asked. */
+static bool about_rules(const struct host *host, const struct nlmsghdr *h)
+{
+    (void)host;
+    return NFNL_SUBSYS_ID(h->nlmsg_type) == NFNL_SUBSYS_NFTABLES;
+}
+
+static int on_rtnl(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+    struct host *host = arg;
+
+    (void)source;
+    (void)events;
+    if (hear(fd, host, about_link))
+        look_soon(host);
+    return 0;
+}
+
+static int on_nft(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+    struct host *host = arg;
+
+    (void)source;
+    (void)events;
+    if (hear(fd, host, about_rules))
+        look_soon(host);
+    return 0;
+}
+
+static int open_groups(int protocol, uint32_t groups)
+{
+    const struct sockaddr_nl here = { .nl_family = AF_NETLINK, .nl_groups = groups };
+    AUTO_FD fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&here, sizeof here) < 0)
+        return -errno;
+    return fd_take(&fd);
+}
+
+int host_watch_begin(struct host *host)
+{
+    struct host_watch *w = &host->watch;
+    int r;
+
+    w->nft = -1;
+    r = w->rtnl = open_groups(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+    if (r >= 0)
+        r = w->nft = open_groups(NETLINK_NETFILTER, 1u << (NFNLGRP_NFTABLES - 1));
+    if (r >= 0)
+        r = sd_event_add_io(host->event, &w->rtnl_source, w->rtnl, EPOLLIN, on_rtnl, host);
+    if (r >= 0)
+        r = sd_event_add_io(host->event, &w->nft_source, w->nft, EPOLLIN, on_nft, host);
+    if (r >= 0)
+        r = sd_event_add_time(host->event, &w->look, CLOCK_MONOTONIC, 0, 1, on_look, host);
+    return r < 0 ? r : sd_event_source_set_enabled(w->look, SD_EVENT_OFF);
+}

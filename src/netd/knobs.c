@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* knobs.c - see knobs.h. */
+#include "knobs.h"
+
+#include "link.h"
+#include "str.h"
+
+#include <errno.h>
+
+int knobs_set(const struct knob *knobs, size_t n, const char *link, struct netd_why *why)
+{
+    char path[96];
+
+    for (size_t i = 0; i < n; i++) {
+        int r = str_format(path, sizeof path, "%s%s%s", knobs[i].before, link, knobs[i].after);
+
+        if (r == 0)
+            r = sysctl_set(path, knobs[i].value);
+        if (r < 0 && r != -ENOENT)
+            return why_failed(why, r, "cannot set %s", path);
+    }
+    return 0;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* knobs.h - the kernel's settings for links (sysctl). */
+#pragma once
+#include "why.h"
+
+#include <stddef.h>
+
+struct knob {
+    const char *before, *after; /* a link's name goes between */
+    const char *value;
+};
+
+/* A missing knob (a kernel built without it) is as good as one in its place. */
+int knobs_set(const struct knob *knobs, size_t n, const char *link, struct netd_why *why);

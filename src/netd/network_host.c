@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* network_host.c - the host's own place on a network, in a system instance.
+ *
+ * A veth: one end with the host's addresses in the host (hostside.h), the other a port of the
+ * bridge here. The filter lets through what comes from exactly these addresses.
+ */
+#include "network.h"
+
+#include "log.h"
+#include "str.h"
+
+#include <errno.h>
+
+static void name_port(const struct network *net, char name[static IFNAMSIZ])
+{
+    (void)str_format(name, IFNAMSIZ, HOST_PORT "%u", net->index);
+}
+
+/* Both ends may be there from an earlier netd: then connections that use them live on. */
+int network_join_host(struct network *net, struct netd_why *why)
+{
+    const struct network_tools *tools = &net->all->tools;
+    struct netd_why ignored = { 0 };
+    char port[IFNAMSIZ];
+    int r = -ENODEV;
+
+    if (!tools->hostside)
+        return 0;
+    name_port(net, port);
+    if (link_index(tools->links, port) > 0)
+        r = hostside_join(tools->hostside, net->index, &net->def, true, &net->host, &ignored);
+    if (r == -ENODEV) {
+        (void)link_delete(tools->links, port); /* half of one */
+        r = hostside_join(tools->hostside, net->index, &net->def, false, &net->host, why);
+    } else if (r < 0) {
+        *why = ignored;
+    }
+    if (r < 0)
+        net->host = 0;
+    return r;
+}
+
+int network_plug_host(const struct network *net, struct netd_why *why)
+{
+    struct link_ctx *links = net->all->tools.links;
+    char port[IFNAMSIZ];
+    int r;
+
+    if (!net->host)
+        return 0;
+    name_port(net, port);
+    r = link_index(links, port);
+    if (r > 0)
+        r = link_plug(links, r, net->bridge_index, net->def.mtu, group_of(net->index), guard_mac,
+                      true);
+    return r < 0 ? why_failed(why, r, "network '%s': cannot put the host onto it", net->def.name)
+                 : 0;
+}
+
+int network_part_host(struct network *net, struct netd_why *why)
+{
+    struct hostside *hostside = net->all->tools.hostside;
+
+    net->host = 0;
+    return hostside ? hostside_part(hostside, net->index, why) : 0;
+}
+
+/* ---- news ---------------------------------------------------------------------------- */
+
+static void on_lost(void *arg, uint32_t index)
+{
+    const struct networks *all = arg;
+    struct network *net = all->at[index];
+    struct netd_why why = { 0 };
+    int r;
+
+    if (!net || !net->host)
+        return;
+    r = network_join_host(net, &why);
+    if (r == 0)
+        r = network_plug_host(net, &why);
+    if (r < 0)
+        log_error("network '%s': the host is no longer on it: %s", net->def.name, why.why);
+    else
+        log_info("network '%s': the host is on it again", net->def.name);
+}
+
+static int on_news(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+    struct networks *all = arg;
+    const struct hostside_events handlers = { .lost = on_lost, .arg = all };
+
+    (void)fd;
+    if (events & EPOLLIN)
+        hostside_read_news(all->tools.hostside, &handlers);
+    else /* it has died, and whoever watches for that ends us */
+        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    return 0;
+}
+
+int networks_watch_host(struct networks *all)
+{
+    if (!all->tools.hostside)
+        return 0;
+    return sd_event_add_io(all->tools.event, &all->host_news, hostside_news_fd(all->tools.hostside),
+                           EPOLLIN, on_news, all);
+}
+
+void networks_sweep_host(struct networks *all)
+{
+    struct netd_why why = { 0 };
+
+    if (all->tools.hostside && hostside_sweep(all->tools.hostside, &why) < 0)
+        log_error("the host's side: %s", why.why);
+}
