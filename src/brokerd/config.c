@@ -7,7 +7,7 @@
 
 int config_init(struct config *config, const struct options *options, struct failure *failure)
 {
-    *config = (struct config){ .dirs.owner = getuid() };
+    *config = (struct config){ .dirs.owner = options->system ? 0 : getuid() };
     paths_definitions(options->config_dir, options->system, config->user, sizeof config->user,
                       &config->dirs);
     int r = def_dirs_format(&config->dirs, config->where, sizeof config->where);

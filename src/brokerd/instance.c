@@ -29,7 +29,7 @@ static int parent(const char *path, char *ret, size_t size)
 
 int instance_paths(const struct options *options, struct paths *ret, struct failure *failure)
 {
-    struct paths paths = { "", "" };
+    struct paths paths = { "", "", "" };
     int r = 0;
 
     if (options->system)
@@ -44,6 +44,8 @@ int instance_paths(const struct options *options, struct paths *ret, struct fail
                                         : "XDG_RUNTIME_DIR is too long for a socket");
     if (options->socket)
         r = parent(options->socket, paths.runtime, sizeof paths.runtime);
+    if (r == 0 && options->socket && !options->system)
+        (void)str_copy(paths.netd, sizeof paths.netd, paths.runtime);
     if (r == 0 && options->state_dir)
         r = str_copy(paths.state, sizeof paths.state, options->state_dir);
     if (r < 0)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - vmnet-broker(8): chooses the ports and wires them to the core.
  *
- * The order matters: the lock before anything is touched, so that there is one broker;
- * the socket before the backend, so that clients queue instead of failing; the
- * backend before the transport, so that the networks which a netd already has are known
- * before the first client is heard; and the sandbox last, when all is open and netd's
+ * The order matters: the lock before anything is touched, so that there is one broker; who it
+ * is, where root starts the system's; the socket before the backend, so that clients queue
+ * instead of failing; the backend before the transport, so that the networks which a netd already
+ * has are known before the first client is heard; and the sandbox last, when all is open and netd's
  * starter is a process of its own. The way down is the way up backwards.
  */
 #include "backend_netd.h"
@@ -24,6 +24,7 @@
 #include "sandbox.h"
 #include "start.h"
 #include "str.h"
+#include "system.h"
 #include "transport_varlink.h"
 
 #include <errno.h>
@@ -62,7 +63,9 @@ struct daemon {
     struct options options;
     struct paths paths;
     struct config config;
+    struct system_users users;
     char log[PATH_MAX];
+    int leash;                    /* of who starts the system's netd; -1: systemd does */
     int state_dirfd, lock, ready; /* ready: -1 when nobody waits */
     int sockets[16];              /* listening, until the transport has them */
     unsigned n_sockets;
@@ -76,6 +79,16 @@ struct daemon {
 };
 
 /* ---- one step a function: 0, or a negative errno with words ---- */
+
+static bool by_root(const struct daemon *d)
+{
+    return d->options.system && getuid() == 0;
+}
+
+static int prepare_system(struct daemon *d, struct failure *failure)
+{
+    return by_root(d) ? system_prepare(&d->paths, &d->users, failure) : 0;
+}
 
 static int take_lock(struct daemon *d, struct failure *failure)
 {
@@ -93,6 +106,12 @@ static int take_lock(struct daemon *d, struct failure *failure)
         return failure_set(failure, d->lock, "cannot lock state directory %.100s: %s",
                            d->paths.state, strerror(-d->lock));
     return 0;
+}
+
+/* With all that follows root has nothing to do. */
+static int begin_system(struct daemon *d, struct failure *failure)
+{
+    return by_root(d) ? system_begin(&d->options, &d->paths, &d->users, &d->leash, failure) : 0;
 }
 
 static int bind_socket(struct daemon *d, struct failure *failure)
@@ -263,8 +282,8 @@ static int enter_sandbox(struct daemon *d, struct failure *failure)
 static int set_up(struct daemon *d, struct failure *failure)
 {
     static int (*const steps[])(struct daemon *, struct failure *) = {
-        take_lock,         open_sockets,   make_loop,    make_broker,   make_backend,
-        watch_definitions, make_transport, watch_socket, enter_sandbox,
+        prepare_system, take_lock,         begin_system,   open_sockets, make_loop,     make_broker,
+        make_backend,   watch_definitions, make_transport, watch_socket, enter_sandbox,
     };
     for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
         int r = steps[i](d, failure);
@@ -328,7 +347,7 @@ static void name_log(struct daemon *d)
 
 int main(int argc, char *argv[])
 {
-    struct daemon d = { .state_dirfd = -1, .lock = -1, .ready = -1 };
+    struct daemon d = { .leash = -1, .state_dirfd = -1, .lock = -1, .ready = -1 };
     struct failure failure = { 0 };
     int code = EXIT_FAILURE;
 

@@ -14,6 +14,7 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* With a mask: only while those bits of this argument have this value. */
 struct call_condition {
@@ -126,6 +127,19 @@ int confine_files_version(void);
 int confine_without_capabilities(void);
 /* The same but for these, of whoever has them. */
 int confine_to_capabilities(const int *keep, size_t n);
+
+/* Root becomes this user, with these groups (besides gid), and of root's capabilities keeps these
+ * and none else to be had again: not to use itself, but for what it executes. 0, or a negative
+ * errno: then nobody knows who it is, and it must end. */
+struct user_shoes {
+    uid_t uid;
+    gid_t gid;
+    const gid_t *groups;
+    size_t n_groups;
+    const int *capabilities;
+    size_t n_capabilities;
+};
+int confine_to_user(const struct user_shoes *shoes);
 
 /* What a C program needs for being one: memory, time, signals, threads' locks, its
  * descriptors, its end. No thread, no file, no socket. */

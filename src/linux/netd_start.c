@@ -75,8 +75,10 @@ static void finish_connecting(struct netd_start *start)
     int fd = netd_connect(&start->config->paths);
     if (fd < 0)
         (void)failure_set(&start->failure, -ENETDOWN, "cannot connect to " PROGRAM " in %s: %s%s",
-                          start->config->paths.runtime, strerror(-fd),
-                          start->config->system ? "; try: systemctl start vmnet-netd.socket" : "");
+                          start->config->paths.netd, strerror(-fd),
+                          start->config->system ? "; try: systemctl start vmnet-netd.socket, or "
+                                                  "start vmnet-broker --system again"
+                                                : "");
     finish(start, fd);
 }
 

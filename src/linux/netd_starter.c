@@ -51,9 +51,9 @@ struct workshop {
 /* ---- which program ----------------------------------------------------------------- */
 
 /* What the user named is used as it is, so that a mistake is reported, not bypassed. */
-static int find_program(const struct netd_start_config *config, char *path, size_t size)
+int netd_program(const char *program, char *path, size_t size)
 {
-    const char *named = config->program ? config->program : secure_getenv("VMNET_BROKER_NETD");
+    const char *named = program ? program : secure_getenv("VMNET_BROKER_NETD");
     if (named && named[0] != '\0')
         return str_copy(path, size, named);
     if (program_beside_us(PROGRAM, path, size) == 0 && access(path, X_OK) == 0)
@@ -128,13 +128,13 @@ static void start(const struct netd_start_config *config, struct failure *failur
                                  "--state-dir",
                                  config->paths.state,
                                  "--runtime-dir",
-                                 config->paths.runtime,
+                                 config->paths.netd,
                                  NULL };
     char program[PATH_MAX] = PROGRAM;
     AUTO_FD words = -1;
     pid_t pid = 0;
 
-    int r = find_program(config, program, sizeof program);
+    int r = netd_program(config->program, program, sizeof program);
     if (r == 0) {
         words = memfd_create("netd-words", MFD_CLOEXEC);
         r = words < 0 ? -errno : program_spawn(program, argv, words, &pid);

@@ -11,10 +11,15 @@
 #pragma once
 #include "status.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct netd_starter;
 struct netd_start_config;
+
+/* Which program that is: this one; NULL: $VMNET_BROKER_NETD, else beside our own program, else
+ * LIBEXECDIR. 0 or -ENAMETOOLONG. */
+int netd_program(const char *program, char *path, size_t size);
 
 /* Forks. config: what it says now is what counts. 0 or a negative errno. */
 int netd_starter_new(const struct netd_start_config *config, struct netd_starter **ret);

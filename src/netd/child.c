@@ -92,7 +92,7 @@ static int plan_dnsmasq(const struct workshop *shop, uint32_t network, const int
     memcpy(plan->dnsmasq.argv, argv, sizeof argv);
     r = program_of_system("dnsmasq", plan->dnsmasq.path, sizeof plan->dnsmasq.path);
     if (r == 0)
-        r = str_format(directory, sizeof directory, "%s/%u", shop->state_path, network);
+        r = str_format(directory, sizeof directory, "%s/%u", shop->setup.state_path, network);
     if (r == 0)
         r = str_format(plan->dnsmasq.conf, sizeof plan->dnsmasq.conf, "--conf-file=%s/dnsmasq.conf",
                        directory);
@@ -105,7 +105,7 @@ static int plan_dnsmasq(const struct workshop *shop, uint32_t network, const int
 
 static int plan_forwarder(const struct workshop *shop, const int *own, union plan *plan)
 {
-    AUTO_FD dirfd = open(shop->state_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTO_FD dirfd = open(shop->setup.state_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r = dirfd < 0 ? -errno : forwarder_bind(dirfd);
 
     plan->forwarder = r;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - vmnet-netd, the privileged helper: the order in which it becomes itself.
  *
- * What belongs to the host's namespace comes first: lock, socket, the host's routes,
- * the anchor, the spawner. Then it enters the anchor's namespaces, keeps three
- * capabilities over them, and serves. Nobody's message is read before that.
+ * What belongs to the host's namespace comes first: lock, socket (in a system instance one that
+ * was passed to us), the host's routes, the anchor, the spawner. Then it enters the anchor's
+ * namespaces, keeps three capabilities over them, and serves. Nobody's message is read before that.
  */
+#include "accounts.h"
 #include "anchor.h"
 #include "background.h"
 #include "bridge.h"
@@ -22,15 +23,23 @@
 #include "sandbox.h"
 #include "stranded.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+/* Of a system instance. */
+#define BROKER_USER "vmnet-broker"
 
 /* Everything netd consists of, in the order of its making. */
 struct netd {
     struct options options;
     struct place place;
+    bool passed; /* the socket is somebody else's, who keeps it when we go */
+    uid_t broker;
     int listening, leash;
     int host_routes[UPLINKS_MAX];
     int forwarder; /* the connection to that of a dead netd */
@@ -90,12 +99,13 @@ static int take_anchor(struct netd *nd, struct netd_why *why)
     return r < 0 ? why_failed(why, r, "cannot make the namespaces") : 0;
 }
 
-/* Only a netd that was killed leaves its socket, and that one leaves a journal, too. */
+/* Only a netd that was killed leaves its socket, and that one leaves a journal, too. One that was
+ * passed to us says nothing. */
 static void look_for_orphans(struct netd *nd)
 {
     uint64_t born;
 
-    if (nd->old->anchor.pid != 0 || access(nd->place.socket_path, F_OK) < 0 ||
+    if (nd->old->anchor.pid != 0 || (!nd->passed && access(nd->place.socket_path, F_OK) < 0) ||
         process_born(getpid(), &born) < 0)
         return;
     nd->old->orphans = orphans_sweep(nd->place.dir_path, born);
@@ -103,6 +113,41 @@ static void look_for_orphans(struct netd *nd)
         log_error("the journal in %s was lost: VMs keep networks that nobody knows any more, and "
                   "these end with the last of them",
                   nd->place.dir_path);
+}
+
+/* Its broker is another user's. */
+static int find_broker(struct netd *nd, struct netd_why *why)
+{
+    int r = nd->options.system ? account_user(BROKER_USER, &nd->broker) : 0;
+
+    return r < 0 ? why_failed(why, r,
+                              "cannot find the user " BROKER_USER ": systemd-sysusers makes it, or "
+                              "useradd --system " BROKER_USER)
+                 : 0;
+}
+
+static int start_listening(struct netd *nd, struct netd_why *why)
+{
+    if (!nd->passed)
+        nd->listening = server_listen(nd->place.socket_path);
+    else if (sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_SEQPACKET, 1) > 0)
+        nd->listening = SD_LISTEN_FDS_START;
+    else
+        return why_refused(why, -EINVAL, "what was passed is no listening Unix seqpacket socket");
+    if (nd->listening < 0)
+        return why_failed(why, nd->listening, "cannot listen on %s", nd->place.socket_path);
+    return fcntl(nd->listening, F_SETFL, O_RDWR | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static int start_spawner(struct netd *nd, struct netd_why *why)
+{
+    const struct spawner_setup setup = { .inside = nd->inside,
+                                         .state_path = nd->place.dir_path,
+                                         .socket_path = nd->passed ? NULL : nd->place.socket_path,
+                                         .broker = nd->broker };
+    int r = spawner_start(&setup, &nd->spawner);
+
+    return r < 0 ? why_failed(why, r, "cannot start the spawner") : 0;
 }
 
 static int start_outside(struct netd *nd, struct netd_why *why)
@@ -113,9 +158,11 @@ static int start_outside(struct netd *nd, struct netd_why *why)
     if (r < 0)
         return why_failed(why, r, "cannot read %.100s/journal", nd->place.dir_path);
     look_for_orphans(nd);
-    nd->listening = server_listen(nd->place.socket_path);
-    if (nd->listening < 0)
-        return why_failed(why, nd->listening, "cannot listen on %s", nd->place.socket_path);
+    r = find_broker(nd, why);
+    if (r == 0)
+        r = start_listening(nd, why);
+    if (r < 0)
+        return r;
     r = uplinks_open_host_routes(nd->host_routes);
     if (r < 0)
         return why_failed(why, r, "cannot watch the host's routes");
@@ -129,8 +176,7 @@ static int start_outside(struct netd *nd, struct netd_why *why)
         if (r < 0)
             return why_failed(why, r, "cannot start the process for the host's side");
     }
-    r = spawner_start(nd->inside, nd->place.dir_path, nd->place.socket_path, &nd->spawner);
-    return r < 0 ? why_failed(why, r, "cannot start the spawner") : 0;
+    return start_spawner(nd, why);
 }
 
 /* ---- inside --------------------------------------------------------------------------- */
@@ -154,6 +200,13 @@ static void on_broker_gone(void *arg)
     const struct netd *nd = arg;
 
     life_consider(nd->life);
+}
+
+static int on_admit(void *arg, int fd)
+{
+    const struct netd *nd = arg;
+
+    return spawner_admit(nd->spawner, fd);
 }
 
 static int on_listen(void *arg)
@@ -299,12 +352,14 @@ static int start_serving(struct netd *nd, struct netd_why *why)
     const struct server_events events = { .request = on_request,
                                           .other_version = on_other_version,
                                           .broker_gone = on_broker_gone,
+                                          .admit = nd->options.system ? on_admit : NULL,
                                           .listen = on_listen,
                                           .unlisten = on_unlisten,
                                           .arg = nd };
     int r;
 
-    r = server_new(nd->event, nd->listening, nd->place.socket_path, &events, &nd->server);
+    r = server_new(nd->event, nd->listening, nd->passed ? NULL : nd->place.socket_path, &events,
+                   &nd->server);
     if (r == 0) {
         nd->listening = -1;
         r = life_new(nd->event, nd->networks, nd->server, nd->options.idle_sec, &nd->life);
@@ -402,7 +457,8 @@ static int run(struct netd *nd, int ready)
     int r;
 
     set_up_signals();
-    r = place_lock(&nd->place, &why);
+    nd->passed = nd->options.system && sd_listen_fds(1) == 1;
+    r = place_lock(&nd->place, nd->passed, &why);
     if (r == 1) {
         log_info("another vmnet-netd serves already");
         if (ready >= 0)
@@ -422,6 +478,7 @@ static int run(struct netd *nd, int ready)
     }
     if (ready >= 0)
         background_ready(ready);
+    (void)sd_notify(0, "READY=1");
     log_info("serving on %s, namespaces of process %d", nd->place.socket_path, (int)nd->anchor.pid);
     r = sd_event_loop(nd->event);
     if (r == LIFE_ADOPT)
@@ -470,7 +527,7 @@ int main(int argc, char **argv)
         return r < 0 ? 2 : 0;
     log_init("vmnet-netd", nd.options.level);
     (void)umask(077);
-    r = place_choose(&nd.place, nd.options.state_dir, nd.options.runtime_dir, &why);
+    r = place_choose(&nd.place, &nd.options, &why);
     if (r == 0)
         r = place_open(&nd.place, &why);
     if (r < 0) {

@@ -12,10 +12,11 @@
 
 static void usage(FILE *out)
 {
-    fprintf(out,
-            "usage: vmnet-netd --user|--system [--background] [--state-dir DIR]\n"
-            "                  [--runtime-dir DIR] [--idle-timeout SECONDS] [--log-level LEVEL]\n"
-            "The privileged helper of vmnet-broker, which starts it on demand.\n");
+    fprintf(out, "usage: vmnet-netd --user [--background] [OPTION...]\n"
+                 "       vmnet-netd --system [OPTION...]\n"
+                 "The privileged helper of vmnet-broker, which starts it on demand.\n"
+                 "Options: --state-dir DIR, --runtime-dir DIR, --idle-timeout SECONDS,\n"
+                 "         --log-level LEVEL\n");
 }
 
 static int parse_option(int option, const char *value, struct options *o)
@@ -79,7 +80,7 @@ int options_parse(int argc, char **argv, struct options *ret)
         if (parse_option(option, optarg, ret) < 0)
             return -EINVAL;
     }
-    if (optind < argc || ret->user == ret->system) {
+    if (optind < argc || ret->user == ret->system || (ret->system && ret->background)) {
         usage(stderr);
         return -EINVAL;
     }

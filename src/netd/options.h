@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 struct options {
-    bool user, system, background;
+    bool user, system;                   /* one of them */
+    bool background;                     /* of a user instance */
     const char *state_dir, *runtime_dir; /* NULL: by the environment */
     uint32_t idle_sec;
     enum log_level level;

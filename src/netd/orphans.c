@@ -53,13 +53,14 @@ static bool has_arg(const struct args *args, const char *beginning)
     return false;
 }
 
-/* Where our arguments name the state directory, as a broker's do: else it may be another netd's. */
+/* Where our arguments say of which state directory, as they do when a broker or a system starts us:
+ * else it may be another netd's. */
 static bool is_fork_of_netd(const char *name, const struct args *args, const struct args *own)
 {
     static const char *const names[] = { "vmnet-anchor", "vmnet-relay", "vmnet-forwarder",
                                          "vmnet-spawner" };
 
-    if (!has_arg(own, "--state-dir"))
+    if (!has_arg(own, "--state-dir") && !has_arg(own, "--system"))
         return false;
     for (size_t i = 0; i < N_ELEMENTS(names); i++)
         if (strcmp(name, names[i]) == 0)

@@ -8,6 +8,7 @@
 #include "str.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -15,17 +16,29 @@
 
 #define LOCK_TRIES 200 /* of 25 ms: as long as a netd takes to leave */
 
-int place_choose(struct place *place, const char *state_dir, const char *runtime_dir,
-                 struct netd_why *why)
+static int choose_paths(const struct options *options, struct paths *ret)
 {
-    int r = paths_user(&place->paths);
+    int r = 0;
 
-    if (runtime_dir)
-        r = str_copy(place->paths.runtime, sizeof place->paths.runtime, runtime_dir);
-    if (r >= 0 && state_dir)
-        r = str_copy(place->paths.state, sizeof place->paths.state, state_dir);
-    if (r == -ENOENT && state_dir)
+    if (options->system)
+        paths_system_netd(ret);
+    else
+        r = paths_user(ret);
+    if (options->runtime_dir) {
+        r = str_copy(ret->runtime, sizeof ret->runtime, options->runtime_dir);
+        (void)str_copy(ret->netd, sizeof ret->netd, options->runtime_dir);
+    }
+    if (r == -ENOENT && options->state_dir)
         r = 0;
+    if (r >= 0 && options->state_dir)
+        r = str_copy(ret->state, sizeof ret->state, options->state_dir);
+    return r;
+}
+
+int place_choose(struct place *place, const struct options *options, struct netd_why *why)
+{
+    int r = choose_paths(options, &place->paths);
+
     if (r == 0 && (place->paths.runtime[0] != '/' || place->paths.state[0] != '/'))
         return why_refused(why, -EINVAL, "--state-dir and --runtime-dir must begin with '/'");
     if (r == 0)
@@ -79,18 +92,50 @@ static bool served_already(const struct place *place)
            connect(fd, (struct sockaddr *)&there, sizeof there) == 0;
 }
 
+/* For who wants its place. Not being able to write it is no reason not to run. */
+static void write_pid(int lock)
+{
+    char text[16] = "";
+
+    (void)str_format(text, sizeof text, "%d\n", (int)getpid());
+    if (ftruncate(lock, 0) == 0)
+        (void)!pwrite(lock, text, strlen(text), 0);
+}
+
+/* Nobody can find it any more. Only a process of our own user can have written the number. */
+static void ask_to_leave(int lock)
+{
+    char text[16] = "";
+    unsigned long pid;
+
+    (void)!pread(lock, text, sizeof text - 1, 0);
+    text[strcspn(text, "\n")] = '\0';
+    if (str_to_uint(text, 2, INT32_MAX, &pid) == 0)
+        (void)kill((pid_t)pid, SIGTERM);
+}
+
+static bool has_lock(struct place *place)
+{
+    if (flock(place->lock, LOCK_EX | LOCK_NB) < 0)
+        return false;
+    write_pid(place->lock);
+    return true;
+}
+
 /* While another one is leaving it has the lock and no socket, hence the patience. */
-int place_lock(struct place *place, struct netd_why *why)
+int place_lock(struct place *place, bool passed, struct netd_why *why)
 {
     place->lock =
         openat(place->dirfd, "netd.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (place->lock < 0)
         return why_failed(why, -errno, "%.100s/netd.lock", place->dir_path);
     for (int i = 0; i < LOCK_TRIES; i++) {
-        if (flock(place->lock, LOCK_EX | LOCK_NB) == 0)
+        if (has_lock(place))
             return 0;
-        if (served_already(place))
+        if (!passed && served_already(place))
             return 1;
+        if (passed && i == 0)
+            ask_to_leave(place->lock);
         (void)usleep(25000);
     }
     return why_refused(why, -EBUSY, "another vmnet-netd has %.100s/netd.lock and does not answer",

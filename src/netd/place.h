@@ -7,6 +7,7 @@
  *   RUNTIME/netd.sock      its socket (src/wire/paths.h)
  */
 #pragma once
+#include "options.h"
 #include "paths.h"
 #include "why.h"
 
@@ -20,14 +21,13 @@ struct place {
     int state_dirfd, dirfd, lock; /* -1: not yet */
 };
 
-/* state_dir, runtime_dir: NULL, by the environment. */
-int place_choose(struct place *place, const char *state_dir, const char *runtime_dir,
-                 struct netd_why *why);
+int place_choose(struct place *place, const struct options *options, struct netd_why *why);
 /* Makes and opens the directories; again in a process that has lost them. */
 int place_open(struct place *place, struct netd_why *why);
 /* For writing, or a negative errno. */
 int place_open_log(const struct place *place);
-/* 1: another netd serves here, and we are not needed. */
-int place_lock(struct place *place, struct netd_why *why);
+/* 1: another netd serves here, and we are not needed. passed: but we have been given its socket,
+ * so it is to leave, and to leave us what it has. */
+int place_lock(struct place *place, bool passed, struct netd_why *why);
 /* The lock goes last, since then the next netd may start. */
 void place_close(struct place *place);

@@ -244,8 +244,9 @@ static int on_session(sd_event_source *source, int fd, uint32_t events, void *ar
     return 0;
 }
 
-/* Whose it is: our own user's. Seen from the namespace every other one is "nobody". */
-static int check_peer(int fd, pid_t *ret_pid)
+/* Whose it is: our own user's. Seen from the namespace every other one is "nobody", so where it
+ * should be another one's, somebody outside has to look. */
+static int check_peer(const struct server *server, int fd, pid_t *ret_pid)
 {
     struct ucred cred;
     socklen_t len = sizeof cred;
@@ -253,6 +254,8 @@ static int check_peer(int fd, pid_t *ret_pid)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
         return -errno;
     *ret_pid = cred.pid;
+    if (server->events.admit)
+        return server->events.admit(server->events.arg, fd);
     return cred.uid == getuid() ? 0 : -EPERM;
 }
 
@@ -292,7 +295,7 @@ static int on_connection(sd_event_source *source, int listening, uint32_t events
             (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
         return 0;
     }
-    r = check_peer(fd, &pid);
+    r = check_peer(server, fd, &pid);
     if (r == 0)
         r = server->n_sessions >= SESSIONS_MAX ? -EUSERS : session_new(server, fd, pid);
     if (r < 0)

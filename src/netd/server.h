@@ -27,6 +27,8 @@ struct server_events {
     int (*other_version)(void *arg, struct session *session, const struct netd_header *header);
     /* The broker's session is over. */
     void (*broker_gone)(void *arg);
+    /* Is who has connected the broker? 0 or a negative errno. NULL: our own user is. */
+    int (*admit)(void *arg, int fd);
     /* server_listen() and server_unlisten() at our path, by somebody who still may. */
     int (*listen)(void *arg);
     void (*unlisten)(void *arg);

@@ -21,15 +21,14 @@ struct spawner {
     pid_t pid;
 };
 
-int spawner_start(pid_t inside_pid, const char *state_path, const char *socket_path,
-                  struct spawner **ret)
+int spawner_start(const struct spawner_setup *setup, struct spawner **ret)
 {
     AUTO_FD userns = -1, netns = -1;
     struct spawner *spawner;
     uint64_t born = 0;
     int ends[2], r;
 
-    r = anchor_open(inside_pid, &userns, &netns);
+    r = anchor_open(setup->inside, &userns, &netns);
     if (r < 0)
         return r;
     spawner = calloc(1, sizeof *spawner);
@@ -45,9 +44,8 @@ int spawner_start(pid_t inside_pid, const char *state_path, const char *socket_p
         struct workshop shop = { .sock = 3,
                                  .userns = 4,
                                  .netns = 5,
-                                 .anchor = inside_pid,
-                                 .state_path = state_path,
-                                 .socket_path = socket_path,
+                                 .anchor = setup->inside,
+                                 .setup = *setup,
                                  .born = born };
 
         descriptors_keep_only((int[]){ ends[1], userns, netns }, 3);
@@ -219,6 +217,15 @@ int spawner_listen(struct spawner *spawner)
 int spawner_unlisten(struct spawner *spawner)
 {
     return order_other(spawner, (struct order){ .kind = ORDER_UNLISTEN }, NULL, 0);
+}
+
+int spawner_admit(struct spawner *spawner, int fd)
+{
+    struct order order = { .kind = ORDER_ADMIT, .n_fds = 1 };
+    struct answer answer = { 0 };
+    int r = packet_send(spawner->sock, &order, sizeof order, &fd, 1);
+
+    return r < 0 ? r : hear(spawner, &answer, NULL, 0);
 }
 
 pid_t spawner_find_holder(struct spawner *spawner, uint32_t index, uint64_t taps)

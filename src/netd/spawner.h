@@ -36,11 +36,16 @@ struct child {
 
 struct spawner;
 
-/* inside_pid: whose namespaces children join; the anchor, as far as it lives. state_path: netd's
- * directory in the state directory: dnsmasq of network N reads N/dnsmasq.conf there. socket_path:
- * netd's own; NULL when it has none. */
-int spawner_start(pid_t inside_pid, const char *state_path, const char *socket_path,
-                  struct spawner **ret);
+struct spawner_setup {
+    pid_t inside; /* whose namespaces children join; the anchor, as far as it lives */
+    /* netd's directory in the state directory: dnsmasq of network N reads N/dnsmasq.conf there. */
+    const char *state_path;
+    const char *socket_path; /* netd's own to make; NULL: it has none, or was given one */
+    uid_t broker;            /* beside root the only one who may connect to that */
+};
+
+/* setup: the spawner has a copy; what it points to is borrowed for the length of the call. */
+int spawner_start(const struct spawner_setup *setup, struct spawner **ret);
 void spawner_free(struct spawner *spawner); /* ends the spawner, not its children */
 
 /* What is to be started. fds: borrowed; the child gets them as 3, 4, ... . */
@@ -76,6 +81,9 @@ int child_outcome(int *leash);
 /* server_listen() and server_unlisten(), where netd may not reach. */
 int spawner_listen(struct spawner *spawner);
 int spawner_unlisten(struct spawner *spawner);
+
+/* Is the other end of this connection the broker? 0; -EPERM; or another negative errno. */
+int spawner_admit(struct spawner *spawner, int fd);
 
 /* A port of the host, where netd itself has no sockets. */
 struct host_port {

@@ -62,12 +62,22 @@ static int start_child(struct workshop *shop, const struct order *order, const i
 /* netd's socket, there or gone. */
 static int listen_for_netd(const struct workshop *shop, bool wanted, int *ret_fd)
 {
-    if (!shop->socket_path)
+    if (!shop->setup.socket_path)
         return -ENOTSUP;
     if (!wanted)
-        return server_unlisten(shop->socket_path);
-    *ret_fd = server_listen(shop->socket_path);
+        return server_unlisten(shop->setup.socket_path);
+    *ret_fd = server_listen(shop->setup.socket_path);
     return *ret_fd < 0 ? *ret_fd : 0;
+}
+
+static int admit(const struct workshop *shop, int fd)
+{
+    struct ucred cred;
+    socklen_t len = sizeof cred;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+        return -errno;
+    return cred.uid == 0 || cred.uid == shop->setup.broker ? 0 : -EPERM;
 }
 
 static int obey(struct workshop *shop, const struct order *order, const int *fds, size_t n,
@@ -82,11 +92,13 @@ static int obey(struct workshop *shop, const struct order *order, const int *fds
         return 0;
     }
     if (order->kind == ORDER_SWEEP_ORPHANS) {
-        ret->pid = orphans_sweep(shop->state_path, shop->born);
+        ret->pid = orphans_sweep(shop->setup.state_path, shop->born);
         return 0;
     }
     if (order->kind == ORDER_LISTEN || order->kind == ORDER_UNLISTEN)
         return listen_for_netd(shop, order->kind == ORDER_LISTEN, &ret_fds[0]);
+    if (order->kind == ORDER_ADMIT)
+        return n == 1 ? admit(shop, fds[0]) : -EPROTO;
     if (order->kind == ORDER_PORT) {
         ret_fds[0] = host_port_open(&order->port);
         return ret_fds[0] < 0 ? ret_fds[0] : 0;

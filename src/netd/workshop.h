@@ -17,6 +17,9 @@
  * It also looks for holders of TAPs (holders.h) and for orphans (orphans.h), which are not to
  * be seen from inside.
  *
+ * It looks who has connected to netd's socket: to a process in the namespace all other users are
+ * "nobody".
+ *
  * The spawner also makes netd's socket anew when its directory has vanished, and removes it in
  * the end: netd itself writes to no directory but its own.
  */
@@ -29,7 +32,14 @@
 #include <sys/types.h>
 
 /* Beside a child, of enum child_kind, this can be ordered. */
-enum { ORDER_LISTEN = 100, ORDER_UNLISTEN, ORDER_PORT, ORDER_FIND_HOLDER, ORDER_SWEEP_ORPHANS };
+enum {
+    ORDER_LISTEN = 100,
+    ORDER_UNLISTEN,
+    ORDER_PORT,
+    ORDER_FIND_HOLDER,
+    ORDER_SWEEP_ORPHANS,
+    ORDER_ADMIT
+};
 
 struct order {
     uint32_t kind;
@@ -54,7 +64,7 @@ struct workshop {
     int sock;
     pid_t anchor;      /* engines find the namespaces by /proc/PID/ns ... */
     int userns, netns; /* ... and our own forks by these, whoever lives */
-    const char *state_path, *socket_path;
+    struct spawner_setup setup;
     uint64_t born;                 /* netd */
     struct confine_filter dnsmasq; /* made when the spawner starts */
 };

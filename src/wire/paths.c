@@ -52,6 +52,7 @@ static int home_dir(const char *variable, const char *fallback, const char *name
 int paths_user(struct paths *ret)
 {
     int r = runtime_dir(ret->runtime, sizeof ret->runtime);
+    (void)str_copy(ret->netd, sizeof ret->netd, r < 0 ? "" : ret->runtime);
     int state =
         home_dir("XDG_STATE_HOME", ".local/state", "vmnet-broker", ret->state, sizeof ret->state);
     return r < 0 ? r : state;
@@ -60,7 +61,15 @@ int paths_user(struct paths *ret)
 void paths_system(struct paths *ret)
 {
     (void)str_copy(ret->runtime, sizeof ret->runtime, "/run/vmnet-broker");
+    (void)str_copy(ret->netd, sizeof ret->netd, "/run/vmnet-netd");
     (void)str_copy(ret->state, sizeof ret->state, "/var/lib/vmnet-broker");
+}
+
+void paths_system_netd(struct paths *ret)
+{
+    (void)str_copy(ret->runtime, sizeof ret->runtime, "/run/vmnet-netd");
+    (void)str_copy(ret->netd, sizeof ret->netd, "/run/vmnet-netd");
+    (void)str_copy(ret->state, sizeof ret->state, "/var/lib/vmnet-netd");
 }
 
 void paths_definitions(const char *config_dir, bool system, char *user, unsigned long size,
@@ -97,5 +106,5 @@ int paths_own_socket(const struct paths *p, char *ret, unsigned long size)
 
 int paths_netd_socket(const struct paths *p, char *ret, unsigned long size)
 {
-    return str_format(ret, size, "%s/" NETD_SOCKET, p->runtime);
+    return str_format(ret, size, "%s/" NETD_SOCKET, p->netd);
 }

@@ -145,6 +145,7 @@ void world_empty(struct world *w)
     strcpy(w->dir, "/tmp/test-backend-XXXXXX");
     assert_non_null(mkdtemp(w->dir));
     assert_int_equal(str_copy(w->paths.runtime, sizeof w->paths.runtime, w->dir), 0);
+    assert_int_equal(str_copy(w->paths.netd, sizeof w->paths.netd, w->dir), 0);
     assert_int_equal(str_copy(w->paths.state, sizeof w->paths.state, w->dir), 0);
     w->state = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(w->state >= 0);

@@ -319,10 +319,11 @@ static void on_tap_gone(void *arg, const struct netd_interface *interface)
 /* What dnsmasq has to say a thousand times is not for the log of a test. */
 static void start_spawner(void)
 {
+    const struct spawner_setup setup = { .inside = world.anchor.pid, .state_path = world.path };
     AUTO_FD null = open("/dev/null", O_WRONLY | O_CLOEXEC), err = dup(STDERR_FILENO);
 
     assert_true(null >= 0 && err >= 0 && dup2(null, STDERR_FILENO) >= 0);
-    assert_int_equal(spawner_start(world.anchor.pid, world.path, NULL, &world.tools.spawner), 0);
+    assert_int_equal(spawner_start(&setup, &world.tools.spawner), 0);
     assert_true(dup2(err, STDERR_FILENO) >= 0);
 }
 

@@ -151,7 +151,8 @@ static void set_up(struct driver *d)
     must(host_routes, "host's routes");
     must(anchor_start(&d->anchor, &leash), "start anchor");
     must(anchor_release(leash), "release anchor");
-    must(spawner_start(d->anchor.pid, "/nonexistent", NULL, &d->spawner), "start spawner");
+    const struct spawner_setup setup = { .inside = d->anchor.pid, .state_path = "/nonexistent" };
+    must(spawner_start(&setup, &d->spawner), "start spawner");
     must(anchor_enter(d->anchor.pid), "enter");
     printf("anchor %d\n", (int)d->anchor.pid);
     must(link_open(&d->links), "rtnetlink");

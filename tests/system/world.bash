@@ -29,10 +29,11 @@ make_user() { # UID -> home and runtime directory, as a login would make them
 
 # The ordinary user's shoes: no capability, no environment but a login's.
 user_shoes() { # COMMAND... -> replaces this (sub)shell
-    local drop=(--inh-caps=-all) home
+    local drop=(--inh-caps=-all) groups=--clear-groups home
     home=$(user_home)
+    ! getent passwd "$WORLD_UID" >/dev/null || groups=--init-groups
     if [ "$(id -u)" = 0 ]; then
-        drop+=(--reuid "$WORLD_UID" --regid "$WORLD_UID" --clear-groups)
+        drop+=(--reuid "$WORLD_UID" --regid "$WORLD_UID" "$groups")
     else
         drop+=(--ambient-caps=-all)
     fi

@@ -127,6 +127,10 @@ static void the_override_is_for_clients_and_never_for_netd(void **unused)
     (void)unused;
     struct paths p;
     char socket[108], small[8];
+    paths_system_netd(&p);
+    assert_string_equal(p.state, "/var/lib/vmnet-netd");
+    assert_int_equal(paths_netd_socket(&p, socket, sizeof socket), 0);
+    assert_string_equal(socket, "/run/vmnet-netd/netd.sock");
     paths_system(&p);
     assert_string_equal(p.state, "/var/lib/vmnet-broker");
     assert_int_equal(paths_broker_socket(&p, socket, sizeof socket), 0);
@@ -140,7 +144,7 @@ static void the_override_is_for_clients_and_never_for_netd(void **unused)
     assert_int_equal(paths_own_socket(&p, socket, sizeof socket), 0);
     assert_string_equal(socket, "/run/vmnet-broker/broker.sock");
     assert_int_equal(paths_netd_socket(&p, socket, sizeof socket), 0);
-    assert_string_equal(socket, "/run/vmnet-broker/netd.sock");
+    assert_string_equal(socket, "/run/vmnet-netd/netd.sock");
     assert_int_equal(paths_broker_socket(&p, small, sizeof small), -ENAMETOOLONG);
     assert_string_equal(small, "");
 }
