@@ -140,7 +140,7 @@ def hears(sender, receiver, send, match=lambda frame: MARK in frame):
     send()
     sender.send(0x0800, udp4(sender.ip, sender.ip.rpartition(".")[0] + ".255", 9, 9, sentinel))
     heard = False
-    for frame in receiver.frames(2):
+    for frame in receiver.frames(8):
         if sentinel in frame:
             return heard
         heard = heard or bool(match(frame))
