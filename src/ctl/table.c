@@ -3,9 +3,13 @@
 #include "mem.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#define GAP       2 /* between columns */
+#define NARROWEST 6 /* below it nothing can be recognized any more */
 
 struct row {
     char *cells[TABLE_COLUMNS_MAX];
@@ -118,50 +122,74 @@ static void print_padding(FILE *out, size_t n)
     fprintf(out, "%*s", (int)n, "");
 }
 
-static void print_row(const struct table *table, size_t row, const size_t *widths, size_t room,
-                      FILE *out)
+/* What is cut ends in '+', as with ps(1). The last column has no blanks behind it. */
+static void print_cell(const struct table *table, const char *text, size_t column, size_t room,
+                       FILE *out)
 {
-    size_t last = table->n_columns - 1;
-    for (size_t i = 0; i <= last; i++) {
-        const char *text = cell(table, row, i);
-        size_t padding = widths[i] - width(text);
-        if (table->right[i])
-            print_padding(out, padding);
-        fprintf(out, "%.*s", cut(text, i == last ? room : SIZE_MAX), text);
-        if (i < last) {
-            if (!table->right[i])
-                print_padding(out, padding);
-            fputs("  ", out);
-        }
-    }
-    fputc('\n', out);
+    size_t taken = width(text);
+    if (table->right[column])
+        print_padding(out, room - taken);
+    if (taken > room)
+        fprintf(out, "%.*s+", cut(text, room - 1), text);
+    else
+        fputs(text, out);
+    if (column + 1 == table->n_columns)
+        return;
+    if (!table->right[column] && taken < room)
+        print_padding(out, room - taken);
+    print_padding(out, GAP);
 }
 
 /* SIZE_MAX where nobody counts columns. */
 static size_t terminal_width(FILE *out)
 {
+    const char *wanted = getenv("COLUMNS");
     struct winsize size;
-    if (!isatty(fileno(out)) || ioctl(fileno(out), TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+
+    if (!isatty(fileno(out)))
+        return SIZE_MAX;
+    if (wanted && strtoul(wanted, NULL, 10) > 0)
+        return strtoul(wanted, NULL, 10);
+    if (ioctl(fileno(out), TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
         return SIZE_MAX;
     return size.ws_col;
+}
+
+/* The column that loses the least by being cut; n_columns: none may be. */
+static size_t widest(const struct table *table, const size_t *widths)
+{
+    size_t most = table->n_columns;
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (!table->right[i] && widths[i] > NARROWEST &&
+            (most == table->n_columns || widths[i] >= widths[most]))
+            most = i;
+    return most;
+}
+
+static void fit(const struct table *table, size_t room, size_t *widths)
+{
+    size_t used = GAP * (table->n_columns - 1), i;
+    for (i = 0; i < table->n_columns; i++)
+        used += widths[i];
+    while (used > room && (i = widest(table, widths)) < table->n_columns) {
+        widths[i]--;
+        used--;
+    }
 }
 
 void table_print(const struct table *table, FILE *out, const char *indent)
 {
     if (!table || table->n_columns == 0)
         return;
-    size_t widths[TABLE_COLUMNS_MAX], used = strlen(indent);
+    size_t widths[TABLE_COLUMNS_MAX], margin = strlen(indent), room = terminal_width(out);
     for (size_t i = 0; i < table->n_columns; i++)
         widths[i] = column_width(table, i);
-    for (size_t i = 0; i + 1 < table->n_columns; i++)
-        used += widths[i] + 2;
-
-    size_t room = terminal_width(out);
-    if (room != SIZE_MAX)
-        room = room > used + 8 ? room - used : 8; /* too narrow to be nice */
+    fit(table, room > margin ? room - margin : 0, widths);
     for (size_t r = 0; r < table->n_rows; r++) {
         fputs(indent, out);
-        print_row(table, r, widths, room, out);
+        for (size_t i = 0; i < table->n_columns; i++)
+            print_cell(table, cell(table, r, i), i, widths[i], out);
+        fputc('\n', out);
     }
 }
 

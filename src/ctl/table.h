@@ -2,8 +2,9 @@
 /* table.h - aligned columns for people.
  *
  * Every text is copied, and cleaned: what other processes and guests call themselves
- * must not reach a terminal as control sequences. On a terminal the last column is cut
- * to fit, in a pipe nothing is. */
+ * must not reach a terminal as control sequences. On a terminal the widest columns are cut
+ * until a row fits into a line, in a pipe nothing is. Numbers, which are those aligned to the
+ * right, are never cut. */
 #pragma once
 #include <stdbool.h>
 #include <stdio.h>
