@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redefine.h - a network that exists, and its definition, which may have changed since.
  *
- * The keys of DEFINITION_LIVE_KEYS are applied to it, and so is whether it is kept; all
- * others are pending until it is created anew, which happens as soon as nobody uses it and
- * somebody asks for it. VMs notice nothing of either.
+ * What the core itself goes by (description, allow, idle_timeout, persistent) is applied to it,
+ * and what the backend can apply to a network that exists (dhcp_reservations, port_forwarding);
+ * all other keys are pending until it is created anew, which happens as soon as nobody uses it
+ * and somebody asks for it. VMs notice nothing of either.
  */
 #pragma once
 #include "registry.h"

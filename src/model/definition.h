@@ -5,10 +5,9 @@
  * whoever keeps a pointer has a reference, so that a network can live on with the
  * definition it was made by while a newer one is read.
  *
- * There are two kinds of keys. Those of DEFINITION_LIVE_KEYS can be applied to a network
- * that exists; they are the lists beside `net`, the description and the idle time. A change
- * of any other is pending until the network is created again. vmnet-broker.d(5) describes
- * every key for users.
+ * There are two kinds of keys. Some can be applied to a network that exists: the lists beside
+ * `net`, the description, and how long the network stays (redefine.h). A change of any other is
+ * pending until the network is created again. vmnet-broker.d(5) describes every key for users.
  */
 #pragma once
 #include "accounts.h"
@@ -64,9 +63,6 @@ const char *definition_key_name(enum definition_key key);
 
 /* A set of keys: 1u << KEY_MODE | ... */
 typedef uint32_t definition_keys;
-#define DEFINITION_LIVE_KEYS                                                                       \
-    (1u << KEY_DESCRIPTION | 1u << KEY_DHCP_RESERVATIONS | 1u << KEY_PORT_FORWARDING |             \
-     1u << KEY_ALLOW | 1u << KEY_IDLE_TIMEOUT)
 
 /* This VM always has this address, and this name if one is given. All of a definition are
  * in its subnet, which is then fixed, on none of the network's own addresses, and differ
@@ -144,7 +140,7 @@ int definition_parse(const char *name, const char *file, const char *text, size_
                      struct definition **ret, struct complaints *out);
 
 /* The keys whose meanings differ, however they are written: a default that is written out
- * is no change. `& DEFINITION_LIVE_KEYS` is what can be applied now, the rest is pending. */
+ * is no change. */
 definition_keys definition_differs(const struct definition *a, const struct definition *b);
 
 /* The names of keys, "nat44, mtu", as many as fit whole. Returns ret. */

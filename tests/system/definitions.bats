@@ -24,6 +24,8 @@ FOUR='{ "mode": "shared", "nat66": false, "uplink": "user", "subnet": "192.168.4
 # eth2 of the second; nothing is learned.
 QUIET='{ "mode": "host", "dhcp": false, "router_advertisement": false, "idle_timeout": 1,
          "subnet": "192.168.43.9", "mask": "255.255.255.248", "ipv6_prefix": "fd00:43::" }'
+# eth3 of the second; any address, but no other MAC.
+LOOSE='{ "mode": "host", "anti_spoofing": "mac", "dhcp": false, "subnet": "192.168.45.1" }'
 # eth3 of the first; another cable of the host's.
 CABLE='{ "mode": "shared", "subnet": "192.168.44.1", "external_interface": "eth1" }'
 
@@ -71,16 +73,20 @@ setup_file() {
     define six "$SIX"
     define four "$FOUR"
     define quiet "$QUIET"
+    define loose "$LOOSE"
     # A server of the host's own, on its loopback: no guest and no gateway gets there.
     dnsmasq --no-daemon --conf-file=/dev/null --no-hosts --no-resolv --user= --group= \
         --bind-interfaces --log-facility=- --listen-address=127.0.0.99 \
         --address=/own.example.test/203.0.113.80 '--local=/#/' \
         >"$WORLD/log/own-dns" 2>&1 </dev/null 3>&- 4>&- 5>&- &
     echo $! >"$WORLD/own-dns.pid"
+    start_broker # so that there is something to monitor
+    as_user_in_background monitor vmnet-brokerctl monitor --json
+    as_user_in_background monitor-words vmnet-brokerctl monitor
     boot web lab six four cable
-    boot db lab six quiet
+    boot db lab six quiet loose
     "$GUEST" wait web --timeout 120
-    "$GUEST" wait db --timeout 120 --without eth2
+    "$GUEST" wait db --timeout 120 --without "eth2 eth3"
 }
 
 teardown() {
@@ -88,7 +94,7 @@ teardown() {
 }
 
 teardown_file() {
-    stop_guests web db
+    stop_guests web
     kill "$(cat "$WORLD/own-dns.pid")"
     stop_everything
     ip link del eth1
@@ -130,7 +136,11 @@ has_prefix() { # GUEST LINK PREFIX... -> one of them
 }
 
 @test "mtu: the guest learns it by DHCP and router advertisement, and frames are that large" {
-    is "$(in_guest db cat /sys/class/net/eth0/mtu)" 1400
+    is "$(in_guest db cat /sys/class/net/eth0/mtu)" 1400 # which only DHCP sets
+    # A link-local address that is new asks for an advertisement.
+    in_guest db "echo 1300 >/proc/sys/net/ipv6/conf/eth0/mtu
+        ll=\$(ip -6 -o addr show dev eth0 scope link | sed 's/.*inet6 \([^ ]*\) .*/\1/')
+        ip -6 addr del \$ll dev eth0 && ip -6 addr add \$ll dev eth0"
     eventually 30 ra_mtu db eth0 1400
     is "$(in_guest db cat /sys/class/net/eth1/mtu)" 9000
     in_guest db "ping -c 1 -W 5 -s 8900 -I eth1 $(lease db eth1 serverid)"
@@ -144,7 +154,8 @@ ra_mtu() { # GUEST LINK MTU
     is "$(address web eth0)" 10.11.20.7/20
     is "$(in_guest web cat /sys/class/net/eth0/address)" 52:54:00:11:00:01
     is "$(interface web lab "i['ipv4_address']")" 10.11.20.7
-    pings db eth0 web
+    in_guest db "nslookup web.lab.vmnet.internal 10.11.16.1" | grep -q 10.11.20.7
+    pings db eth0 10.11.20.7
 }
 
 @test "domain: it is searched first, and names are in it as well as in the network's own" {
@@ -227,6 +238,22 @@ becomes() { # GUEST MAC -> what DHCP then gives eth0
     in_guest web "nslookup inner.lab.example 10.11.16.1" | grep -q 10.11.20.77
 }
 
+@test "anti_spoofing: with strict no other address is used, with mac any, but no other MAC" {
+    local six own
+    six=$(lease db eth1 serverid)
+    in_guest db "ip addr add ${six%.*}.200/24 dev eth1"
+    not in_guest db "ping -c 1 -W 3 -I ${six%.*}.200 $six"
+    in_guest db "ip addr del ${six%.*}.200/24 dev eth1"
+    pings db eth1 "$six"
+    in_guest db "ip addr add 192.168.45.200/24 dev eth3"
+    pings db eth3 192.168.45.1
+    own=$(in_guest db cat /sys/class/net/eth3/address)
+    in_guest db "ip link set eth3 down; ip link set eth3 address 52:54:00:99:99:99; ip link set eth3 up"
+    not pings db eth3 192.168.45.1
+    in_guest db "ip link set eth3 down; ip link set eth3 address $own; ip link set eth3 up"
+    eventually 5 pings db eth3 192.168.45.1
+}
+
 @test "a reservation that is written while guests run counts at once, and they notice nothing" {
     local own
     own=$(in_guest db cat /sys/class/net/eth0/address)
@@ -260,6 +287,43 @@ knows() { # GUEST NAME ADDRESS
     [ "$status" -ne 0 ]
     has "$output" "system instance"
     has "$output" '"user"'
+}
+
+@test "allow: only those whom it names, and a change counts at once" {
+    define private '{ "mode": "host", "allow": { "users": ["nobody"] } }'
+    run ctl acquire private -- true
+    [ "$status" -ne 0 ]
+    has "$output" "allow"
+    define private '{ "mode": "host", "idle_timeout": 1, "allow": { "users": ["'"$WORLD_UID"'"] } }'
+    ctl acquire private -- true
+}
+
+@test "a subnet that is another network's is refused by its name; beside it there is room" {
+    define clash '{ "mode": "host", "subnet": "10.11.17.1" }'
+    run ctl acquire clash -- true
+    [ "$status" -ne 0 ]
+    has "$output" "10.11.17.0/24"
+    has "$output" "'lab'"
+    define clash '{ "mode": "host", "idle_timeout": 1, "subnet": "192.168.42.9", "mask": "255.255.255.248" }'
+    ctl acquire clash -- true
+}
+
+@test "a broken definition is none, is logged once a change, and harms no other" {
+    local i log
+    log=$(user_home)/.local/state/vmnet-broker/broker.log
+    define broken '{ "mode": "shared", "mtu": "large" }'
+    for i in 1 2 3; do
+        run ctl acquire broken -- true
+        [ "$status" -ne 0 ]
+        has "$output" "broken"
+    done
+    is "$(grep -c "error: network 'broken': .*broken.json:1:28" "$log")" 1
+    define broken '{ "mode": "shared", "mtu": 1 }'
+    run ctl acquire broken -- true
+    is "$(grep -c "error: network 'broken': .*broken.json:1:28" "$log")" 2
+    pings web eth0 10.11.16.1
+    ctl acquire lab -- true
+    as_user rm "$(directory)/broken.json"
 }
 
 @test "external_interface: its networks leave by it, others by the host's routes" {
@@ -327,4 +391,33 @@ uplink_is() { # NETWORK STATE
     ctl acquire short -- true
     eventually 15 not network_exists short 2>/dev/null
     network_exists lab
+}
+
+@test "monitor tells all that happened: one JSON object each, or one line" {
+    local kind
+    stop_guests db
+    for kind in network_created network_removed client_came client_left interface_started \
+        interface_stopped address_given uplink_changed definition_changed definition_broken; do
+        eventually 10 told "$kind" || {
+            echo "no $kind" >&2
+            return 1
+        }
+    done
+    is "$(told_by lab address_given "e['interface']['ipv4_address']" | sort -u | head -n 1)" 10.11.16.2
+    is "$(told_by cable uplink_changed "e['message']" | tail -n 1)" ok
+    has "$(told_by broken definition_broken "e['message']" | head -n 1)" "broken.json:1:28"
+    is "$(grep -c . "$WORLD/log/monitor")" "$(grep -c . "$WORLD/log/monitor-words")"
+    grep -q 'address_given .* lab .* db .* 10\.11\.16\.2' "$WORLD/log/monitor-words"
+}
+
+told() { # KIND -> in both forms
+    grep -q "\"what\":\"$1\"" "$WORLD/log/monitor" && grep -q " $1 " "$WORLD/log/monitor-words"
+}
+
+told_by() { # NETWORK KIND EXPRESSION about the event `e`
+    python3 -c 'import json, sys
+for line in open(sys.argv[1]):
+    e = json.loads(line)
+    if e.get("network") == sys.argv[2] and e["what"] == sys.argv[3]:
+        print(eval(sys.argv[4]))' "$WORLD/log/monitor" "$@"
 }

@@ -380,6 +380,7 @@ static void one_that_is_persistent_no_longer_goes_idle(void **unused)
     finish(h, FAKE_BUILD, "lab");
     edit(h, "lab", "{\"mode\": \"host\"}");
     assert_int_equal(network(h, "lab")->state, NET_IDLE);
+    assert_int_equal(redefine_pending(network(h, "lab")), 0); /* it counts at once */
     fake_loop_advance(&h->loop, IDLE);
     finish(h, FAKE_REMOVE, "lab");
     assert_null(network(h, "lab"));
