@@ -37,7 +37,7 @@ static struct client {
     pthread_mutex_t lock;
     struct connection connection;
     struct held *held;
-    enum endpoint_choice choice;
+    enum endpoint_choice choice, used; /* used: of the connection that there is */
 } client = { .lock = PTHREAD_MUTEX_INITIALIZER, .connection = CONNECTION_INIT };
 
 static __thread char last_error[512];
@@ -152,7 +152,7 @@ static vmnet_broker_return_t connect_broker(void)
     struct failure why = { 0 };
     if (client.connection.fd >= 0)
         return VMNET_BROKER_SUCCESS;
-    int r = endpoint_connect(&client.connection, client.choice, true, &why);
+    int r = endpoint_connect(&client.connection, client.choice, true, &client.used, &why);
     return r < 0 ? say(STATUS_XPC_FAILURE, why.why) : VMNET_BROKER_SUCCESS;
 }
 
@@ -185,6 +185,9 @@ vmnet_broker_network_ref vmnet_broker_acquire_network(const char *network_name,
                      : say(STATUS_INVALID_REQUEST, "the network's name is missing");
     if (s == VMNET_BROKER_SUCCESS) {
         note_held(network_name);
+        /* A network of the same name is another one elsewhere: should this broker go, the next
+         * one of its kind is asked, and nobody else. */
+        client.choice = client.used;
         int r = network_from_reply(&reply, &network);
         if (r < 0)
             s = r == -ENOMEM

@@ -71,11 +71,20 @@ static void system_socket(char path[static SOCKET_SIZE])
     (void)paths_own_socket(&paths, path, SOCKET_SIZE); /* it fits: a constant */
 }
 
+/* Who may not connect is not in the group, or was not when they logged in. */
 static int open_system(struct connection *c, struct failure *why)
 {
-    char path[SOCKET_SIZE];
+    struct passwd entry, *me = NULL;
+    char path[SOCKET_SIZE], text[1024];
     system_socket(path);
-    return open_checked(c, path, ENDPOINT_SYSTEM, why);
+    int r = open_checked(c, path, ENDPOINT_SYSTEM, why);
+    if (r != -EACCES)
+        return r;
+    (void)getpwuid_r(geteuid(), &entry, text, sizeof text, &me);
+    return failure_set(why, r,
+                       "%s is for root and members of group vmnet; as root: usermod -aG vmnet %s, "
+                       "and log in again",
+                       path, me ? me->pw_name : "USER");
 }
 
 static int open_user(struct connection *c, bool start, struct failure *why)
@@ -102,27 +111,32 @@ static void notice_refusal(const char *why)
     static atomic_flag said = ATOMIC_FLAG_INIT;
     if (!atomic_flag_test_and_set(&said))
         fprintf(stderr,
-                "vmnet-broker: the system's broker is not available to you (%s); "
-                "using your own. Members of group vmnet may use the system's\n",
+                "vmnet-broker: the system's broker is not available to you (%s); using your own\n",
                 why);
 }
 
-static int open_auto(struct connection *c, bool start, struct failure *why)
+static int open_auto(struct connection *c, bool start, enum endpoint_choice *used,
+                     struct failure *why)
 {
     int r = open_system(c, why);
-    if (r == 0)
+    if (r == 0) {
+        *used = ENDPOINT_SYSTEM;
         return 0;
+    }
     char path[SOCKET_SIZE];
     system_socket(path);
     if (r != -ENOTCONN || access(path, F_OK) == 0)
         notice_refusal(why->why);
+    *used = ENDPOINT_USER;
     return open_user(c, start, why);
 }
 
 int endpoint_connect(struct connection *c, enum endpoint_choice choice, bool start,
-                     struct failure *why)
+                     enum endpoint_choice *ret_used, struct failure *why)
 {
+    enum endpoint_choice unused, *used = ret_used ? ret_used : &unused;
     const char *explicit = choice == ENDPOINT_AUTO ? paths_socket_override() : NULL;
+    *used = choice;
     if (explicit)
         return open_checked(c, explicit, ENDPOINT_AUTO, why);
     switch (choice) {
@@ -133,5 +147,5 @@ int endpoint_connect(struct connection *c, enum endpoint_choice choice, bool sta
     case ENDPOINT_AUTO:
         break;
     }
-    return open_auto(c, start, why);
+    return open_auto(c, start, used, why);
 }

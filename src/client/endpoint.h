@@ -17,8 +17,9 @@ enum endpoint_choice {
     ENDPOINT_SYSTEM, /* `--system`                                             */
 };
 
-/* Connects. start: start the user's broker when none answers.
+/* Connects. start: start the user's broker when none answers. ret_used (may be NULL): the choice
+ * by which the same instance is found again, and no other.
  * Returns 0, or with *why filled in: -ENOTCONN no broker runs (and none was to be
  * started); -EPERM somebody else answered; anything else: no use trying. */
 int endpoint_connect(struct connection *c, enum endpoint_choice choice, bool start,
-                     struct failure *why);
+                     enum endpoint_choice *ret_used, struct failure *why);

@@ -7,7 +7,7 @@
 int call_open(const struct ctl *ctl, struct connection *c)
 {
     struct failure why = { 0 };
-    int r = endpoint_connect(c, ctl->choice, false, &why);
+    int r = endpoint_connect(c, ctl->choice, false, NULL, &why);
     if (r < 0 && r != -ENOTCONN)
         complain("%s", why.why);
     return r;

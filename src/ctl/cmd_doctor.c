@@ -357,7 +357,7 @@ static void check_broker(struct exam *e)
     AUTO_CONNECTION c = CONNECTION_INIT;
     AUTO_REPLY reply = REPLY_INIT;
     struct failure why = { 0 };
-    int r = endpoint_connect(&c, e->ctl->choice, false, &why);
+    int r = endpoint_connect(&c, e->ctl->choice, false, NULL, &why);
     if (r == -ENOTCONN) {
         found(e, FINE, "none is running; acquiring a network starts one");
         return;

@@ -72,3 +72,95 @@ root_of_ours() {
         [ "$(stat -c %u "$pid")" != 0 ] || grep -q 'listen-address' "$pid/cmdline" || echo "$pid"
     done
 }
+
+@test "identities and names belong to their users" {
+    run as bob ctl run --network shared --name web -- true
+    is "$status" 125
+    has "$output" "name 'web' belongs to another user"
+    # bob sees his own interface and no more of alice's than that there is one.
+    is "$(as bob ctl status --json | pick "[i['name'] for n in d['networks'] for i in n['interfaces']]")" \
+        "['db']"
+    is "$(as bob ctl list --json | pick "[n['interfaces'] for n in d]")" "[2]"
+    is "$(vmnet-brokerctl --system status --json |
+        pick "sorted(i['name'] for n in d['networks'] for i in n['interfaces'])")" "['db', 'web']"
+}
+
+@test "forwards belong to their users" {
+    in_guest web 'echo of alice >/www/mine'
+    run as bob ctl forward add shared 8080:web:80
+    is "$status" 1
+    has "$output" "no VM of yours"
+    as alice ctl forward add shared 8080:web:80
+    eventually 10 is "$(curl -s --max-time 5 http://198.51.100.2:8080/mine)" "of alice"
+    run as bob ctl forward remove shared 8080
+    is "$status" 1
+    is "$(as bob ctl forward list --json | pick "len(d)")" 0
+    as alice ctl forward remove shared 8080
+}
+
+@test "a port below 1024 can be forwarded, though nobody is root" {
+    as alice ctl forward add shared 80:web:80
+    is "$(curl -s --max-time 5 http://198.51.100.2:80/mine)" "of alice"
+    as alice ctl forward remove shared 80
+}
+
+@test "who is not in the group is told so once, and uses an instance of their own" {
+    run --separate-stderr as carol ctl run --network shared --name web -- echo '{ip}'
+    is "$status" 0
+    # shellcheck disable=SC2154 # bats's own
+    is "$(grep -c "the system's broker is not available to you" <<<"$stderr")" 1
+    has "$stderr" "usermod -aG vmnet carol"
+    [ -n "$(processes_of 4103 vmnet-broker)" ]
+    is "$(as carol ctl list --json 2>/dev/null | pick "[n['interfaces'] for n in d]")" "[0]"
+    run as carol ctl --system list
+    is "$status" 1
+    has "$output" "usermod -aG vmnet carol"
+    as carol ctl --user stop
+    eventually 20 is "$(processes_of 4103 vmnet-netd)" ""
+}
+
+@test "broker, netd and who starts it may be killed: VMs stay connected, and root's next broker adopts all" {
+    kill -KILL "$(processes_of "$SYSTEM_BROKER_UID" vmnet-broker)"
+    eventually 10 not running vmnet-starter
+    in_guest web ping -c 1 -W 5 "$(address_of db)"
+    start_system
+    eventually 20 is "$(as alice ctl status --json |
+        pick "[i['name'] for n in d['networks'] for i in n['interfaces']]")" "['web']"
+    is "$(processes vmnet-netd | wc -l)" 1
+    eventually 20 clients_are_back
+    in_guest web ping -c 1 -W 5 db
+    kill -KILL "$(processes vmnet-netd)"
+    eventually 20 fetch web http://203.0.113.80/four
+    eventually 20 in_guest web ping -c 1 -W 5 db
+    is "$(processes vmnet-netd | wc -l)" 1
+}
+
+# The clients ask the next broker of the same kind, and start none of their own meanwhile.
+clients_are_back() {
+    is "$(vmnet-brokerctl --system list --json | pick "[n['clients'] for n in d]")" "[2]"
+} 2>/dev/null
+
+@test "a second system broker does not disturb the first" {
+    run timeout 10 vmnet-broker --system
+    is "$status" 3
+    has "$output" "another broker"
+    in_guest web ping -c 1 -W 5 db
+    as bob ctl run --network shared -- true
+}
+
+@test "kill -9 of everything of one user leaves the other's alone" {
+    local pid
+    for pid in /proc/[0-9]*; do
+        [ "$(stat -c %u "$pid" 2>/dev/null)" != 4102 ] || kill -KILL "${pid#/proc/}"
+    done
+    eventually 20 only_web
+    in_guest web "ping -c 1 -W 5 $(as alice status_of shared "n['status']['network']['ipv4_gateway']")"
+    is "$(fetch web http://203.0.113.80/four)" "the internet has /four for 198.51.100.2"
+    as bob start_guest db --network shared
+    wait_guests db
+    in_guest db ping -c 1 -W 5 web
+}
+
+only_web() {
+    is "$(as alice ctl list --json | pick "[n['interfaces'] for n in d]")" "[1]"
+} 2>/dev/null
