@@ -59,8 +59,10 @@ static int may_add(const struct broker *broker, const struct forward_request *re
 {
     const struct backend *backend = &broker->backend;
     struct forward_target target = backend->ops->forward_target(backend->self, request);
-    int r = policy_may_lead_to(&broker->policy, request->uid, &target, why);
+    int r = policy_may_open_port(&broker->policy, request->uid, request->external_port, why);
 
+    if (r == 0)
+        r = policy_may_lead_to(&broker->policy, request->uid, &target, why);
     return r < 0 ? r : check_limit(broker, request->uid, why);
 }
 

@@ -7,6 +7,8 @@
 #include <limits.h>
 #include <stdio.h>
 
+#define PRIVILEGED_PORTS 1024u /* those below it */
+
 static unsigned least(unsigned a, unsigned b)
 {
     return a < b ? a : b;
@@ -86,6 +88,17 @@ int policy_may_forward(const struct policy *policy, uid_t uid, unsigned has,
 {
     return within(has, policy->limits.forwards, uid, "forwarded ports", "remove one first",
                   failure);
+}
+
+int policy_may_open_port(const struct policy *policy, uid_t uid, unsigned port,
+                         struct failure *failure)
+{
+    if (port >= PRIVILEGED_PORTS || policy_sees_all(policy, uid))
+        return 0;
+    return failure_set(failure, -EPERM,
+                       "port %u of the host is for root only: choose one from %u on, or ask root "
+                       "for a definition with port_forwarding",
+                       port, PRIVILEGED_PORTS);
 }
 
 int policy_may_lead_to(const struct policy *policy, uid_t uid, const struct forward_target *target,

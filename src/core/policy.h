@@ -78,6 +78,10 @@ int policy_may_watch(const struct policy *policy, uid_t uid, unsigned has, struc
 int policy_may_forward(const struct policy *policy, uid_t uid, unsigned has,
                        struct failure *failure);
 
+/* As the kernel has it: those of root's services are nobody's to take. */
+int policy_may_open_port(const struct policy *policy, uid_t uid, unsigned port,
+                         struct failure *failure);
+
 /* May `uid` lead a port of the host to what is somebody's? */
 int policy_may_lead_to(const struct policy *policy, uid_t uid, const struct forward_target *target,
                        struct failure *failure);

@@ -58,11 +58,14 @@ static const struct iface_entry *interface_of(const struct record *record,
     return NULL;
 }
 
-/* Where clients connect; listen of version 0: anywhere. A network for this host only is reached
- * from this host only. */
-static void set_door(const struct record *record, struct address listen, uint32_t families,
-                     struct netd_forward *ret)
+/* Where clients connect. A network for this host only is reached from this host only. */
+static void compose_door(const struct record *record, const struct forward_request *request,
+                         uint32_t families, struct netd_forward *ret)
 {
+    struct address listen = request->listen;
+
+    ret->protocol = request->protocol == FORWARD_TCP ? NETD_TCP : NETD_UDP;
+    ret->external_port = request->external_port;
     ret->families = families;
     if (listen.version == 0 && record->handle.spec.mode == NET_MODE_HOST)
         listen = loopback(families & NETD_IPV4 ? 4 : 6);
@@ -70,14 +73,6 @@ static void set_door(const struct record *record, struct address listen, uint32_
         ret->families = family_of(listen.version);
         put_address(&listen, ret->listen);
     }
-}
-
-static void compose_door(const struct record *record, const struct forward_request *request,
-                         uint32_t families, struct netd_forward *ret)
-{
-    ret->protocol = request->protocol == FORWARD_TCP ? NETD_TCP : NETD_UDP;
-    ret->external_port = request->external_port;
-    set_door(record, request->listen, families, ret);
 }
 
 static int compose(const struct record *record, const struct forward_request *request,
@@ -215,18 +210,18 @@ unsigned forwards_of(void *self, uid_t uid)
 
 /* ---- definitions ------------------------------------------------------------------- */
 
-/* Of one of a definition. */
+/* Of one of a definition, which only a network with a way out has. */
 static struct netd_forward spec_of(const struct record *record, const struct forward *from)
 {
     struct netd_forward spec = { .uid = getuid(),
                                  .flags = NETD_FORWARD_DEFINED,
                                  .protocol = from->protocol == FORWARD_TCP ? NETD_TCP : NETD_UDP,
+                                 .families = family_of(from->address.version),
                                  .external_port = from->external_port,
                                  .internal_port = from->internal_port };
 
     (void)str_copy(spec.network, sizeof spec.network, record->def.name);
     put_address(&from->address, spec.target);
-    set_door(record, (struct address){ 0 }, family_of(from->address.version), &spec);
     return spec;
 }
 

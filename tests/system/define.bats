@@ -133,4 +133,6 @@ pending() {
     is "$(complete vmnet-brokerctl mon)" monitor
     is "$(complete vmnet-brokerctl acquire sha)" shared
     has "$(complete vmnet-brokerctl add --rep)" --replace
+    is "$(complete vmnet-brokerctl forward "")" "add remove list"
+    is "$(complete vmnet-brokerctl forward add sha)" shared
 }

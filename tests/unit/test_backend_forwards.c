@@ -305,24 +305,6 @@ static void who_removes_a_port_leaves_others_theirs(void **unused)
     world_end(&w);
 }
 
-static void a_definition_of_a_network_for_this_host_is_reached_from_there(void **unused)
-{
-    (void)unused;
-    static const uint8_t loopback[16] = { [10] = 0xff, 0xff, 127, 0, 0, 1 };
-    struct world w;
-    world_begin(&w);
-    must_build(&w, "host");
-    struct forward list[] = { { .external_port = 5000,
-                                .internal_port = 80,
-                                .address = { .version = 4, .v4 = w.handle->spec.ipv4_base + 9 } } };
-    struct definition def = { .forwards = list, .n_forwards = 1 };
-    assert_int_equal(net_def_find("host", &def.net), 0);
-    assert_int_equal(w.backend.ops->update(w.backend.self, &def), 0);
-    AWAIT(&w, fake_has() == 1);
-    assert_memory_equal(fake_forward(0).listen, loopback, sizeof loopback);
-    world_end(&w);
-}
-
 static void what_makes_no_sense_is_refused_at_once(void **unused)
 {
     (void)unused;
@@ -573,7 +555,6 @@ int main(void)
         cmocka_unit_test(what_is_under_way_at_the_end_is_abandoned),
         cmocka_unit_test(those_of_a_running_netd_are_found),
         cmocka_unit_test(a_definitions_forwards_follow_it),
-        cmocka_unit_test(a_definition_of_a_network_for_this_host_is_reached_from_there),
         cmocka_unit_test(a_refused_one_is_told_and_tried_again),
         cmocka_unit_test(a_port_that_is_lost_and_comes_again_is_seen),
     };

@@ -130,6 +130,11 @@ static void nobody_but_root_and_the_owner_leads_to_others(void **unused)
     assert_refused(add(h, come(h, BOB), &web), STATUS_NOT_ALLOWED, "this one is another user's");
     h->backend.target.live = false;
     assert_refused(add(h, h->alice, &web), STATUS_NOT_ALLOWED, "no VM is there: start it first");
+    struct forward_request ssh = web;
+    ssh.external_port = 22;
+    h->backend.target.live = true;
+    assert_refused(add(h, h->alice, &ssh), STATUS_NOT_ALLOWED, "for root only");
+    h->backend.target.live = false;
     assert_int_equal(h->backend.requests[FAKE_ADD_FORWARD], 0);
     add(h, come(h, OWNER), &web);
     add(h, come(h, 0), &web);

@@ -136,6 +136,17 @@ static void one_leads_ports_to_what_is_ones_own(void **unused)
     assert_int_equal(policy_may_lead_to(&policy, 990, &target, &failure), 0);
 }
 
+static void ports_of_root_are_opened_for_root_and_the_owner(void **unused)
+{
+    struct failure failure = { 0 };
+    (void)unused;
+    assert_int_equal(policy_may_open_port(&policy, 1000, 1024, &failure), 0);
+    assert_int_equal(policy_may_open_port(&policy, 1000, 1023, &failure), -EPERM);
+    assert_non_null(strstr(failure.why, "port 1023 of the host is for root only"));
+    assert_int_equal(policy_may_open_port(&policy, 0, 80, &failure), 0);
+    assert_int_equal(policy_may_open_port(&policy, 990, 80, &failure), 0);
+}
+
 static void one_sees_oneself_and_owner_and_root_see_all(void **unused)
 {
     (void)unused;
@@ -166,6 +177,7 @@ int main(void)
         cmocka_unit_test(a_limit_lets_in_up_to_it_and_then_says_who_how_many_and_the_remedy),
         cmocka_unit_test(no_user_can_have_all_descriptors),
         cmocka_unit_test(one_leads_ports_to_what_is_ones_own),
+        cmocka_unit_test(ports_of_root_are_opened_for_root_and_the_owner),
         cmocka_unit_test(one_sees_oneself_and_owner_and_root_see_all),
         cmocka_unit_test(only_owner_and_root_stop_the_broker),
     };
