@@ -4,6 +4,7 @@
 #include "call.h"
 #include "host_routes.h"
 #include "mem.h"
+#include "netd_msg.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -48,7 +49,7 @@ int surroundings_read(const struct ctl *ctl, const struct def_dirs *dirs, struct
         complain("cannot read all definitions: %s", strerror(-r));
         return r;
     }
-    r = host_routes_read(&ret->routes);
+    r = host_routes_read(&ret->routes, NETD_HOST_LINKS);
     if (r < 0) {
         complain("cannot read the host's routes: %s", strerror(-r));
         return r;

@@ -9,6 +9,7 @@
 #include "subnet.h"
 
 /* Adds every route of every table but `local`, and every address of every link with its
- * prefix, to the list, in the namespace of the caller. 0 or a negative errno; then the
- * list may have got a part of them. */
-int host_routes_read(struct taken_list *list);
+ * prefix, to the list, in the namespace of the caller. own: what the names of our own links
+ * there begin with, which are in nobody's way; NULL: there are none. 0 or a negative errno; then
+ * the list may have got a part of them. */
+int host_routes_read(struct taken_list *list, const char *own);

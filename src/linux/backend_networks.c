@@ -25,7 +25,7 @@ static int collect_taken(const struct record *record, struct taken_list *taken)
     const struct backend_netd *b = record->b;
     const struct record *other;
     const struct memory_network *m;
-    int r = host_routes_read(taken);
+    int r = host_routes_read(taken, b->start.system ? NETD_HOST_LINKS : NULL);
 
     TAILQ_FOREACH (other, &b->records, link)
         if (r == 0 && other != record && other->handle.spec.ipv4_prefix != 0)

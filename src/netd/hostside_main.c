@@ -15,6 +15,7 @@
 #include "signals.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/sockios.h>
 #include <string.h>
@@ -115,14 +116,25 @@ static int on_request(sd_event_source *source, int fd, uint32_t events, void *ar
 
 /* ---- confinement --------------------------------------------------------------------- */
 
-/* hostside_link.c asks about links; all else is shared with netd. packet.c: sendmsg(), recvmsg()
- * are netlink's, too. */
-const struct call_rule hostside_calls[] = { CALL_IF("ioctl", 1, WHOLE, SIOCGIFHWADDR),
-                                            CALL_IF("ioctl", 1, WHOLE, SIOCGIFFLAGS), CALLS_END };
+/* hostside_link.c asks about links, knobs.c writes settings; all else is shared with netd, whose
+ * netlink list has packet.c's sendmsg() and recvmsg(), too. */
+static const struct call_rule own_calls[] = {
+    CALL_IF("ioctl", 1, WHOLE, SIOCGIFHWADDR), CALL_IF("ioctl", 1, WHOLE, SIOCGIFFLAGS),
+    CALL_IF("open", 1, O_ACCMODE, O_WRONLY), CALL_IF("openat", 2, O_ACCMODE, O_WRONLY), CALLS_END
+};
 
-static int confine_hostside(void)
+int hostside_confine_calls(void)
 {
-    static const int admin[] = { CAP_NET_ADMIN };
+    const struct call_rule *const lists[] = {
+        calls_c_library,       calls_event_loop,           calls_read_files,
+        sandbox_netlink_calls, sandbox_name_service_calls, own_calls,
+    };
+
+    return confine_to(lists, N_ELEMENTS(lists));
+}
+
+int hostside_confine_files(void)
+{
     static const struct file_rule rules[] = {
         { "/proc/sys/net", FILES_READ | FILES_WRITE }, /* of the host's links */
         { "/etc", FILES_READ },                        /* libnftables: names of protocols */
@@ -130,25 +142,30 @@ static int confine_hostside(void)
         { "/lib", FILES_READ },
         { "/lib64", FILES_READ },
     };
-    const struct call_rule *const lists[] = {
-        calls_c_library,       calls_event_loop,           calls_read_files, calls_write_files,
-        sandbox_netlink_calls, sandbox_name_service_calls, hostside_calls,
-    };
     int r = confine_files(rules, N_ELEMENTS(rules), FILES_ALONE);
 
-    if (r == -EOPNOTSUPP)
-        log_warning("without Landlock: the host's side could touch whatever files its user can");
-    else if (r < 0)
+    if (r != -EOPNOTSUPP)
         return r;
-    r = confine_to_capabilities(admin, N_ELEMENTS(admin));
+    log_warning("without Landlock (vmnet-brokerctl doctor): the host's side could touch whatever "
+                "files its user can");
+    return 0;
+}
+
+static int confine(void)
+{
+    static const int admin[] = { CAP_NET_ADMIN };
+    int r = hostside_confine_files();
+
+    if (r == 0)
+        r = confine_to_capabilities(admin, N_ELEMENTS(admin));
     if (r == 0)
         r = sandbox_hide_memory();
-    return r < 0 ? r : confine_to(lists, N_ELEMENTS(lists));
+    return r < 0 ? r : hostside_confine_calls();
 }
 
 static int begin(struct host *host)
 {
-    int r = confine_hostside();
+    int r = confine();
 
     if (r == 0)
         r = sd_event_new(&host->event);

@@ -92,8 +92,9 @@ struct host {
 
 /* The rest of the process's life. */
 _Noreturn void hostside_main(struct host *host);
-/* All the system calls that it makes then. */
-extern const struct call_rule hostside_calls[];
+/* What it keeps, in parts that tests look at. */
+int hostside_confine_calls(void);
+int hostside_confine_files(void);
 
 /* ---- hostside_check.c ---------------------------------------------------------------- */
 

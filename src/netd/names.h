@@ -12,9 +12,11 @@
  * unreachable2, limits2 and generation2.
  */
 #pragma once
+#include "netd_msg.h"
+
 #include <stdint.h>
 
-#define HOST_LINK "vmb" /* in the host */
+#define HOST_LINK NETD_HOST_LINKS /* in the host */
 #define HOST_PORT "vh"  /* in the namespace */
 
 #define UPLINKS_MAX 8u

@@ -40,6 +40,9 @@
 #define NETD_RESERVATIONS     16u   /* in one message */
 #define NETD_RESERVATIONS_MAX 1024u /* of a network */
 
+/* Links of a system instance's netd in the host begin so. */
+#define NETD_HOST_LINKS "vmb"
+
 enum netd_op {
     /* Requests, in the order in which a session makes them (netd/ops.c has the
      * phases). "->" is the body of the reply. */

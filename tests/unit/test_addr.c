@@ -146,6 +146,31 @@ static void the_router_is_the_prefixs_first_address(void **unused)
     assert_string_equal(addr6_format(gateway, (char[ADDR6_TEXT]){ 0 }), "fd12:3456:789a::1");
 }
 
+static void the_host_is_the_prefixs_last_address_but_one(void **unused)
+{
+    const struct prefix6 wide = { { 0xfd, 0x12, [7] = 0x10 }, 60 };
+    struct prefix6 p;
+    uint8_t host[16];
+    (void)unused;
+    assert_int_equal(prefix6_parse("fd12:3456:789a::/64", &p), 0);
+    prefix6_host(&p, host);
+    assert_string_equal(addr6_format(host, (char[ADDR6_TEXT]){ 0 }),
+                        "fd12:3456:789a:0:ffff:ffff:ffff:fffe");
+    prefix6_host(&wide, host);
+    assert_string_equal(addr6_format(host, (char[ADDR6_TEXT]){ 0 }),
+                        "fd12::1f:ffff:ffff:ffff:fffe");
+}
+
+static void a_mac_gives_a_link_local_address(void **unused)
+{
+    struct mac mac;
+    uint8_t addr[16];
+    (void)unused;
+    assert_int_equal(mac_parse("02:76:68:c0:a8:40", &mac), 0);
+    mac_link_local(mac, addr);
+    assert_string_equal(addr6_format(addr, (char[ADDR6_TEXT]){ 0 }), "fe80::76:68ff:fec0:a840");
+}
+
 static void macs_are_read_in_any_case_and_in_one_form_only(void **unused)
 {
     static const char *const bad[] = { "",
@@ -192,6 +217,8 @@ int main(void)
         cmocka_unit_test(ranges_know_what_they_hold),
         cmocka_unit_test(ranges_overlap_when_one_holds_the_other),
         cmocka_unit_test(the_router_is_the_prefixs_first_address),
+        cmocka_unit_test(the_host_is_the_prefixs_last_address_but_one),
+        cmocka_unit_test(a_mac_gives_a_link_local_address),
         cmocka_unit_test(macs_are_read_in_any_case_and_in_one_form_only),
         cmocka_unit_test(only_unicast_macs_fit_a_vm),
     };

@@ -928,13 +928,23 @@ static void the_hosts_routes_are_read(void **unused)
     (void)unused;
     struct taken_list taken = { 0 };
     uint64_t began = monotonic_usec();
-    assert_int_equal(host_routes_read(&taken), 0);
+    assert_int_equal(host_routes_read(&taken, NULL), 0);
     print_message("[          ] %zu ranges in %u us\n", taken.n,
                   (unsigned)(monotonic_usec() - began));
     bool loopback = false; /* every namespace has one, once it is up */
     for (size_t i = 0; i < taken.n; i++)
         loopback |= strcmp(taken.items[i].owner, "address 127.0.0.0/8 dev lo") == 0;
     assert_true(loopback || taken.n == 0);
+    taken_clear(&taken);
+}
+
+static void our_own_links_are_in_nobodys_way(void **unused)
+{
+    (void)unused;
+    struct taken_list taken = { 0 };
+    assert_int_equal(host_routes_read(&taken, "l"), 0);
+    for (size_t i = 0; i < taken.n; i++)
+        assert_null(strstr(taken.items[i].owner, " dev lo"));
     taken_clear(&taken);
 }
 
@@ -981,6 +991,7 @@ int main(void)
         cmocka_unit_test(a_list_that_netd_refuses_is_told_to_the_core),
         cmocka_unit_test(a_network_made_anew_has_no_reservations),
         cmocka_unit_test(the_hosts_routes_are_read),
+        cmocka_unit_test(our_own_links_are_in_nobodys_way),
     };
     return cmocka_run_group_tests_name("backend_netd", tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 #include "anchor.h"
 #include "dnsmasq_sandbox.h"
 #include "forwarder.h"
+#include "hostside_part.h"
 #include "mem.h"
 #include "relay.h"
 #include "sandbox.h"
@@ -44,6 +45,11 @@
 static int be_netd(void)
 {
     return sandbox_confine_calls();
+}
+
+static int be_hostside(void)
+{
+    return hostside_confine_calls();
 }
 
 static int be_broker(void)
@@ -350,6 +356,24 @@ static const struct story {
     { "netd", be_netd, "types for the user", type_for_the_user, DIES },
     { "netd", be_netd, "kills by number", kill_somebody, DIES },
     { "netd", be_netd, "kills a thread of others", kill_somebody_else, DIES },
+
+    { "hostside", be_hostside, "reads a file", read_a_file, LIVES },
+    { "hostside", be_hostside, "writes a setting", write_a_file, LIVES },
+    { "hostside", be_hostside, "talks to the kernel", talk_to_the_kernel, LIVES },
+    { "hostside", be_hostside, "connects to no server", be_refused_a_server, LIVES },
+    { "hostside", be_hostside, "tries a call of the future", call_the_future, LIVES },
+    { "hostside", be_hostside, "makes a file", make_a_file, DIES, .strict = true },
+    { "hostside", be_hostside, "changes a mode", change_a_mode, DIES },
+    { "hostside", be_hostside, "starts a process", start_a_process, DIES, .strict = true },
+    { "hostside", be_hostside, "starts a program", start_a_program, DIES },
+    { "hostside", be_hostside, "asks the internet", ask_the_internet, DIES },
+    { "hostside", be_hostside, "listens to all packets", listen_to_all_packets, DIES },
+    { "hostside", be_hostside, "enters a namespace", enter_a_namespace, DIES },
+    { "hostside", be_hostside, "makes a namespace", make_a_namespace, DIES },
+    { "hostside", be_hostside, "mounts", mount_something, DIES },
+    { "hostside", be_hostside, "loads BPF", load_bpf, DIES },
+    { "hostside", be_hostside, "traces", trace, DIES, .strict = true },
+    { "hostside", be_hostside, "kills by number", kill_somebody, DIES },
 
     { "relay", be_relay, "reads a file", read_a_file, LIVES },
     { "relay", be_relay, "asks a resolver", ask_the_internet, LIVES },

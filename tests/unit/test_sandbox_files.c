@@ -13,6 +13,7 @@
 #include "engine.h"
 #include "fd.h"
 #include "file.h"
+#include "hostside_part.h"
 #include "mem.h"
 #include "relay.h"
 #include "sandbox.h"
@@ -61,6 +62,11 @@ static int be_broker(void)
 static int be_netd(void)
 {
     return sandbox_confine_files(world.paths.state);
+}
+
+static int be_hostside(void)
+{
+    return hostside_confine_files();
 }
 
 static int be_dnsmasq(void)
@@ -304,6 +310,18 @@ static const struct story {
     { "netd", be_netd, "runs a program", run_a_program, NO },
     { "netd", be_netd, "writes a neighbour's memory", write_a_neighbours_memory, NO },
     { "netd", be_netd, "goes around by a neighbour", go_around_by_a_neighbour, NO },
+
+    { "hostside", be_hostside, "writes a sysctl", write_a_sysctl, FINE },
+    { "hostside", be_hostside, "reads what is public", read_what_is_public, FINE },
+    { "hostside", be_hostside, "writes the host's other sysctls", write_the_hosts_sysctl, NO },
+    { "hostside", be_hostside, "changes netd's state", keep_state, NO },
+    { "hostside", be_hostside, "reads a key", read_a_key, NO },
+    { "hostside", be_hostside, "leaves a file", leave_a_file, NO },
+    { "hostside", be_hostside, "uses the tap device", use_the_tap_device, NO },
+    { "hostside", be_hostside, "listens", listen_in_runtime, NO },
+    { "hostside", be_hostside, "runs a program", run_a_program, NO },
+    { "hostside", be_hostside, "writes a neighbour's memory", write_a_neighbours_memory, NO },
+    { "hostside", be_hostside, "signals a neighbour", signal_a_neighbour, EPERM, .version = 6 },
 
     { "dnsmasq", be_dnsmasq, "keeps its leases", keep_state, FINE },
     { "dnsmasq", be_dnsmasq, "reads what is public", read_what_is_public, FINE },
