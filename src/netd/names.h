@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define HOST_LINK NETD_HOST_LINKS /* in the host */
-#define HOST_PORT "vh"  /* in the namespace */
+#define HOST_PORT "vh"            /* in the namespace */
 
 #define UPLINKS_MAX 8u
 
