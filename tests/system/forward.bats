@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Ports of the host that lead to guests: by `run -p`, by `forward`, by definitions. What the
-# forwarder carries, and how, is told by forward_smoke.py, UDP too.
+# forwarder carries, and how well, is told by forward_smoke.py.
 load lib
 
 HOST=198.51.100.2 HOST6=2001:db8:1::2
@@ -19,14 +19,17 @@ setup_file() {
             { "protocol": "tcp", "external_port": 8042,
               "address": "fd00:42::5054:ff:fe00:4210", "internal_port": 80 } ] }'
     start_guest web --network lab,mac=52:54:00:00:42:10 -p 2280:80 -p 127.0.0.1:2281:80 \
-        -p 2225:25 -p 2299:99
+        -p 2225:25 -p 2299:99 -p 2253:53/udp -p 127.0.0.1:2207:7
     start_guest inner --network host -p 2380:80
     wait_guests web inner
-    # A page that says who asks, and a server that speaks first.
+    # A page that says who asks, a server that speaks first, one that repeats what it hears,
+    # and who asks by UDP.
     in_guest web 'mkdir -p /www/cgi-bin
         printf "#!/bin/sh\necho; echo \"\${REMOTE_ADDR}\"\n" >/www/cgi-bin/who
         chmod +x /www/cgi-bin/who
-        nc -ll -p 25 -e echo "220 web" >/dev/null 2>&1 </dev/null &'
+        nc -ll -p 25 -e echo "220 web" >/dev/null 2>&1 </dev/null &
+        nc -ll -p 7 -e cat >/dev/null 2>&1 </dev/null &
+        udp_who 53 >/dev/null 2>&1 </dev/null &'
 }
 
 teardown() {
@@ -60,6 +63,26 @@ except OSError as e:
     print(type(e).__name__)' "$HOST" "$1"
 }
 
+# A datagram from the internet, again until it is answered -> whom the guest takes us for.
+udp_who() { # ADDRESS PORT
+    local who
+    who=$(on_internet timeout 20 python3 -c 'import socket, sys
+for _ in range(10):
+    family = socket.getaddrinfo(sys.argv[1], None)[0][0]
+    with socket.socket(family, socket.SOCK_DGRAM) as s:
+        s.settimeout(1)
+        s.connect((sys.argv[1], int(sys.argv[2])))
+        try:
+            s.send(b"who am I?")
+            print(s.recv(99).decode())
+            break
+        except OSError as e:
+            refused = e
+else:
+    sys.exit(str(refused))' "$1" "$2") || return
+    echo "${who#::ffff:}"
+}
+
 listens() { # ADDRESS:PORT as ss has it
     [ -n "$(ss -Htln "src = $1")" ]
 }
@@ -85,6 +108,11 @@ state_of() { # PORT
     is "$(who "http://[$HOST6]:8042")" 2001:db8:1::1
 }
 
+@test "UDP, too, with the client's address" {
+    is "$(udp_who $HOST 2253)" $OUTSIDE
+    is "$(udp_who $HOST6 2253)" 192.168.42.1
+}
+
 @test "a port at the host's loopback is only there" {
     is "$(who http://127.0.0.1:2281 from_here)" 192.168.42.1
     is "$(talk 2281)" ConnectionRefusedError
@@ -108,16 +136,48 @@ state_of() { # PORT
 
 @test "forward list says what leads where, as a table and as JSON" {
     is "$(forwards "(f['external_port'], f['defined'], f['state'])")" \
-        "[(2225, False, 'listening'), (2280, False, 'listening'), (2281, False, 'listening'), (2299, False, 'listening'), (2380, False, 'listening'), (8042, True, 'listening'), (8042, True, 'listening')]"
+        "[(2207, False, 'listening'), (2225, False, 'listening'), (2253, False, 'listening'), (2280, False, 'listening'), (2281, False, 'listening'), (2299, False, 'listening'), (2380, False, 'listening'), (8042, True, 'listening'), (8042, True, 'listening')]"
     has "$(ctl forward list lab)" "*        2280/tcp  192.168.42.10"
     not has "$(ctl forward list lab)" 2380/tcp
 }
 
 @test "nothing is open on the host but what is forwarded" {
-    is "$(ss -Htln | awk '{print $4}' | grep -v ':53$' | sort | tr '\n' ' ')" \
-        "$(printf '%s ' 0.0.0.0:2225 0.0.0.0:2280 0.0.0.0:2299 0.0.0.0:8042 127.0.0.1:2281 \
-            127.0.0.1:2380 '[::]:2225' '[::]:2280' '[::]:2299' '[::]:8042' | tr ' ' '\n' |
-            sort | tr '\n' ' ' | sed 's/^ //')"
+    local wanted="0.0.0.0:2225 0.0.0.0:2280 0.0.0.0:2299 0.0.0.0:8042 127.0.0.1:2207
+        127.0.0.1:2281 127.0.0.1:2380 [::]:2225 [::]:2280 [::]:2299 [::]:8042"
+    is "$(open_ports -tln)" "$(sorted "$wanted")"
+    is "$(open_ports -uln)" "$(sorted "0.0.0.0:2253 [::]:2253")"
+}
+
+# What listens inside is for guests, and asked for by nobody: not even the engine publishes it.
+@test "what merely listens in the namespace is not published" {
+    local before listener='import socket, time
+for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+    for family in socket.AF_INET6, socket.AF_INET:
+        s = socket.socket(family, kind)
+        if family == socket.AF_INET6:
+            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        s.bind(("", 3900))
+        kind == socket.SOCK_STREAM and s.listen()
+        globals()[f"{kind} {family}"] = s
+print("listening", flush=True)
+time.sleep(600)'
+    before=$(open_ports -tuln)
+    as_user_in_background inside vmnet-brokerctl exec python3 -c "$listener"
+    eventually 10 grep -q listening "$WORLD/log/inside"
+    has "$(ctl exec ss -Htuln)" "[[]::]:3900"
+    sleep 2 # pasta looks once a second, when it is told to
+    is "$(open_ports -tuln)" "$before"
+    is "$(talk 3900)" ConnectionRefusedError
+    kill "$!"
+}
+
+open_ports() { # SS-OPTIONS -> of the host, but for the resolver's
+    sorted "$(ss -H "$@" | awk '{print $(NF - 1)}' | grep -v ':53$')"
+}
+
+sorted() { # WORDS
+    # shellcheck disable=SC2086 # words
+    printf '%s\n' $1 | sort | tr '\n' ' '
 }
 
 @test "forward add and remove work while the guest runs, by its name or address" {
@@ -225,6 +285,80 @@ is_closed() { # PORT
     is "$(who "http://$HOST:3400")" $OUTSIDE
     ctl forward remove --save lab 3400
     eventually 10 is_closed 3400
+}
+
+# Edits the definition as an editor would, by whatever words of its own.
+edit() { # PYTHON-STATEMENT about the definition `d` and its list of forwards `f`
+    as_user python3 -c 'import json, os, sys
+path = os.path.expanduser("~/.config/vmnet-broker.d/lab.json")
+d = json.load(open(path))
+f = d["port_forwarding"]
+exec(sys.argv[1])
+with open(path + ".new", "w") as new:
+    json.dump(d, new)
+os.rename(path + ".new", path)' "$1"
+}
+
+@test "a definition that is edited while the guest runs has its ports at once, and harms none" {
+    local id stream
+    id=$(status_of lab "n['status']['network']['id']")
+    talk_on 2207
+    stream=$!
+    eventually 10 grep -q heard "$WORLD/log/stream"
+    edit 'f.append({"protocol": "tcp", "external_port": 3700,
+        "address": "192.168.42.10", "internal_port": 80})
+f.append({"protocol": "udp", "external_port": 3700,
+        "address": "192.168.42.10", "internal_port": 53})
+f.append({"protocol": "udp", "external_port": 3700,
+        "address": "fd00:42::5054:ff:fe00:4210", "internal_port": 53})'
+    eventually 10 answers 3700
+    is "$(udp_who $HOST 3700)" $OUTSIDE
+    is "$(udp_who $HOST6 3700)" 2001:db8:1::1
+    edit 'f[2]["internal_port"] = 25' # another place at the same port
+    eventually 10 says_first 3700
+    edit 'del f[2:]'
+    eventually 10 is_closed 3700
+    not udp_who $HOST 3700
+    is "$(who "http://$HOST:8042")" $OUTSIDE
+    is "$(status_of lab "n['status']['network']['id']")" "$id"
+    is "$(cat "$WORLD/log/stream")" heard # and not "broken", too
+    kill "$stream"
+}
+
+# In the background, a connection that is used all the time, until it breaks.
+talk_on() { # PORT at the loopback address
+    python3 -c 'import socket, sys, time
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10) as s:
+    s.sendall(b"!")
+    said = False
+    while s.recv(1) == b"!":
+        said or print("heard", flush=True)
+        said = True
+        time.sleep(0.1)
+        s.sendall(b"!")
+print("broken", flush=True)' "$1" >"$WORLD/log/stream" 2>&1 </dev/null 3>&- &
+}
+
+@test "several hundred ports are opened at once, lead there, and are closed again" {
+    edit 'f += [{"protocol": "tcp", "external_port": 10000 + i,
+        "address": "192.168.42.10", "internal_port": 25} for i in range(400)]'
+    eventually 20 has_listening 402
+    is "$(open_ports -tln | tr ' ' '\n' | grep -c ':10[0-3]..$')" 400
+    for port in 10000 10111 10222 10399; do
+        is "$(talk $port)" "220 web"
+    done
+    edit 'del f[2:]'
+    eventually 20 has_listening 2
+    is "$(open_ports -tln | tr ' ' '\n' | grep -c ':10[0-3]..$')" 0
+}
+
+has_listening() { # NUMBER of a definition's ports
+    [ "$(ctl forward list lab --json |
+        pick "sum(f['defined'] and f['state'] == 'listening' for f in d)")" = "$1" ]
+}
+
+says_first() { # PORT
+    [ "$(talk "$1")" = "220 web" ]
 }
 
 is_listening() { # PORT
