@@ -120,11 +120,12 @@ typedef struct {
     unsigned queues;          /* 1 to 16 TAP queues; 0 means 1 */
     int no_offload;           /* nonzero: plain frames without a vnet header */
     int isolated;             /* nonzero: reach the gateway but no other VM */
+    int by_name;              /* nonzero: the VM opens its TAP by vmnet_broker_interface_tap() */
 } vmnet_broker_interface_options;
 
 #define VMNET_BROKER_INTERFACE_OPTIONS_INIT                                                        \
     {                                                                                              \
-        sizeof(vmnet_broker_interface_options), 0, 0, 0, 0, 0, 0                                   \
+        sizeof(vmnet_broker_interface_options), 0, 0, 0, 0, 0, 0, 0                                \
     }
 
 typedef struct vmnet_broker_interface *vmnet_broker_interface_ref;
@@ -138,6 +139,11 @@ typedef struct vmnet_broker_interface *vmnet_broker_interface_ref;
  *
  * Returns the interface, which the caller owns, or NULL with *status set. The
  * interface exists as long as one of its descriptors is open in any process.
+ *
+ * by_name is for VMs that cannot be given a descriptor. It takes a user's own broker, in
+ * whose namespace the VM has to run (vmnet-brokerctl run --in-namespace). Then the interface
+ * exists until the returned object is freed or the process ends, and beyond that as long as the
+ * VM has the TAP open.
  */
 vmnet_broker_interface_ref
 vmnet_broker_start_interface(vmnet_broker_network_ref network,
@@ -154,7 +160,10 @@ const char *vmnet_broker_interface_ipv4_address(vmnet_broker_interface_ref inter
 unsigned vmnet_broker_interface_mtu(vmnet_broker_interface_ref interface);
 /* Bytes of the largest frame with its link header, without the vnet header. */
 unsigned vmnet_broker_interface_max_packet_size(vmnet_broker_interface_ref interface);
+/* How many TAP descriptors there are to take; by name, none. */
 unsigned vmnet_broker_interface_queues(vmnet_broker_interface_ref interface);
+/* The TAP's name inside the namespace, when it was started by name; else NULL. */
+const char *vmnet_broker_interface_tap(vmnet_broker_interface_ref interface);
 /* The TAP descriptor of one queue, close-on-exec; ownership passes to the caller, so a
  * second call for the same queue gives -1, as does a queue that does not exist. */
 int vmnet_broker_interface_take_fd(vmnet_broker_interface_ref interface, unsigned queue);

@@ -179,6 +179,7 @@ static int make_broker(struct daemon *d, struct failure *failure)
 {
     struct broker_config config = { .idle_timeout_sec = d->options.idle_timeout_sec,
                                     .exit_when_idle = d->options.on_demand,
+                                    .closed = d->options.system,
                                     .owner = getuid(),
                                     .definitions =
                                         definition_files(&d->config.dirs, d->config.where),

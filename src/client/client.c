@@ -240,10 +240,11 @@ static bool read_interface_options(const vmnet_broker_interface_options *given,
 
 static json_t *interface_call(const char *network, const vmnet_broker_interface_options *o)
 {
-    return json_pack("{s:s, s:s*, s:s*, s:s*, s:i, s:b, s:b}", "network_name", network,
+    /* An older broker does not know by_name, and need not unless it is wanted. */
+    return json_pack("{s:s, s:s*, s:s*, s:s*, s:i, s:b, s:b, s:o*}", "network_name", network,
                      "interface_id", o->interface_id, "name", o->name, "mac_address",
                      o->mac_address, "queues", (int)o->queues, "offload", !o->no_offload,
-                     "isolated", o->isolated != 0);
+                     "isolated", o->isolated != 0, "by_name", o->by_name ? json_true() : NULL);
 }
 
 vmnet_broker_interface_ref vmnet_broker_start_interface(vmnet_broker_network_ref network,
@@ -265,7 +266,7 @@ vmnet_broker_interface_ref vmnet_broker_start_interface(vmnet_broker_network_ref
                  &reply);
     }
     if (s == VMNET_BROKER_SUCCESS) {
-        int r = interface_from_reply(&reply, options.queues, &interface);
+        int r = interface_from_reply(&reply, &options, &interface);
         if (r < 0)
             s = r == -ENOMEM ? say(STATUS_INTERNAL_ERROR, "out of memory")
                              : say(STATUS_INVALID_REPLY,

@@ -23,9 +23,10 @@ struct vmnet_broker_network {
 
 struct vmnet_broker_interface {
     json_t *json;
-    const char *id, *network, *name, *mac_address, *ipv4_address;
+    const char *id, *network, *name, *mac_address, *ipv4_address, *tap;
     unsigned mtu, max_packet_size, queues;
     int fds[VARLINK_FDS_MAX];
+    int hold; /* by name; else -1 */
 };
 
 struct text_field {
@@ -153,6 +154,7 @@ static int read_interface(struct vmnet_broker_interface *iface)
         { "mac_address", &iface->mac_address, false },
         { "name", &iface->name, true },
         { "ipv4_address", &iface->ipv4_address, true },
+        { "tap", &iface->tap, true },
     };
     int r = read_texts(iface->json, texts, N_ELEMENTS(texts));
     if (r == 0)
@@ -185,15 +187,28 @@ static int take_queues(struct vmnet_broker_interface *iface, struct reply *reply
     return 0;
 }
 
-int interface_from_reply(struct reply *reply, unsigned queues, vmnet_broker_interface_ref *ret)
+/* By name there is one descriptor, and none of a TAP. */
+static int take_hold(struct vmnet_broker_interface *iface, struct reply *reply)
+{
+    const json_t *index = json_object_get(iface->json, "hold_fd");
+    if (!iface->tap || reply->n_fds != 1 || !json_is_integer(index) ||
+        json_integer_value(index) != 0 || json_array_size(json_object_get(iface->json, "fds")) != 0)
+        return -EPROTO;
+    iface->hold = fd_take(&reply->fds[0]);
+    return 0;
+}
+
+int interface_from_reply(struct reply *reply, const vmnet_broker_interface_options *asked,
+                         vmnet_broker_interface_ref *ret)
 {
     struct vmnet_broker_interface *iface = calloc(1, sizeof *iface);
     if (!iface)
         return -ENOMEM;
+    iface->hold = -1;
     iface->json = json_incref(json_object_get(reply->parameters, "interface"));
     int r = read_interface(iface);
     if (r == 0)
-        r = take_queues(iface, reply, queues);
+        r = asked->by_name ? take_hold(iface, reply) : take_queues(iface, reply, asked->queues);
     if (r < 0) {
         vmnet_broker_interface_free(iface);
         return r;
@@ -208,6 +223,7 @@ void vmnet_broker_interface_free(vmnet_broker_interface_ref interface)
         return;
     for (unsigned i = 0; i < interface->queues; i++)
         fd_closep(&interface->fds[i]);
+    fd_closep(&interface->hold);
     json_decref(interface->json);
     free(interface);
 }
@@ -250,6 +266,11 @@ unsigned vmnet_broker_interface_max_packet_size(vmnet_broker_interface_ref inter
 unsigned vmnet_broker_interface_queues(vmnet_broker_interface_ref interface)
 {
     return interface->queues;
+}
+
+const char *vmnet_broker_interface_tap(vmnet_broker_interface_ref interface)
+{
+    return interface->tap;
 }
 
 int vmnet_broker_interface_take_fd(vmnet_broker_interface_ref interface, unsigned queue)

@@ -8,9 +8,10 @@
  * -ENOMEM; the caller's with vmnet_broker_network_free(). */
 int network_from_reply(const struct reply *reply, vmnet_broker_network_ref *ret);
 
-/* From the reply to StartInterface for this many queues; takes the descriptors out of
- * it. -EPROTO also when they are not exactly that many, or are no TAP devices. */
-int interface_from_reply(struct reply *reply, unsigned queues, vmnet_broker_interface_ref *ret);
+/* From the reply to StartInterface with these options; takes the descriptors out of
+ * it. -EPROTO also when they are not exactly as many as asked for, or are no TAP devices. */
+int interface_from_reply(struct reply *reply, const vmnet_broker_interface_options *asked,
+                         vmnet_broker_interface_ref *ret);
 
 /* The whole type as JSON, for vmnet-brokerctl --json. Borrowed. */
 const json_t *network_json(vmnet_broker_network_ref network);

@@ -103,6 +103,7 @@ enum file_right {
     FILES_MAKE = 1 << 3,    /* make, rename, remove: files and directories */
     FILES_LISTEN = 1 << 4,  /* make and remove sockets, make directories for them */
     FILES_CONTROL = 1 << 5, /* ioctl() of a device */
+    FILES_PIPE = 1 << 6,    /* make named pipes */
 };
 
 struct file_rule {

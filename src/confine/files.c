@@ -28,6 +28,7 @@ enum {
     MAKE_DIR = 1 << 7,
     MAKE_REG = 1 << 8,
     MAKE_SOCK = 1 << 9,
+    MAKE_FIFO = 1 << 10,
     TRUNCATE = 1 << 14,
     IOCTL_DEV = 1 << 15,
     SCOPE_ABSTRACT_UNIX_SOCKET = 1 << 0,
@@ -62,7 +63,7 @@ static uint64_t in_numbers(unsigned may)
            (may & FILES_WRITE ? WRITE_FILE | TRUNCATE : 0) |
            (may & FILES_MAKE ? MAKE_REG | MAKE_DIR | REMOVE_FILE | REMOVE_DIR : 0) |
            (may & FILES_LISTEN ? MAKE_SOCK | MAKE_DIR | REMOVE_FILE : 0) |
-           (may & FILES_CONTROL ? IOCTL_DEV : 0);
+           (may & FILES_CONTROL ? IOCTL_DEV : 0) | (may & FILES_PIPE ? MAKE_FIFO : 0);
 }
 
 int confine_files_version(void)

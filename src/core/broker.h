@@ -22,6 +22,7 @@ struct peer;
 struct broker_config {
     uint32_t idle_timeout_sec; /* of networks that do not say otherwise, and of the broker itself */
     bool exit_when_idle;       /* started on demand: leave after idle_timeout without users */
+    bool closed;               /* clients cannot enter the networks' namespace */
     uid_t owner;               /* sees everything in List and Status; root always does */
     struct definition_source definitions; /* ops NULL: the built-in networks only */
     struct accounts accounts;             /* who is meant by a name; NULLs: the machine's */

@@ -75,7 +75,7 @@ static int await(pid_t pid, int signals, struct hold *hold)
     return status;
 }
 
-int child_run(char *const *argv, struct hold *hold, void (*started)(void *arg), void *arg)
+int child_run(char *const *argv, struct hold *hold, const struct child_steps *steps)
 {
     sigset_t caught, before;
     catch_signals(&caught, &before);
@@ -87,9 +87,10 @@ int child_run(char *const *argv, struct hold *hold, void (*started)(void *arg), 
     }
     if (pid == 0) {
         (void)sigprocmask(SIG_SETMASK, &before, NULL);
-        _exit(child_exec(argv));
+        bool fails = steps && steps->begin && steps->begin(steps->arg) < 0;
+        _exit(fails ? EXIT_OURS : child_exec(argv));
     }
-    if (started)
-        started(arg);
+    if (steps && steps->started)
+        steps->started(steps->arg);
     return await(pid, signals, hold);
 }

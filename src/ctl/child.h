@@ -7,10 +7,16 @@
 #pragma once
 #include "hold.h"
 
-/* Starts and awaits it, and holds networks for it meanwhile (NULL: none). started(arg), which
- * may be NULL, is called in this process as soon as the command has its own copy of every
- * descriptor. Returns the exit status to use. */
-int child_run(char *const *argv, struct hold *hold, void (*started)(void *arg), void *arg);
+/* On the way; both may be NULL. */
+struct child_steps {
+    int (*begin)(void *arg);    /* in the command's process; negative: it ends, and this is said */
+    void (*started)(void *arg); /* in ours: the command has its own copy of every descriptor */
+    void *arg;
+};
+
+/* Starts and awaits it, and holds networks for it meanwhile (NULL: none). steps: NULL for none.
+ * Returns the exit status to use. */
+int child_run(char *const *argv, struct hold *hold, const struct child_steps *steps);
 
 /* Replaces this process by the command; returns an exit status when that failed, said. */
 int child_exec(char *const *argv);

@@ -82,5 +82,5 @@ int cmd_acquire(struct ctl *ctl, int argc, char **argv)
     if (r != EXIT_OK)
         return r;
     struct hold hold = { .networks = (const char *const[]){ name, NULL } };
-    return *command ? child_run(command, &hold, NULL, NULL) : stay(&hold, signals);
+    return *command ? child_run(command, &hold, NULL) : stay(&hold, signals);
 }

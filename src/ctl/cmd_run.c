@@ -4,12 +4,17 @@
  * Acquires the networks, starts the interfaces, puts their descriptors and addresses into
  * the command's arguments and environment, and waits for the command beside it: the
  * networks are held by our connection, the interfaces by the command's descriptors.
+ *
+ * A command that cannot take descriptors runs inside the networks' namespace and opens its TAPs
+ * by name. Until it does, and where it opens them again, we hold those. It has no capability
+ * there: the TAPs are its user's.
  */
 #include "child.h"
 #include "client.h"
 #include "ctl.h"
 #include "fd.h"
 #include "forward_spec.h"
+#include "inside.h"
 #include "mem.h"
 #include "netspec.h"
 #include "str.h"
@@ -37,7 +42,9 @@ struct vm {
     struct forward_spec forwards[PORTS_MAX]; /* to the first one */
     size_t n_forwards;
     const char *name; /* --name, for all that have none of their own */
-    char **argv;      /* owned, with its texts */
+    bool in_namespace;
+    struct inside inside;
+    char **argv; /* owned, with its texts */
 };
 
 /* ---- what is asked for ---- */
@@ -69,6 +76,7 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct vm *vm)
                                              { "network", required_argument, NULL, 'n' },
                                              { "name", required_argument, NULL, 'N' },
                                              { "forward", required_argument, NULL, 'p' },
+                                             { "in-namespace", no_argument, NULL, 'i' },
                                              { 0 } };
     int c, r = -1;
     while (r < 0 && (c = getopt_long(argc, argv, "+p:", options, NULL)) != -1) {
@@ -78,6 +86,8 @@ static int parse(struct ctl *ctl, int argc, char **argv, struct vm *vm)
             vm->name = optarg;
         else if (c == 'p')
             r = add_forward(vm, optarg);
+        else if (c == 'i')
+            vm->in_namespace = true;
         else
             r = common_option(ctl, "run", c);
     }
@@ -123,6 +133,7 @@ static int start_all(struct vm *vm)
     for (size_t i = 0; i < vm->n && r == 0; i++) {
         if (!vm->nics[i].spec.options.name)
             vm->nics[i].spec.options.name = vm->name;
+        vm->nics[i].spec.options.by_name = vm->in_namespace;
         r = start(&vm->nics[i]);
     }
     return r;
@@ -158,6 +169,7 @@ static struct template_interface describe(const struct nic *nic)
     return (struct template_interface){
         .mac = vmnet_broker_interface_mac_address(nic->interface),
         .ip = vmnet_broker_interface_ipv4_address(nic->interface),
+        .tap = vmnet_broker_interface_tap(nic->interface),
         .mtu = vmnet_broker_interface_mtu(nic->interface),
         .fds = nic->fds,
         .queues = nic->queues,
@@ -199,7 +211,9 @@ static int export_all(const struct vm *vm)
     for (size_t i = 0; i < vm->n; i++) {
         struct template_interface nic = describe(&vm->nics[i]), first = nic;
         first.queues = 1;
-        if (export("FD", i, "{fd}", &first) < 0 || export("FDS", i, "{fds}", &nic) < 0 ||
+        if ((nic.tap
+                 ? export("TAP", i, "{tap}", &nic) < 0
+                 : export("FD", i, "{fd}", &first) < 0 || export("FDS", i, "{fds}", &nic) < 0) ||
             export("MAC", i, "{mac}", &nic) < 0 || export("MTU", i, "{mtu}", &nic) < 0 ||
             (nic.ip && export("IP", i, "{ip}", &nic) < 0)) {
             complain("cannot set the environment");
@@ -220,18 +234,26 @@ static void close_fds(void *arg)
             fd_closep(&vm->nics[i].fds[--vm->nics[i].queues]);
 }
 
+static int enter(void *arg)
+{
+    const struct vm *vm = arg;
+    return vm->in_namespace ? inside_enter(&vm->inside) : 0;
+}
+
 static int run(struct vm *vm)
 {
+    const struct child_steps steps = { enter, close_fds, vm };
     const char *networks[NETWORKS_MAX + 1] = { NULL };
     struct hold hold = { .networks = networks };
     for (size_t i = 0; i < vm->n; i++)
         networks[i] = vm->nics[i].spec.network;
-    return child_run(vm->argv, &hold, close_fds, vm);
+    return child_run(vm->argv, &hold, &steps);
 }
 
 static void clear(struct vm *vm)
 {
     close_fds(vm);
+    inside_clear(&vm->inside);
     for (size_t i = 0; i < vm->n; i++) {
         vmnet_broker_interface_free(vm->nics[i].interface);
         netspec_free(&vm->nics[i].spec);
@@ -251,6 +273,7 @@ int cmd_run(struct ctl *ctl, int argc, char **argv)
         return r;
     client_choose(ctl->choice);
     if (start_all(&vm) < 0 || forward_all(&vm) < 0 ||
+        (vm.in_namespace && inside_find(ctl, &vm.inside) < 0) ||
         expand_arguments(&vm, argv + optind, argc - optind) < 0 || export_all(&vm) < 0)
         return EXIT_OURS;
     return run(&vm);

@@ -18,7 +18,7 @@ static const struct verb {
     { "run", cmd_run,
       "--network NAME[,name=VM][,mac=MAC][,id=ID][,queues=N][,isolated] [--network ...]\n"
       "                           [--name VM] [-p [ADDRESS:]HOSTPORT:VMPORT[/udp] ...]\n"
-      "                           [--] COMMAND [ARGUMENT ...]",
+      "                           [--in-namespace] [--] COMMAND [ARGUMENT ...]",
       "run a virtual machine with interfaces on networks" },
     { "acquire", cmd_acquire, "NAME [-- COMMAND [ARGUMENT ...]]",
       "hold a network, until ended or while COMMAND runs" },

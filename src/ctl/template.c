@@ -10,8 +10,19 @@
 
 typedef int (*writer)(FILE *out, const struct template_interface *i, struct failure *why);
 
+static int need_fds(const struct template_interface *i, const char *word, struct failure *why)
+{
+    if (!i->tap)
+        return 0;
+    return failure_set(why, -EINVAL,
+                       "{%s}: with --in-namespace the command opens the TAP by its name, {tap}",
+                       word);
+}
+
 static int write_fd(FILE *out, const struct template_interface *i, struct failure *why)
 {
+    if (need_fds(i, "fd", why) < 0)
+        return why->err;
     /* Frames of a queue that nobody reads would be lost without a word. */
     if (i->queues != 1)
         return failure_set(why, -EINVAL, "{fd} is one queue of %u; use {fds}", i->queues);
@@ -20,7 +31,8 @@ static int write_fd(FILE *out, const struct template_interface *i, struct failur
 
 static int write_fds(FILE *out, const struct template_interface *i, struct failure *why)
 {
-    (void)why;
+    if (need_fds(i, "fds", why) < 0)
+        return why->err;
     for (unsigned q = 0; q < i->queues; q++)
         fprintf(out, "%s%d", q > 0 ? ":" : "", i->fds[q]);
     return 0;
@@ -47,8 +59,11 @@ static int write_ip(FILE *out, const struct template_interface *i, struct failur
 
 static int write_tap(FILE *out, const struct template_interface *i, struct failure *why)
 {
-    (void)out, (void)i;
-    return failure_set(why, -EINVAL, "{tap}: a TAP by name is not available; pass {fd}");
+    if (!i->tap)
+        return failure_set(why, -EINVAL,
+                           "{tap}: the TAP has a name only where the command runs --in-namespace; "
+                           "without that, pass {fd}");
+    return fputs(i->tap, out);
 }
 
 static const struct word {

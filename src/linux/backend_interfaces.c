@@ -21,7 +21,7 @@ struct starting {
     struct backend_netd *b;
     char network[NAME_SIZE], id[IFACE_ID_SIZE], name[NAME_SIZE];
     struct mac mac;
-    bool has_id, has_name, has_mac, offload, isolated;
+    bool has_id, has_name, has_mac, offload, isolated, by_name;
     bool asked; /* netd has been asked: only its answer ends this */
     unsigned queues;
     uid_t uid;
@@ -96,17 +96,18 @@ static void tap_opened(struct starting *s, const struct netd_answer *answer)
 {
     struct backend_netd *b = s->b;
     struct record *record = record_find(b, s->network);
+    unsigned n_fds = netd_interface_fds(&answer->msg->body.interface);
     struct iface_handle *handle = NULL;
     struct failure failure;
 
-    if (record && answer->n_fds == s->queues && entry_add(record, &answer->msg->body.interface))
+    if (record && answer->n_fds == n_fds && entry_add(record, &answer->msg->body.interface))
         handle = make_iface_handle(record, answer);
     s->asked = false;
     if (!handle) {
         (void)failure_set(&failure, -ENETDOWN, "the interface was made, but %s",
-                          !record                      ? "its network is gone"
-                          : answer->n_fds != s->queues ? "vmnet-netd passed no descriptors for it"
-                                                       : "memory is short");
+                          !record                  ? "its network is gone"
+                          : answer->n_fds != n_fds ? "vmnet-netd passed no descriptors for it"
+                                                   : "memory is short");
         starting_tell(s, &failure, NULL);
         return;
     }
@@ -146,6 +147,7 @@ static void compose_interface(const struct starting *s, const struct identity *i
                                     .ipv4 = identity->ipv4,
                                     .offload = s->offload,
                                     .isolated = s->isolated,
+                                    .by_name = s->by_name,
                                     .queues = s->queues };
     (void)str_copy(ret->network, sizeof ret->network, s->network);
     (void)str_copy(ret->id, sizeof ret->id, identity->id);
@@ -200,6 +202,7 @@ static int copy_request(struct starting *s, const struct iface_request *request)
         s->mac = *request->mac;
     s->offload = request->offload;
     s->isolated = request->isolated;
+    s->by_name = request->by_name;
     s->queues = request->queues;
     s->uid = request->uid;
     if (request->queues < 1 || request->queues > IFACE_QUEUES_MAX ||

@@ -89,6 +89,7 @@ static int run_start_interface(const struct verbs *verbs, struct peer *peer, str
         .name = string_param(params, "name"),
         .offload = bool_param(params, "offload", true),
         .isolated = bool_param(params, "isolated", false),
+        .by_name = bool_param(params, "by_name", false),
     };
     int r = mac_param(params, &mac, &request.mac, failure);
     if (r == 0)
@@ -243,11 +244,14 @@ json_t *start_interface_reply(const struct iface_handle *handle)
 {
     const struct netd_interface *spec = &handle->spec;
     char addr4[ADDR4_TEXT];
-    return json_pack("{s:{s:s, s:s, s:s*, s:o, s:i, s:i, s:s*, s:o}}", "interface", "id", spec->id,
-                     "network_name", spec->network, "name", or_null(spec->name), "mac_address",
-                     mac_json(spec->mac), "mtu", (int)handle->mtu, "max_packet_size",
+    bool by_name = spec->by_name;
+    return json_pack("{s:{s:s, s:s, s:s*, s:o, s:i, s:i, s:s*, s:o, s:s*, s:o*}}", "interface",
+                     "id", spec->id, "network_name", spec->network, "name", or_null(spec->name),
+                     "mac_address", mac_json(spec->mac), "mtu", (int)handle->mtu, "max_packet_size",
                      (int)(handle->mtu + LINK_HEADER), "ipv4_address",
-                     addr4_or_null(spec->ipv4, addr4), "fds", indices_json(handle->n_fds));
+                     addr4_or_null(spec->ipv4, addr4), "fds",
+                     indices_json(by_name ? 0 : handle->n_fds), "tap", by_name ? spec->tap : NULL,
+                     "hold_fd", by_name ? json_integer(0) : NULL);
 }
 
 static json_t *network_status_json(const struct network_view *network)

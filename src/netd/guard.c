@@ -157,8 +157,12 @@ static bool has(struct nlattr *const *attr, int type, size_t len)
     return attr[type] && (size_t)nla_len(attr[type]) >= len;
 }
 
-/* NULL: nothing. */
-static const char *what_is_wrong(struct nlmsghdr *h)
+const char *const guard_words[] = { [GUARD_MAC] = "was given another MAC address",
+                                    [GUARD_OUTLIVE] = "was made to outlive its VM",
+                                    [GUARD_OWNER] = "was given another owner" };
+
+/* Negative: nothing. */
+static int what_is_wrong(struct nlmsghdr *h)
 {
     struct nlattr *attr[IFLA_MAX + 1], *info[IFLA_INFO_MAX + 1], *tun[IFLA_TUN_MAX + 1];
     bool carrier;
@@ -168,31 +172,31 @@ static const char *what_is_wrong(struct nlmsghdr *h)
         nla_parse_nested(info, IFLA_INFO_MAX, attr[IFLA_LINKINFO], NULL) < 0 ||
         !has(info, IFLA_INFO_DATA, 0) ||
         nla_parse_nested(tun, IFLA_TUN_MAX, info[IFLA_INFO_DATA], NULL) < 0)
-        return NULL;
+        return -1;
     carrier = !has(attr, IFLA_CARRIER, 1) || nla_get_u8(attr[IFLA_CARRIER]);
     if (has(attr, IFLA_ADDRESS, sizeof guard_mac.b) &&
         memcmp(nla_data(attr[IFLA_ADDRESS]), guard_mac.b, sizeof guard_mac.b) != 0)
-        return "was given another MAC address";
+        return GUARD_MAC;
     if (has(tun, IFLA_TUN_PERSIST, 1) && nla_get_u8(tun[IFLA_TUN_PERSIST]) && !carrier)
-        return "was made to outlive its VM";
+        return GUARD_OUTLIVE;
     if (has(tun, IFLA_TUN_GROUP, 4) ||
         (has(tun, IFLA_TUN_OWNER, 4) && nla_get_u32(tun[IFLA_TUN_OWNER]) != geteuid()))
-        return "was given another owner";
-    return NULL;
+        return GUARD_OWNER;
+    return -1;
 }
 
 static void on_message(struct guard *guard, struct nlmsghdr *h)
 {
     const struct ifinfomsg *info = nlmsg_data(h);
-    const char *what;
+    int fault;
 
     if (h->nlmsg_pid != guard->address) {
         guard_look(guard, info->ifi_index);
         return;
     }
-    what = what_is_wrong(h);
-    if (what)
-        guard->events.wrong(guard->events.arg, info->ifi_index, what);
+    fault = what_is_wrong(h);
+    if (fault >= 0)
+        guard->events.wrong(guard->events.arg, info->ifi_index, (enum guard_fault)fault);
 }
 
 /* 1: there was one. 0: there is none. -ENOBUFS: some were lost. */

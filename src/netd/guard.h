@@ -15,11 +15,19 @@ struct guard;
 /* The MAC of every TAP itself, which is no VM's. */
 extern const struct mac guard_mac;
 
-/* wrong: called for a link that is a bridge's port and not as it was made; what: says how,
- * in words. It may be called again until the link is gone. missed: news were lost, have a
- * look at all. */
+enum guard_fault {
+    GUARD_MAC,
+    GUARD_OUTLIVE, /* nobody has it open, and it is still there */
+    GUARD_OWNER,
+};
+
+/* What happened to it, in words for the log. */
+extern const char *const guard_words[];
+
+/* wrong: called for a link that is a bridge's port and not as it was made. It may be called
+ * again until the link is gone. missed: news were lost, have a look at all. */
 struct guard_events {
-    void (*wrong)(void *arg, int ifindex, const char *what);
+    void (*wrong)(void *arg, int ifindex, enum guard_fault fault);
     void (*missed)(void *arg);
     void *arg;
 };

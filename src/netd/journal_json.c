@@ -76,6 +76,7 @@ static const struct member interface_members[] = {
     MEMBER(NUMBER, netd_interface, uid),    MEMBER(NUMBER, netd_interface, ipv4),
     MEMBER(BYTES, netd_interface, mac),     MEMBER(BYTE, netd_interface, offload),
     MEMBER(BYTE, netd_interface, isolated), MEMBER(NUMBER, netd_interface, queues),
+    MEMBER(BYTE, netd_interface, by_name),
 };
 
 static const struct member forward_members[] = {

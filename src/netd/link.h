@@ -56,10 +56,11 @@ int link_delete_index(struct link_ctx *ctx, int index); /* a name may be another
 int link_delete_group(struct link_ctx *ctx, uint32_t group);
 
 /* Creates a TAP. queues > 1: multi_queue. ret_fds: one descriptor per queue, the
- * caller's, close-on-exec. persistent: outlives them (the uplink's). Where more than one
- * descriptor can be attached, nobody but our user may attach one. On error nothing is
- * left. */
-int tap_create(const char *name, unsigned queues, bool vnet_hdr, bool persistent, int *ret_fds);
+ * caller's, close-on-exec. Where more than one descriptor can be attached, nobody but our user
+ * may attach one. On error nothing is left. */
+int tap_create(const char *name, unsigned queues, bool vnet_hdr, int *ret_fds);
+/* From now on it outlives its descriptors, of which fd is one, and our user may attach others. */
+int tap_keep(int fd);
 
 /* From the link's own side: rx is what it received, that is, what a VM sent. */
 struct link_counters {

@@ -2,7 +2,8 @@
 /* names.h - how the things of a network are named: by its index, and by nothing that a client
  * chose.
  *
- * Network 3 is bridge vb3 with TAPs vt3.0, vt3.1, ..., all in interface group 4 (0 is
+ * Network 3 is bridge vb3 with TAPs vt3.0, vt3.1, ... and, where their VMs open them by name,
+ * vt3.0n, vt3.1n, ..., all in interface group 4 (0 is
  * everybody's), chain n3 and directory netd/3. In a system instance the host is on it by its
  * link vmb3, whose other end is the bridge's port vh3 with chain h3; the host's link manager is
  * told to leave vmb* alone.

@@ -77,7 +77,7 @@ void network_free(struct network *net)
         struct port *port = net->ports;
 
         net->ports = port->next;
-        free(port);
+        port_free(port);
     }
     if (net->all->at[net->index] == net)
         net->all->at[net->index] = NULL;

@@ -132,8 +132,14 @@ void network_adopt_forward(const struct network *net, const struct journal_forwa
 /* ---- port.c ----------------------------------------------------------------------- */
 
 /* The port's TAP on the bridge: made, filtered and up, in this order, so that no frame
- * passes unfiltered. ret_fds: one a queue, the caller's. On error nothing is left. */
-int port_create(struct network *net, struct port *port, int *ret_fds, struct netd_why *why);
+ * passes unfiltered. ret_fds: netd_interface_fds() of them, the caller's. On error nothing is
+ * left. */
+int port_create(struct port *port, int *ret_fds, struct netd_why *why);
+/* Takes over the one that an earlier netd made. */
+int port_take_over(struct port *port, int ifindex);
+/* Its TAP has gone: so does all that stands for it. */
+void port_remove(struct port *port);
+void port_free(struct port *port); /* only the struct */
 /* What comes in by this device has its checksums first, as far as its network has a detour. */
 void port_take_detour(const struct network *net, int ifindex, const char *tap);
 
@@ -160,8 +166,8 @@ int ports_open(struct network *net, const struct netd_interface *request,
                struct netd_interface *ret, int *ret_fds, struct netd_why *why);
 /* Who is on the network, or is to be, has changed: dnsmasq hears of it in a moment. */
 void ports_tell_dnsmasq(struct network *net);
-/* A name that neither a port nor the spare has. */
-void port_choose_tap(const struct network *net, char tap[static NETD_TAP_SIZE]);
+/* A name that neither a port nor the spare has. by_name: of those that are opened by it. */
+void port_choose_tap(const struct network *net, bool by_name, char tap[static NETD_TAP_SIZE]);
 struct port *port_find(const struct network *net, const char *tap); /* NULL: none */
 /* Which of them stand for a DHCP lease of another MAC; dnsmasq is there by now. */
 void ports_find_heirs(struct network *net);

@@ -65,7 +65,7 @@ int networks_remove(struct networks *all, const char *name, struct netd_why *why
 int networks_remove_all(struct networks *all, struct netd_why *why);
 void networks_free(struct networks *all); /* after networks_remove_all() or networks_leave() */
 
-/* ret: the request with its TAP's name. ret_fds: one a queue, the caller's. */
+/* ret: the request with its TAP's name. ret_fds: netd_interface_fds() of them, the caller's. */
 int networks_open_tap(struct networks *all, const struct netd_interface *request,
                       struct netd_interface *ret, int *ret_fds, struct netd_why *why);
 

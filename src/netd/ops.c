@@ -192,9 +192,9 @@ static int do_open_tap(struct ops_context *ctx, struct session *session, const s
     r = networks_open_tap(ctx->networks, &msg->body.interface, &made, fds, why);
     if (r < 0)
         return r;
-    session_send(session, &header, &made, sizeof made, fds, made.queues);
+    session_send(session, &header, &made, sizeof made, fds, netd_interface_fds(&made));
     /* Ours go at once: the TAP lives as long as the VM's. */
-    for (uint32_t i = 0; i < made.queues; i++)
+    for (unsigned i = 0; i < netd_interface_fds(&made); i++)
         fd_closep(&fds[i]);
     return 0;
 }

@@ -3,8 +3,10 @@
 #include "orphans.h"
 
 #include "fd.h"
+#include "holders.h"
 #include "log.h"
 #include "mem.h"
+#include "names.h"
 #include "spawner.h"
 #include "str.h"
 
@@ -138,19 +140,29 @@ static void find(struct sweep *s, bool engines)
 
 /* ---- may they go? ---------------------------------------------------------------- */
 
-/* A TAP is there as long as somebody holds it. */
+/* A TAP is there as long as somebody has it open; but one that is opened by name stays, where no
+ * netd removes it. */
+static bool is_used_tap(const char *line)
+{
+    unsigned index, k;
+    char end;
+
+    if (sscanf(line, " vt%u.%u%c", &index, &k, &end) != 3)
+        return false;
+    return end != 'n' || holders_find(index, tap_bit(k)) > 0;
+}
+
 static bool sees_tap(pid_t pid)
 {
     AUTO_FREE char *line = NULL;
     size_t size = 0;
     char path[64];
-    unsigned index, k;
     bool found = false;
 
     (void)str_format(path, sizeof path, "/proc/%d/net/dev", (int)pid);
     FILE *in = fopen(path, "re");
     while (!found && in && getline(&line, &size, in) > 0)
-        found = sscanf(line, " vt%u.%u:", &index, &k) == 2;
+        found = is_used_tap(line);
     if (in)
         (void)fclose(in);
     return found;

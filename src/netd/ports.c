@@ -13,6 +13,7 @@
 #include "log_file.h"
 #include "mem.h"
 #include "str.h"
+#include "tap_hold.h"
 
 #include <string.h>
 #include <time.h>
@@ -94,11 +95,11 @@ struct port *port_find(const struct network *net, const char *tap)
 
 /* ---- opening ---------------------------------------------------------------------- */
 
-void port_choose_tap(const struct network *net, char tap[static NETD_TAP_SIZE])
+void port_choose_tap(const struct network *net, bool by_name, char tap[static NETD_TAP_SIZE])
 {
     for (unsigned k = 0; k <= PORTS_MAX; k++) {
         memset(tap, 0, NETD_TAP_SIZE);
-        (void)str_format(tap, NETD_TAP_SIZE, "vt%u.%u", net->index, k);
+        (void)str_format(tap, NETD_TAP_SIZE, by_name ? "vt%u.%un" : "vt%u.%u", net->index, k);
         if (!port_find(net, tap) && (net->spare.fd < 0 || strcmp(net->spare.tap, tap) != 0))
             return;
     }
@@ -220,7 +221,7 @@ static int port_open(struct network *net, struct port *port, int *ret_fds, struc
         r = journal_tap(tools->journal, net->index, &port->interface);
     if (r < 0)
         return why_unwritten(why, r, tools->state_path);
-    r = port_create(net, port, ret_fds, why);
+    r = port_create(port, ret_fds, why);
     if (r < 0) {
         (void)journal_tap_gone(tools->journal, port->interface.tap);
         return r;
@@ -243,14 +244,15 @@ int ports_open(struct network *net, const struct netd_interface *request,
     port = calloc(1, sizeof *port);
     if (!port)
         return why_failed(why, -ENOMEM, "network '%s'", request->network);
+    port->net = net;
     port->interface = *request;
     if (spare_fits(net, request))
         memcpy(port->interface.tap, net->spare.tap, sizeof port->interface.tap);
     else
-        port_choose_tap(net, port->interface.tap);
+        port_choose_tap(net, request->by_name, port->interface.tap);
     r = port_open(net, port, ret_fds, why);
     if (r < 0) {
-        free(port);
+        port_free(port);
         return r;
     }
     *ret = port->interface;
@@ -264,6 +266,7 @@ void port_adopt(struct network *net, const struct netd_interface *itf)
     struct port *port;
 
     if (index < 0) { /* closed while nobody looked, or never made */
+        tap_hold_remove(net->dirfd, itf->tap);
         (void)journal_tap_gone(tools->journal, itf->tap);
         return;
     }
@@ -272,14 +275,12 @@ void port_adopt(struct network *net, const struct netd_interface *itf)
         log_error("no memory to adopt %s; it passes nothing", itf->tap);
         return;
     }
+    port->net = net;
     port->interface = *itf;
-    port->ifindex = index;
-    r = filter_add_port(tools->nft, net->index, &net->def, itf);
+    r = port_take_over(port, index);
     if (r < 0)
         (void)log_failure(r, "network '%s': cannot adopt %s well", net->def.name, itf->tap);
     port_link(net, port);
-    if (itf->offload)
-        port_take_detour(net, index, itf->tap);
     guard_look(net->all->guard, index);
 }
 
@@ -291,10 +292,7 @@ static void port_gone(struct network *net, struct port *port)
     const struct network_tools *tools = &net->all->tools;
     int r;
 
-    r = filter_remove_port(tools->nft, net->index, &net->def, &port->interface);
-    if (r < 0)
-        (void)log_failure(r, "network '%s': cannot remove %s from the filter", net->def.name,
-                          port->interface.tap);
+    port_remove(port);
     r = journal_tap_gone(tools->journal, port->interface.tap);
     if (r < 0)
         (void)log_failure(r, "network '%s': cannot write down that %s has gone", net->def.name,
@@ -303,7 +301,7 @@ static void port_gone(struct network *net, struct port *port)
     port_unlink(net, port);
     ports_tell_dnsmasq(net);
     net->all->events.tap_gone(net->all->events.arg, &port->interface);
-    free(port);
+    port_free(port);
 }
 
 static void on_link_gone(void *arg, int ifindex)
@@ -336,23 +334,30 @@ static void look_at_ports(struct networks *all)
     }
 }
 
-/* The VM loses its network, and nobody else does. That it has gone we hear as of any other. */
-static void on_wrong(void *arg, int ifindex, const char *what)
+/* That it has gone we hear as of any other. */
+static void take_away(const struct port *p, enum guard_fault fault)
+{
+    const struct network *net = p->net;
+    int r = link_delete_index(net->all->tools.links, p->ifindex);
+
+    if (r < 0 && r != -ENODEV) /* which it had been told before */
+        (void)log_failure(r, "network '%s': cannot remove %s, which %s", net->def.name,
+                          p->interface.tap, guard_words[fault]);
+    else if (r == 0 && !(p->interface.by_name && fault == GUARD_OUTLIVE)) /* as it was meant */
+        log_warning("network '%s': %s (interface '%s' of user %u) %s: removed", net->def.name,
+                    p->interface.tap, p->interface.id, p->interface.uid, guard_words[fault]);
+}
+
+/* The VM loses its network, and nobody else does. */
+static void on_wrong(void *arg, int ifindex, enum guard_fault fault)
 {
     struct networks *all = arg;
 
     FOREACH_NETWORK(net, all)
     for (const struct port *p = net->ports; p; p = p->next)
         if (p->ifindex == ifindex) {
-            int r = link_delete_index(all->tools.links, ifindex);
-
-            if (r == 0)
-                log_warning("network '%s': %s (interface '%s' of user %u) %s: removed",
-                            net->def.name, p->interface.tap, p->interface.id, p->interface.uid,
-                            what);
-            else if (r != -ENODEV) /* which it had been told before */
-                (void)log_failure(r, "network '%s': cannot remove %s, which %s", net->def.name,
-                                  p->interface.tap, what);
+            if (fault != GUARD_OUTLIVE || !p->hold)
+                take_away(p, fault);
             return;
         }
 }

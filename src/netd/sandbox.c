@@ -25,6 +25,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 /* link.c, guard.c, host_default.c, ports.c, nft.c: netlink. libnl and libmnl send and receive in
  * either way, libnftables waits by select(). uplink_tap.c and link.c ask about links by
@@ -54,6 +55,10 @@ const struct call_rule sandbox_netlink_calls[] = { CALL_IF("socket", 0, WHOLE, A
 static const struct call_rule tap_calls[] = { CALL_IF("ioctl", 1, WHOLE, TUNSETIFF),
                                               CALL_IF("ioctl", 1, WHOLE, TUNSETPERSIST),
                                               CALL_IF("ioctl", 1, WHOLE, TUNSETOWNER), CALLS_END };
+
+/* tap_hold.c: named pipes, and nothing else of the kind. */
+static const struct call_rule pipe_calls[] = { CALL_IF("mknod", 1, S_IFMT, S_IFIFO),
+                                               CALL_IF("mknodat", 2, S_IFMT, S_IFIFO), CALLS_END };
 
 /* The C library's name services, which libnftables asks for protocols, try to connect: that is
  * answered, not deadly. */
@@ -92,6 +97,7 @@ int sandbox_confine_calls(void)
         calls_write_files, sandbox_netlink_calls, tap_calls,
         server_calls,      relay_socket_calls,    sandbox_name_service_calls,
         file_calls,        child_calls,           forwarder_socket_calls,
+        pipe_calls,
     };
 
     return confine_to(lists, N_ELEMENTS(lists));
@@ -111,7 +117,7 @@ int sandbox_hide_memory(void)
 int sandbox_confine_files(const char *state_path)
 {
     const struct file_rule rules[] = {
-        { state_path, FILES_READ | FILES_WRITE | FILES_MAKE },
+        { state_path, FILES_READ | FILES_WRITE | FILES_MAKE | FILES_PIPE },
         { "/proc/sys/net", FILES_READ | FILES_WRITE },
         { "/dev/net", FILES_READ | FILES_WRITE | FILES_CONTROL },
         { "/proc", FILES_READ },

@@ -30,10 +30,10 @@ static int make(struct network *net)
     AUTO_FD fd = -1;
     int r;
 
-    port_choose_tap(net, spare.tap);
+    port_choose_tap(net, false, spare.tap);
     r = journal_spare_tap(tools->journal, net->index, spare.tap);
     if (r == 0)
-        r = tap_create(spare.tap, 1, true, false, &fd);
+        r = tap_create(spare.tap, 1, true, &fd);
     if (r == 0)
         r = spare.ifindex = link_index(tools->links, spare.tap);
     if (r > 0)
@@ -94,7 +94,7 @@ void spares_make_after(const struct networks *all, uint64_t usec)
 
 bool spare_fits(const struct network *net, const struct netd_interface *request)
 {
-    return net->spare.fd >= 0 && request->queues == 1 && request->offload;
+    return net->spare.fd >= 0 && request->queues == 1 && request->offload && !request->by_name;
 }
 
 int spare_take(struct network *net, int *ret_ifindex)

@@ -3,7 +3,7 @@
  *
  * The descriptors are all that exists of a TAP's ownership: netd makes them, passes
  * them on and closes its own, so a TAP lives exactly as long as some process of the
- * VM has one open.
+ * VM has one open. One that its VM opens by name has to be there before (tap_hold.h).
  */
 #include "link.h"
 
@@ -36,16 +36,19 @@ static int open_queue(const char *name, short flags)
 
 /* A TAP without an owner is anybody's who has a descriptor of any TAP of this namespace that
  * is attached to none, such as that of a TAP which we have removed. */
-static int finish(int fd, bool shared, bool persistent)
+static int own(int fd)
 {
-    if (shared && ioctl(fd, TUNSETOWNER, (unsigned long)geteuid()) < 0)
-        return -errno;
-    if (persistent && ioctl(fd, TUNSETPERSIST, 1) < 0)
-        return -errno;
-    return 0;
+    return ioctl(fd, TUNSETOWNER, (unsigned long)geteuid()) < 0 ? -errno : 0;
 }
 
-int tap_create(const char *name, unsigned queues, bool vnet_hdr, bool persistent, int *ret_fds)
+int tap_keep(int fd)
+{
+    int r = own(fd);
+
+    return r == 0 && ioctl(fd, TUNSETPERSIST, 1) < 0 ? -errno : r;
+}
+
+int tap_create(const char *name, unsigned queues, bool vnet_hdr, int *ret_fds)
 {
     short flags = IFF_TAP | IFF_NO_PI;
     unsigned made;
@@ -61,8 +64,8 @@ int tap_create(const char *name, unsigned queues, bool vnet_hdr, bool persistent
             break;
         ret_fds[made] = fd;
     }
-    if (made == queues)
-        fd = finish(ret_fds[0], queues > 1 || persistent, persistent);
+    if (made == queues && queues > 1)
+        fd = own(ret_fds[0]);
     while (fd < 0 && made > 0)
         fd_closep(&ret_fds[--made]);
     return fd < 0 ? fd : 0;

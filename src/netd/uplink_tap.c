@@ -101,7 +101,9 @@ int uplink_prepare_tap(struct uplink *u)
     int tap = -1, r = 0;
 
     if (if_nametoindex(link) == 0)
-        r = tap_create(link, 1, false, true, &tap);
+        r = tap_create(link, 1, false, &tap);
+    if (tap >= 0)
+        r = tap_keep(tap);
     fd_closep(&tap); /* at once: our own end would count as a carrier */
     if (r == 0)
         r = set_all_knobs(u);

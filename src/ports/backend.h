@@ -45,7 +45,8 @@ struct iface_request {
     unsigned queues;       /* 1 to IFACE_QUEUES_MAX */
     bool offload;
     bool isolated;
-    uid_t uid; /* who asks; an identity belongs to its uid */
+    bool by_name; /* its VM opens the TAP itself, by its name */
+    uid_t uid;    /* who asks; an identity belongs to its uid */
 };
 
 #define IFACE_QUEUES_MAX 16u

@@ -77,6 +77,7 @@ static const struct field request_fields[] = {
     FIELD(FLAG, netd_interface, offload),
     FIELD(FLAG, netd_interface, isolated),
     FIELD(RANGE, netd_interface, queues, 1, NETD_QUEUES_MAX),
+    FIELD(FLAG, netd_interface, by_name),
 };
 
 static const struct field tap_field[] = { FIELD(TAP, netd_interface, tap) };
@@ -297,15 +298,22 @@ static bool update_ok(const void *body)
     return true;
 }
 
+static bool padding_ok(const void *body)
+{
+    return is_nothing((const char *)body + offsetof(struct netd_interface, zero),
+                      sizeof(((struct netd_interface *)0)->zero));
+}
+
 /* A request cannot name the TAP: that is netd's to choose. */
 static bool request_ok(const void *body)
 {
-    return is_nothing((const char *)body + offsetof(struct netd_interface, tap), NETD_TAP_SIZE);
+    return is_nothing((const char *)body + offsetof(struct netd_interface, tap), NETD_TAP_SIZE) &&
+           padding_ok(body);
 }
 
 static bool tap_ok(const void *body)
 {
-    return field_ok(&tap_field[0], body);
+    return field_ok(&tap_field[0], body) && padding_ok(body);
 }
 
 static bool is_mapped4(const uint8_t addr[static 16], uint32_t *ret)

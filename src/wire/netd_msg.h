@@ -26,7 +26,7 @@
 
 #define NETD_MAGIC 0x76626e64u /* "vbnd" */
 #ifndef NETD_VERSION           /* tests build another one */
-#define NETD_VERSION 2u
+#define NETD_VERSION 3u
 #endif
 #define NETD_MORE 1u /* flags of a reply: another one with this id follows */
 
@@ -52,8 +52,8 @@ enum netd_op {
     NETD_READY,          /* nothing -> nothing: the inventory is understood        */
     NETD_BUILD,          /* netd_network -> nothing                                */
     NETD_REMOVE,         /* netd_name (network) -> nothing                         */
-    NETD_OPEN_TAP,       /* netd_interface -> netd_interface with .tap, and one
-                          * descriptor per queue                                   */
+    NETD_OPEN_TAP,       /* netd_interface -> netd_interface with .tap, and
+                          * netd_interface_fds() descriptors                       */
     NETD_STATS,          /* nothing -> netd_stats each, NETD_MORE, ended by a reply
                           * without a body                                         */
     NETD_LEAVE,          /* nothing -> nothing: remove all and exit; -EBUSY while a
@@ -62,7 +62,7 @@ enum netd_op {
     NETD_ADD_FORWARD,    /* netd_forward -> nothing; -EADDRINUSE: somebody listens there */
     NETD_REMOVE_FORWARD, /* netd_forward -> nothing                           */
     /* Events */
-    NETD_TAP_GONE = 100, /* netd_interface: its last descriptor was closed      */
+    NETD_TAP_GONE = 100, /* netd_interface: nobody has it open any more         */
     NETD_NETWORK_LOST,   /* netd_lost                                           */
     NETD_UPLINK,         /* netd_uplink: the state of the way out changed       */
     NETD_ANCHOR,         /* netd_anchor: another process holds the namespaces   */
@@ -134,7 +134,15 @@ struct netd_interface {
     uint8_t mac[6];
     uint8_t offload, isolated; /* 0 or 1 */
     uint32_t queues;           /* 1 to NETD_QUEUES_MAX */
+    uint8_t by_name, zero[3];  /* by_name, 0 or 1: its VM opens it itself, in the namespace */
 };
+
+/* How many descriptors go with it: one a queue, or the one that stands for its name: the TAP stays
+ * while any process has that open, or the TAP itself. */
+static inline unsigned netd_interface_fds(const struct netd_interface *interface)
+{
+    return interface->by_name ? 1 : interface->queues;
+}
 
 /* Whoever has this MAC gets this address, be it a TAP of ours or a guest behind one. */
 struct netd_reservation {

@@ -53,12 +53,12 @@ static void fake_open_tap(const struct netd_msg *msg)
 
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     (void)snprintf(tap.tap, sizeof tap.tap, "vbt%u", fake.asked[NETD_OPEN_TAP]);
-    for (unsigned i = 0; i < tap.queues; i++)
+    for (unsigned i = 0; i < netd_interface_fds(&tap); i++)
         fds[i] = ends[1];
     fake.last_tap = tap;
     fake.taps[fake.n_taps] = tap;
     fake.tap_fds[fake.n_taps++] = ends[0];
-    fake_say(&msg->header, 0, 0, &tap, sizeof tap, fds, tap.queues);
+    fake_say(&msg->header, 0, 0, &tap, sizeof tap, fds, netd_interface_fds(&tap));
     (void)close(ends[1]);
 }
 

@@ -76,12 +76,13 @@ static int acquire(struct connection *c)
 
 static int start(struct connection *c)
 {
+    const vmnet_broker_interface_options asked = { .queues = 2 };
     AUTO_REPLY reply = REPLY_INIT;
     vmnet_broker_interface_ref iface = NULL;
     int r = call(c, "StartInterface", &reply);
 
     if (r == 0)
-        r = interface_from_reply(&reply, 2, &iface);
+        r = interface_from_reply(&reply, &asked, &iface);
     assert_true((r == 0) == (iface != NULL));
     if (iface) { /* one is taken, the other goes with the object */
         AUTO_FD fd = vmnet_broker_interface_take_fd(iface, 0);

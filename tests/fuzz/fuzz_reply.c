@@ -69,9 +69,10 @@ static void try_network(const struct reply *reply)
 
 static void try_interface(struct reply *reply, unsigned queues)
 {
+    const vmnet_broker_interface_options asked = { .queues = queues };
     vmnet_broker_interface_ref iface = NULL;
 
-    if (interface_from_reply(reply, queues, &iface) < 0)
+    if (interface_from_reply(reply, &asked, &iface) < 0)
         return;
     MUST(vmnet_broker_interface_id(iface) && vmnet_broker_interface_mac_address(iface));
     MUST(vmnet_broker_interface_queues(iface) == queues);
@@ -80,6 +81,18 @@ static void try_interface(struct reply *reply, unsigned queues)
         MUST(fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
     }
     MUST(vmnet_broker_interface_take_fd(iface, queues) < 0);
+    vmnet_broker_interface_free(iface);
+}
+
+static void try_named(struct reply *reply)
+{
+    const vmnet_broker_interface_options asked = { .queues = 1, .by_name = 1 };
+    vmnet_broker_interface_ref iface = NULL;
+
+    if (interface_from_reply(reply, &asked, &iface) < 0)
+        return;
+    MUST(vmnet_broker_interface_tap(iface) && vmnet_broker_interface_queues(iface) == 0);
+    MUST(vmnet_broker_interface_take_fd(iface, 0) < 0);
     vmnet_broker_interface_free(iface);
 }
 
@@ -105,6 +118,7 @@ FUZZ(data, size)
             break;
         MUST(json_is_object(reply.parameters) && reply_why(&reply));
         try_network(&reply);
+        try_named(&reply);
         try_interface(&reply, 1 + data[0] % 4);
     }
     connection_close(&c);

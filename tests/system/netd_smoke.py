@@ -28,14 +28,14 @@ import sys
 import tempfile
 import time
 
-VERSION = 2
+VERSION = 3
 HELLO, INVENTORY, READY, BUILD, REMOVE, OPEN_TAP, STATS, LEAVE, UPDATE = range(1, 10)
 TAP_GONE, NETWORK_LOST, UPLINK, ANCHOR, LEASE, FORWARD_CHANGED = range(100, 106)
 NAT44, NAT66, DHCP, DNS, RA, ISOLATED = 1, 2, 4, 8, 16, 32
 MORE = 1
 HEADER = struct.Struct("=IHHIIiI")
 NETWORK = struct.Struct("=64s64sIIIIII16sIIII64s16s256s")
-INTERFACE = struct.Struct("=64s64s64s16sII6sBBI")
+INTERFACE = struct.Struct("=64s64s64s16sII6sBBIB3x")
 RESERVATION = struct.Struct("=64sI6s2x")
 UPDATE_HEAD = struct.Struct("=64sIIII")
 STAT = struct.Struct("=64s16sQQQQQ")
@@ -237,10 +237,12 @@ class Broker:
             if not total:
                 break
 
-    def open_tap(self, network, ident, ip, mac, name="", offload=1, isolated=0, queues=1):
+    def open_tap(self, network, ident, ip, mac, name="", offload=1, isolated=0, queues=1,
+                 by_name=0):
         body = INTERFACE.pack(network.encode(), ident.encode(), name.encode(), b"", self.netd.uid,
                               int(ipaddress.ip_address(ip)) if ip else 0,
-                              bytes.fromhex(mac.replace(":", "")), offload, isolated, queues)
+                              bytes.fromhex(mac.replace(":", "")), offload, isolated, queues,
+                              by_name)
         data, fds = self.call(OPEN_TAP, body)[0]
         return Guest(fds, text(INTERFACE.unpack(data)[3]), mac, ip, offload, queues)
 

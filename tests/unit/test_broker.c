@@ -738,6 +738,22 @@ static void an_interface_whose_client_has_gone_is_ended(void **unused)
     house_end(h);
 }
 
+static void by_name_only_where_clients_can_enter_the_namespace(void **unused)
+{
+    static const struct iface_request named = { .network = "shared", .queues = 1, .by_name = true };
+    struct house *open = house_new();
+    (void)unused;
+    assert_waits(start(open, come_and_hold(open, ALICE, "shared"), &named));
+    house_end(open);
+
+    struct house *closed = house_build(
+        &(struct broker_config){ .idle_timeout_sec = 120, .owner = OWNER, .closed = true });
+    struct peer *alice = come_and_hold(closed, ALICE, "shared");
+    assert_refused(start(closed, alice, &named), STATUS_INVALID_REQUEST, "descriptors");
+    assert_waits(start(closed, alice, &on_shared));
+    house_end(closed);
+}
+
 static void where_clients_start_interfaces_themselves_they_are_told(void **unused)
 {
     struct house *h = house_new();
@@ -1508,6 +1524,7 @@ int main(void)
         cmocka_unit_test(a_malformed_interface_is_refused_in_words),
         cmocka_unit_test(a_start_that_fails_keeps_its_own_number),
         cmocka_unit_test(an_interface_whose_client_has_gone_is_ended),
+        cmocka_unit_test(by_name_only_where_clients_can_enter_the_namespace),
         cmocka_unit_test(where_clients_start_interfaces_themselves_they_are_told),
         cmocka_unit_test(what_the_helper_has_is_adopted),
         cmocka_unit_test(a_network_lost_while_held_is_built_anew_by_the_next_acquire),

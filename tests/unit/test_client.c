@@ -37,6 +37,10 @@
     "{\"parameters\":{\"interface\":{\"id\":\"i-1\",\"network_name\":\"shared\","                  \
     "\"mac_address\":\"52:54:00:00:00:01\",\"mtu\":1500,\"max_packet_size\":1514,"                 \
     "\"ipv4_address\":\"192.168.64.2\",\"fds\":" fds "}}}"
+#define NAMED(hold)                                                                                \
+    "{\"parameters\":{\"interface\":{\"id\":\"i-1\",\"network_name\":\"shared\","                  \
+    "\"mac_address\":\"52:54:00:00:00:01\",\"mtu\":1500,\"max_packet_size\":1514,"                 \
+    "\"fds\":[],\"tap\":\"vt0.1\",\"hold_fd\":" hold "}}}"
 #define NOT_FOUND                                                                                  \
     "{\"error\":\"com.github.nirs.vmnet-broker.NotFound\","                                        \
     "\"parameters\":{\"code\":5,\"message\":\"no network 'x' is defined\"}}"
@@ -370,6 +374,33 @@ static void check_interface(void)
     vmnet_broker_network_free(net);
 }
 
+static void check_named_interface(void)
+{
+    vmnet_broker_return_t s;
+    vmnet_broker_network_ref net = vmnet_broker_acquire_network("shared", &s);
+    vmnet_broker_interface_options o = VMNET_BROKER_INTERFACE_OPTIONS_INIT;
+    o.by_name = 1;
+    int before = count_fds();
+    vmnet_broker_interface_ref iface = vmnet_broker_start_interface(net, &o, &s);
+    CHECK(iface && s == VMNET_BROKER_SUCCESS);
+    CHECK(strcmp(vmnet_broker_interface_tap(iface), "vt0.1") == 0);
+    CHECK(vmnet_broker_interface_queues(iface) == 0);
+    CHECK(vmnet_broker_interface_take_fd(iface, 0) == -1);
+    CHECK(count_fds() == before + 1);
+    vmnet_broker_interface_free(iface);
+    CHECK(count_fds() == before);
+    vmnet_broker_network_free(net);
+}
+
+static void an_interface_by_name_is_held_until_it_is_freed(void **unused)
+{
+    (void)unused;
+    static const struct script s = { { { { NETWORK }, { NAMED("0"), .others = 1 } } } };
+    pid_t broker = play(&s, 1);
+    in_own_process(check_named_interface);
+    (void)exit_status(broker);
+}
+
 static void an_interface_owns_its_descriptors_until_they_are_taken(void **unused)
 {
     (void)unused;
@@ -628,6 +659,7 @@ int main(void)
         cmocka_unit_test(a_connection_through_which_nothing_is_held_is_mended_silently),
         cmocka_unit_test(wrong_answers_are_invalid_replies_and_leak_nothing),
         cmocka_unit_test(an_interface_owns_its_descriptors_until_they_are_taken),
+        cmocka_unit_test(an_interface_by_name_is_held_until_it_is_freed),
         cmocka_unit_test(options_of_older_and_newer_headers_are_understood_or_refused),
         cmocka_unit_test(a_child_after_fork_leaves_the_parent_s_connection_alone),
         cmocka_unit_test(a_fork_while_another_thread_waits_for_an_answer_does_not_hang),

@@ -28,7 +28,7 @@ static pid_t start(const char *script)
         char *argv[] = { sh, c, text, NULL };
         snprintf(text, sizeof text, "%s", script);
         alarm(20);
-        _exit(child_run(argv, NULL, NULL, NULL));
+        _exit(child_run(argv, NULL, NULL));
     }
     return pid;
 }
@@ -58,7 +58,7 @@ static int run_program(const char *name)
         char *argv[] = { program, NULL };
         snprintf(program, sizeof program, "%s", name);
         (void)!freopen("/dev/null", "w", stderr);
-        _exit(child_run(argv, NULL, NULL, NULL));
+        _exit(child_run(argv, NULL, NULL));
     }
     return end(pid);
 }

@@ -19,6 +19,9 @@ static const int one_fd[] = { 7 }, four_fds[] = { 8, 9, 10, 11 };
 static const struct template_interface interfaces[] = {
     { .mac = "52:54:00:00:00:01", .ip = "192.168.64.2", .mtu = 1500, .fds = one_fd, .queues = 1 },
     { .mac = "52:54:00:00:00:02", .ip = NULL, .mtu = 9000, .fds = four_fds, .queues = 4 },
+}, named[] = {
+    { .mac = "52:54:00:00:00:01", .tap = "vt0.7", .mtu = 1500 },
+    { .mac = "52:54:00:00:00:02", .tap = "vt3.0", .mtu = 1500 },
 };
 
 static const struct argument {
@@ -41,19 +44,35 @@ static const struct argument {
     { "{fd2}", NULL, "2 networks" },
     { "{mac99999999999}", NULL, "networks" },
     { "{ip1}", NULL, "no IPv4" },
-    { "{tap}", NULL, "{fd}" },
+    { "{tap}", NULL, "--in-namespace" },
+}, named_arguments[] = {
+    { "tap,ifname={tap},script=no", "tap,ifname=vt0.7,script=no" },
+    { "{tap1}/{mac1}", "vt3.0/52:54:00:00:00:02" },
+    { "fd={fd}", NULL, "{tap}" },
+    { "fds={fds1}", NULL, "{tap}" },
+    { "{tap2}", NULL, "2 networks" },
 };
+
+static void expand(const struct argument *a, const struct template_interface *two)
+{
+    struct failure why = { 0 };
+    AUTO_FREE char *got = template_expand(a->text, two, 2, &why);
+    if (a->expanded ? !got || strcmp(got, a->expanded) != 0 : got || !strstr(why.why, a->words))
+        fail_msg("%s: %s (%s)", a->text, got ? got : "refused", why.why);
+}
 
 static void braces_that_are_ours_are_filled_in_and_others_left_alone(void **unused)
 {
     (void)unused;
-    for (size_t i = 0; i < N_ELEMENTS(arguments); i++) {
-        const struct argument *a = &arguments[i];
-        struct failure why = { 0 };
-        AUTO_FREE char *got = template_expand(a->text, interfaces, N_ELEMENTS(interfaces), &why);
-        if (a->expanded ? !got || strcmp(got, a->expanded) != 0 : got || !strstr(why.why, a->words))
-            fail_msg("%s: %s (%s)", a->text, got ? got : "refused", why.why);
-    }
+    for (size_t i = 0; i < N_ELEMENTS(arguments); i++)
+        expand(&arguments[i], interfaces);
+}
+
+static void a_tap_has_either_a_name_or_descriptors(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < N_ELEMENTS(named_arguments); i++)
+        expand(&named_arguments[i], named);
 }
 
 static void a_network_takes_its_options_from_the_argument(void **unused)
@@ -123,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(braces_that_are_ours_are_filled_in_and_others_left_alone),
+        cmocka_unit_test(a_tap_has_either_a_name_or_descriptors),
         cmocka_unit_test(a_network_takes_its_options_from_the_argument),
         cmocka_unit_test(a_network_with_an_option_that_is_wrong_is_refused),
         cmocka_unit_test(inside_the_network_with_a_way_out_is_asked_first),

@@ -311,6 +311,8 @@ static void a_spoilt_interface_is_refused(void **state)
     IF("multicast mac", mac[0] = 1);
     IF("offload", offload = 2);
     IF("isolated", isolated = 255);
+    IF("by name", by_name = 2);
+    IF("padding", zero[2] = 1);
     IF("no queues", queues = 0);
     IF("17 queues", queues = 17);
     IF("broadcast", ipv4 = UINT32_MAX);

@@ -87,15 +87,18 @@ static void core_start(struct peer *peer, struct call *call, const struct iface_
     char mac[MAC_TEXT] = "-";
     if (request->mac)
         mac_format(*request->mac, mac);
-    (void)snprintf(core.asked, sizeof core.asked, "start %s %s %s %s %u %d %d", request->network,
+    (void)snprintf(core.asked, sizeof core.asked, "start %s %s %s %s %u %d %d%s", request->network,
                    request->interface_id ? request->interface_id : "-",
                    request->name ? request->name : "-", mac, request->queues, request->offload,
-                   request->isolated);
+                   request->isolated, request->by_name ? " by name" : "");
     struct iface_handle *handle = calloc(1, sizeof *handle);
     strcpy(handle->spec.network, "shared");
     strcpy(handle->spec.id, "id");
+    if (request->by_name)
+        strcpy(handle->spec.tap, "vt0.1");
+    handle->spec.by_name = request->by_name;
     handle->mtu = 1500;
-    handle->n_fds = request->queues;
+    handle->n_fds = request->by_name ? 1 : request->queues;
     for (unsigned i = 0; i < handle->n_fds; i++)
         handle->fds[i] = dup(0);
     transport_varlink_ops.answer_interface(call, handle);
@@ -577,6 +580,9 @@ static void what_a_client_asks_reaches_the_verb(void **state)
                                    "\"interface_id\":\"x\",\"mac_address\":\"52:54:00:0a:0B:0c\","
                                    "\"queues\":2,\"offload\":false,\"isolated\":true}}",
           "start lab x web 52:54:00:0a:0b:0c 2 0 1" },
+        { "{" IN("StartInterface") ",\"parameters\":{\"network_name\":\"lab\","
+                                   "\"by_name\":true}}",
+          "start lab - - - 1 1 0 by name" },
     };
     struct varlink *client = client_new();
     for (size_t i = 0; i < N_ELEMENTS(calls); i++) {
@@ -584,6 +590,21 @@ static void what_a_client_asks_reaches_the_verb(void **state)
         assert_string_equal(core.asked, calls[i].asked);
         (void)hear(client);
     }
+    varlink_free(client);
+    turn();
+}
+
+static void by_name_it_comes_with_the_one_that_stands_for_it(void **state)
+{
+    (void)state;
+    struct varlink *client = client_new();
+    say(client, "{" IN("StartInterface") ",\"parameters\":{\"network_name\":\"a\",\"queues\":3,"
+                                         "\"by_name\":true}}");
+    const char *reply = hear(client);
+    assert_non_null(strstr(reply, "\"fds\":[]"));
+    assert_non_null(strstr(reply, "\"tap\":\"vt0.1\""));
+    assert_non_null(strstr(reply, "\"hold_fd\":0"));
+    assert_int_equal(varlink_n_fds(client), 1);
     varlink_free(client);
     turn();
 }
@@ -950,6 +971,7 @@ int main(void)
         T(who_does_not_read_misses_events_and_hears_how_many),
         T(what_a_client_asks_reaches_the_verb),
         T(an_interface_comes_with_its_descriptors),
+        T(by_name_it_comes_with_the_one_that_stands_for_it),
         T(status_shows_only_the_askers_interfaces),
         T(acquire_shows_the_network_as_it_is_now),
         T(more_gives_one_network_a_reply),
