@@ -28,7 +28,7 @@ teardown_file() {
 }
 
 kept() { # -> the networks' TAPs that stay by themselves
-    ctl exec ip -d -o link show type tun | sed -n 's/^[0-9]*: \(vt[0-9.]*\): .* persist on .*/\1/p'
+    ctl exec ip -d -o link show type tun | sed -n 's/^[0-9]*: \(vt[0-9.]*n\): .* persist on .*/\1/p'
 }
 
 tap_of() { # NAME -> the TAP of the VM of that name

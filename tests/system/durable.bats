@@ -209,3 +209,23 @@ subnet_of() { # NETWORK
     stop_everything
     nothing_is_left
 }
+
+@test "a TAP that was opened by name does not keep them" {
+    local old run opener
+    as_user_in_background vm-named vmnet-brokerctl run --in-namespace --network shared -- \
+        python3 "$WORLD/scripts/open_tap.py" '{tap}'
+    eventually 10 grep -q "is open" "$WORLD/log/vm-named"
+    old=$(processes vmnet-anchor)
+    run=$(pgrep -f '^vmnet-brokerctl run --in-namespace')
+    opener=$(pgrep -f '^python3 .*open_tap.py vt')
+    kill -STOP "$(broker_pid)"
+    kill -KILL "$(processes vmnet-netd)"
+    rm -r "$STATE/vmnet-broker/netd"
+    kill -CONT "$(broker_pid)"
+    eventually 10 ctl run --network shared --name b -- true
+    kill -0 "$old"
+    kill -KILL "$run" "$opener"
+    eventually 10 not kill -0 "$old" 2>/dev/null
+    stop_everything
+    nothing_is_left
+}
