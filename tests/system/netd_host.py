@@ -61,6 +61,13 @@ class SystemNetd(Netd):
             time.sleep(0.02)
         raise RuntimeError("netd does not answer; its log:\n" + self.said())
 
+    def connect(self):
+        """As root, who may, too."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sock.settimeout(8)
+        sock.connect(self.dir + "/run/netd.sock")
+        return sock
+
     def said(self):
         with open(self.log, encoding="utf-8", errors="replace") as log:
             return log.read()
@@ -80,9 +87,23 @@ class SystemNetd(Netd):
 # ---- the host -----------------------------------------------------------------------------
 
 
+def make_users(place):
+    """The two of a system instance, whom the machine does not know."""
+    for name, lines in (("passwd", "vmnet-netd:x:4001:4001::/nonexistent:/usr/sbin/nologin\n"
+                         "vmnet-broker:x:4002:4002::/nonexistent:/usr/sbin/nologin\n"),
+                        ("group", "vmnet-netd:x:4001:\nvmnet-broker:x:4002:\n")):
+        shutil.copy("/etc/" + name, place)
+        with open(f"{place}/{name}", "a") as file:
+            file.write(lines)
+        subprocess.run(["mount", "--bind", f"{place}/{name}", "/etc/" + name], check=True,
+                       timeout=10)
+
+
 def make_host():
     """Another interface with other addresses, and a kernel that forwards for others: Docker's."""
-    for command in ("ip addr add 2001:db8:1::2/64 dev out0 nodad",
+    for command in ("ip link add wire type veth peer name out0p",
+                    "ip link set wire up", "ip link set out0p master out0 up",
+                    "ip addr add 2001:db8:1::2/64 dev out0 nodad",
                     "ip neigh add 198.51.100.1 lladdr 02:00:00:00:00:01 dev out0",
                     "ip neigh add 2001:db8:1::1 lladdr 02:00:00:00:00:01 dev out0",
                     "ip -6 route add default via 2001:db8:1::1",
@@ -90,7 +111,7 @@ def make_host():
                     "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"):
         said = sh(command)
         assert not said, (command, said)
-    while re.search("tentative", sh("ip -6 addr")):
+    while "tentative" in sh("ip -6 addr") or "state UP" not in sh("ip link show out0"):
         time.sleep(0.05)
 
 
@@ -240,6 +261,32 @@ def on_wire(out, mark):
     return found
 
 
+def from_outside(web):
+    """Somebody on the host's LAN who knows the way."""
+    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    wire.bind(("wire", 0))
+    mac = mac_bytes(re.search(r"ether (\S+)", sh("ip link show out0")).group(1))
+    stranger = mac + mac_bytes("02:00:00:00:00:01")
+    ear = Ear(7008)
+    wire.send(stranger + b"\x08\0" + udp4(OUTSIDE, web.ip, 4000, 5000, b"inward"))
+    wire.send(stranger + b"\x86\xdd" + udp6(OUTSIDE6, global6(web, ONE6), 4000, 5000, b"inward"))
+    wire.send(stranger + b"\x08\0" + udp4(OUTSIDE, ELSEWHERE, 4000, 7008, b"end"))
+    check(ear.until(b"end") == [], "(what comes from outside is heard)")
+    ear.sock.sendto(b"behind", ("::ffff:" + web.ip, 5000))
+    seen = []
+
+    def match(kind, p):
+        seen.append(p)
+        if kind == 0x0806 and p[6:8] == b"\0\1":
+            web.answer_arp(p)
+        return p[-6:] == b"behind"
+
+    check(web.wait_for(match, 10) and not any(b"inward" in p for p in seen),
+          "nothing comes to a guest through the host")
+    wire.close()
+    ear.close()
+
+
 def deceiving(web, db):
     """A guest that would be the host."""
     ear = Ear(7003)
@@ -284,6 +331,16 @@ def names(web):
         check(six == (0, [str(ipaddress.ip_address(HOST1_6))]), "... over IPv6, too", six)
 
 
+def the_host_asks(web):
+    """As the host's resolver does when it is told to."""
+    asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    asker.settimeout(5)
+    asker.sendto(smoke.dns_question("web.one.vmnet.internal", 1), ("192.168.64.1", 53))
+    check(smoke.dns_answers(asker.recv(512)) == (0, [web.ip]),
+          "the host looks up a guest's name at the gateway")
+    asker.close()
+
+
 def dhcp_stays_inside(web):
     """A DHCP server on the host that takes raw packets from every link, as they do."""
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
@@ -313,6 +370,7 @@ def isolated_and_lenient(netd, b):
         o.send(0x0800, udp4(source, "192.168.67.254", 4000, 7005, b"false"), dst=mac)
     for source in (global6(o, ONE6), "2001:db8:9::1"):
         o.send(0x86DD, udp6(source, "fd00:67::ffff:ffff:ffff:fffe", 4000, 7005, b"false"), dst=mac)
+    sh("sysctl -qw net.ipv6.conf.vmb3.accept_ra=2")  # even then
     ra = b"\x86\0\0\0\x40\0\x07\x08" + bytes(8) + b"\x03\x04\x40\xc0" + b"\0\1\0\0" * 3 + \
         ipaddress.ip_address("2001:db8:bad::").packed
     o.send(0x86DD, ip6_packet(o.link_local, "ff02::1", 58, ra), dst="33:33:00:00:00:01")
@@ -439,9 +497,11 @@ def story(netd, out, before):
     probe.sock.sendto(b"through", ("::ffff:" + OUTSIDE, 9))
     check(on_wire_soon(out, b"through"), "(what does leave is seen)")
     nothing_else(web, lab, out)
+    from_outside(web)
     deceiving(web, db)
     refusing(b)
     names(web)
+    the_host_asks(web)
     dhcp_stays_inside(web)
     isolated_and_lenient(netd, b)
     mending(netd, web)
@@ -495,6 +555,7 @@ def main():
     program = place + "/vmnet-netd"
     shutil.copy(sys.argv[1], program)
     os.chmod(program, 0o755)
+    make_users(place)
     make_host()
     before = snapshot()
     out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
@@ -511,7 +572,7 @@ def main():
     finally:
         with contextlib.suppress(Exception):
             netd.kill()
-    subprocess.run(["umount", "-l", "/dev/net/tun", place], timeout=10)
+    subprocess.run(["umount", "-l", "/dev/net/tun", "/etc/passwd", "/etc/group", place], timeout=10)
     os.rmdir(place)
     print(f"{smoke.failures} failures")
     return min(smoke.failures, 76)
