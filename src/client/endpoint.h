@@ -6,16 +6,11 @@
  * not run. Whoever answers must be who it should be: the kernel says which uid listens.
  */
 #pragma once
+#include "choice.h"
 #include "connection.h"
 #include "status.h"
 
 #include <stdbool.h>
-
-enum endpoint_choice {
-    ENDPOINT_AUTO,
-    ENDPOINT_USER,   /* `vmnet-brokerctl --user`; the environment is not asked */
-    ENDPOINT_SYSTEM, /* `--system`                                             */
-};
 
 /* Connects. start: start the user's broker when none answers. ret_used (may be NULL): the choice
  * by which the same instance is found again, and no other.

@@ -4,6 +4,7 @@
  * They ask, and so never start a broker. */
 #pragma once
 #include "ctl.h"
+#include "endpoint.h"
 
 /* Connects to the broker that runs. 0; -ENOTCONN, saying nothing: none runs; or another
  * negative errno, and standard error knows why. */

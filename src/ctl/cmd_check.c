@@ -4,16 +4,14 @@
  * A NAME is looked up and opened exactly as the daemon does it, and who may write to the
  * file counts. A FILE is a draft: its contents count, and its name, which is the network's.
  */
-#include "call.h"
+#include "definitions.h"
 #include "file.h"
 #include "mem.h"
-#include "paths.h"
 #include "str.h"
 #include "surroundings.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,8 +22,7 @@ DEFINE_AUTO(json_t *, json_decref);
 
 struct check {
     const struct ctl *ctl;
-    struct def_dirs dirs;
-    char user[PATH_MAX]; /* the user's own directory */
+    const struct def_dirs *dirs;
     struct surroundings around;
     json_t *results; /* for --json */
     bool broken;
@@ -79,13 +76,13 @@ static int check_file(struct finding *f)
 static int check_name(const struct check *check, struct finding *f)
 {
     char where[WHERE_SIZE];
-    int r = def_dir_find(&check->dirs, f->name, &f->definition, f->file, &f->complaints);
+    int r = def_dir_find(check->dirs, f->name, &f->definition, f->file, &f->complaints);
     if (r == -EINVAL)
         wrong(f, "this cannot be a network's name", "write " NAME_RULES);
     else if (r == -ENOENT) {
         complaints_add(&f->complaints, (struct position){ 0 },
                        "there is no " DEFINITION_SUFFIX " file of this name");
-        (void)def_dirs_format(&check->dirs, where, sizeof where);
+        (void)def_dirs_format(check->dirs, where, sizeof where);
         complaints_remedy(&f->complaints, "write %s", where);
     }
     return r == -EINVAL || r == -ENOENT ? -EBADMSG : r;
@@ -166,7 +163,7 @@ static void on_misnamed(void *arg, const char *path)
 /* A directory that cannot be read has no definitions, for the daemon too. */
 static void check_directories(struct check *check)
 {
-    const struct def_dirs *dirs = &check->dirs;
+    const struct def_dirs *dirs = check->dirs;
     for (size_t i = 0; i < dirs->n; i++) {
         if (access(dirs->paths[i], R_OK | X_OK) == 0 || errno == ENOENT)
             continue;
@@ -180,15 +177,15 @@ static int check_all(struct check *check)
     struct def_names names;
     char where[WHERE_SIZE];
     check_directories(check);
-    int r = def_dir_names(&check->dirs, &names);
+    int r = def_dir_names(check->dirs, &names);
     if (r < 0)
         complain("cannot list the definitions: %s", strerror(-r));
     for (size_t i = 0; i < names.n && r == 0; i++)
         r = check_one(check, names.names[i]);
     if (r == 0)
-        def_dir_misnamed(&check->dirs, on_misnamed, check);
+        def_dir_misnamed(check->dirs, on_misnamed, check);
     if (r == 0 && names.n == 0 && !check->broken && !check->ctl->json &&
-        def_dirs_format(&check->dirs, where, sizeof where) == 0)
+        def_dirs_format(check->dirs, where, sizeof where) == 0)
         fprintf(stderr, "no network is defined: there is no %s\n", where);
     def_names_clear(&names);
     return r;
@@ -196,7 +193,7 @@ static int check_all(struct check *check)
 
 static int run(struct check *check, int n, char **arguments)
 {
-    int r = surroundings_read(check->ctl, &check->dirs, &check->around);
+    int r = surroundings_read(check->ctl, check->dirs, &check->around);
     if (r == 0 && n == 0)
         r = check_all(check);
     for (int i = 0; i < n && r == 0; i++)
@@ -207,25 +204,12 @@ static int run(struct check *check, int n, char **arguments)
 
 int cmd_check(struct ctl *ctl, int argc, char **argv)
 {
-    static const struct option options[] = { COMMON_OPTIONS,
-                                             { "config-dir", required_argument, NULL, 'c' },
-                                             { 0 } };
-    const char *config_dir = NULL;
-    int c;
-    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (c == 'c') {
-            config_dir = optarg;
-            continue;
-        }
-        int r = common_option(ctl, argv[0], c);
-        if (r >= 0)
-            return r;
-    }
+    struct definitions d;
+    int r = definitions_options(ctl, argc, argv, DEFINITIONS_PLAIN, 0, INT_MAX, &d);
+    if (r >= 0)
+        return r;
     AUTO(json_decref) json_t *results = json_array();
-    struct check check = { .ctl = ctl, .results = results };
-    bool system = ctl->choice == ENDPOINT_SYSTEM;
-    check.dirs.owner = system ? 0 : geteuid();
-    paths_definitions(config_dir, system, check.user, sizeof check.user, &check.dirs);
+    struct check check = { .ctl = ctl, .dirs = &d.dirs, .results = results };
     if (run(&check, argc - optind, argv + optind) < 0)
         return EXIT_FAILED;
     if (ctl->json && print_json(results) != EXIT_OK)

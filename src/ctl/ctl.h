@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ctl.h - what every verb of vmnet-brokerctl gets and may use. */
 #pragma once
-#include "endpoint.h"
+#include "choice.h"
 
 #include <getopt.h>
+#include <jansson.h>
 #include <stdbool.h>
 
 /* Exit statuses; vmnet-brokerctl(1) lists them. A verb that runs a COMMAND passes on the

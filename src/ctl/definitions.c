@@ -48,7 +48,7 @@ int definitions_options(struct ctl *ctl, int argc, char **argv, enum definitions
         return usage_error(argv[0], argc - optind < min ? "something is missing"
                                                         : "there are too many arguments");
     bool system = ctl->choice == ENDPOINT_SYSTEM;
-    ret->dirs.owner = system ? 0 : geteuid();
+    ret->dirs.owner = system && !ret->config_dir ? 0 : geteuid();
     paths_definitions(ret->config_dir, system, ret->user, sizeof ret->user, &ret->dirs);
     return -1;
 }

@@ -1,26 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "surroundings.h"
 
-#include "call.h"
-#include "host_routes.h"
 #include "mem.h"
-#include "netd_msg.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- collecting ---- */
-
-static int read_networks(const struct ctl *ctl, json_t *networks)
-{
-    AUTO_CONNECTION c = CONNECTION_INIT;
-    int r = call_open(ctl, &c);
-    if (r == -ENOTCONN)
-        return 0;
-    return r < 0 ? r : call_list(&c, networks);
-}
 
 /* A broken one is complained of where it is itself checked. */
 static int read_others(const struct def_dirs *dirs, struct surroundings *s)
@@ -49,12 +38,7 @@ int surroundings_read(const struct ctl *ctl, const struct def_dirs *dirs, struct
         complain("cannot read all definitions: %s", strerror(-r));
         return r;
     }
-    r = host_routes_read(&ret->routes, NETD_HOST_LINKS);
-    if (r < 0) {
-        complain("cannot read the host's routes: %s", strerror(-r));
-        return r;
-    }
-    return read_networks(ctl, ret->networks);
+    return surroundings_of_host(ctl, &ret->routes, ret->networks);
 }
 
 void surroundings_clear(struct surroundings *s)
@@ -152,6 +136,7 @@ int surroundings_check(const struct surroundings *s, const struct definition *de
         r = add_routes(s, &taken);
     if (r == 0)
         (void)definition_check_overlap(definition, &taken, out);
+    surroundings_lack(definition, out);
     taken_clear(&taken);
     return r;
 }

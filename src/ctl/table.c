@@ -43,7 +43,7 @@ void table_add(struct table *table, const char *const *texts)
 {
     if (!table)
         return;
-    struct row *rows = reallocarray(table->rows, table->n_rows + 1, sizeof *rows);
+    struct row *rows = realloc(table->rows, (table->n_rows + 1) * sizeof *rows);
     if (!rows)
         return;
     table->rows = rows;

@@ -6,6 +6,7 @@
  */
 #include "vmnet_config.h"
 
+#include "lacks.h"
 #include "mem.h"
 #include "str.h"
 
@@ -68,42 +69,12 @@ static int applied(vmnet_return_t status, const struct definition *def, enum def
     return refuse(def, key, -EINVAL, &why, failure);
 }
 
-static bool has_names(const struct definition *def)
+static int refuse_what_is_lacking(const struct definition *def, struct failure *failure)
 {
-    for (size_t i = 0; i < def->n_reservations; i++)
-        if (def->reservations[i].name[0] != '\0')
-            return true;
-    return false;
-}
+    enum definition_key key;
+    const struct complaint *why = macos_lacks(def, 0, &key);
 
-static int refuse_unsupported(const struct definition *def, struct failure *failure)
-{
-    static const struct complaint lacks[DEFINITION_KEYS] = {
-        [KEY_DNS_SERVERS] = { .what = "macOS lacks \"dns_servers\"",
-                              .remedy = "remove it: VMs ask the servers that the Mac uses" },
-        [KEY_DOMAIN] = { .what = "macOS lacks \"domain\"", .remedy = "remove it" },
-        [KEY_DHCP_RESERVATIONS] = { .what = "macOS has no names of VMs",
-                                    .remedy = "remove \"name\" from the reservations" },
-        [KEY_UPLINK] = { .what = "macOS chooses the way out itself",
-                         .remedy = "remove \"uplink\", or write \"auto\"" },
-        [KEY_ANTI_SPOOFING] = { .what = "macOS has its own rule for what VMs may send",
-                                .remedy = "remove \"anti_spoofing\", or write \"strict\"" },
-        [KEY_ISOLATION] = { .what = "macOS cannot isolate the VMs of a network",
-                            .remedy = "remove \"isolation\", and start interfaces with "
-                                      "vmnet_enable_isolation_key" },
-    };
-    const bool asked[DEFINITION_KEYS] = {
-        [KEY_DNS_SERVERS] = def->net.n_dns_servers > 0,
-        [KEY_DOMAIN] = def->given & 1u << KEY_DOMAIN,
-        [KEY_DHCP_RESERVATIONS] = has_names(def),
-        [KEY_UPLINK] = def->net.uplink != UPLINK_AUTO,
-        [KEY_ANTI_SPOOFING] = def->net.anti_spoofing != SPOOF_STRICT,
-        [KEY_ISOLATION] = def->net.isolation,
-    };
-    for (unsigned key = 0; key < DEFINITION_KEYS; key++)
-        if (asked[key])
-            return refuse(def, key, -ENOTSUP, &lacks[key], failure);
-    return 0;
+    return why ? refuse(def, key, -ENOTSUP, why, failure) : 0;
 }
 
 /* ---- what is applied ---- */
@@ -225,7 +196,7 @@ vmnet_network_configuration_ref vmnet_config_new(const struct definition *def,
     vmnet_mode_t mode = def->net.mode == NET_MODE_HOST ? VMNET_HOST_MODE : VMNET_SHARED_MODE;
     vmnet_return_t status = VMNET_SUCCESS;
 
-    if (refuse_unsupported(def, failure) < 0)
+    if (refuse_what_is_lacking(def, failure) < 0)
         return NULL;
     vmnet_network_configuration_ref config = vmnet_network_configuration_create(mode, &status);
     if (!config) {

@@ -15,6 +15,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#ifdef __APPLE__
+#define secure_getenv(name) (issetugid() ? NULL : getenv(name))
+#endif
+
 #define BROKER_SOCKET "broker.sock"
 #define NETD_SOCKET   "netd.sock"
 

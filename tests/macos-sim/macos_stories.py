@@ -449,6 +449,48 @@ def command_holds(world):
     world.eventually(lambda: world.networks() == 0, 120, "the removal")
 
 
+def definition_of(world, verb, *arguments, text=None):
+    """What a verb about definitions says, and its status."""
+    ran = subprocess.run([os.path.join(world.bin, "vmnet-brokerctl"), verb, "--config-dir",
+                          world.definitions, *arguments], env=world.env, capture_output=True,
+                         text=True, timeout=PATIENCE, input=text or "")
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+def command_defines(world):
+    """vmnet-brokerctl add, show and remove define a network that can be acquired"""
+    client = world.client()
+    expect(definition_of(world, "add", "lab", text=json.dumps(LAB))[0], 0)
+    expect(client.acquire("lab"), "network")
+    expect(definition_of(world, "add", "lab", text=json.dumps(LAB))[0], 1, "without --replace:")
+    status, shown = definition_of(world, "show", "--json", "lab")
+    expect((status, json.loads(shown)["definition"]["mtu"]), (0, 9000), shown)
+    expect("192.168.42.1" in definition_of(world, "show")[1], True)
+    expect(definition_of(world, "remove", "lab")[0], 0)
+    expect(world.client().acquire("lab"), 5)
+    expect(client.usable(), True)
+
+
+def command_checks(world):
+    """vmnet-brokerctl check names what macOS lacks, with its place, and networks that exist"""
+    holder = acquire_on(world, "host")
+    expect(holder.usable(), True)
+    lacking = world.define("odd", {"mode": "shared", "isolation": True, "domain": "lab.example"})
+    expect(definition_of(world, "check", "odd"), (1, (
+        f'{lacking}:1:33: macOS cannot isolate the VMs of a network; remove "isolation", and start '
+        "interfaces with vmnet_enable_isolation_key\n"
+        f'{lacking}:1:49: macOS lacks "domain"; remove it\n')))
+    status, added = definition_of(world, "add", "odd2", text='{"mode": "shared", "uplink": "user"}')
+    expect((status, "odd2.json:1:30: macOS chooses" in added), (1, True), added)
+    taken = [subnet for subnet in world.reservations()][0]
+    gateway = taken.rsplit(".", 1)[0] + ".1"
+    world.define("lab", {"mode": "shared", "subnet": gateway})
+    status, said = definition_of(world, "check", "--json", "lab")
+    expect((status, "network 'host', which exists" in said), (1, True), said)
+    expect(definition_of(world, "check", "shared")[0], 0)
+    expect(ctl(world, "--user", "check").returncode, 2)
+
+
 def by_hand(world):
     """a broker that launchd did not start says so and exits"""
     ran = subprocess.run([os.path.join(world.bin, "vmnet-broker")], env=world.env, timeout=PATIENCE,
@@ -474,4 +516,5 @@ STORIES = [killed_broker, killed_while_waiting, mistyped_command, oneway, read_b
            defined, refused, broken, hostile_file, allow, pending, persistent, entitlement,
            unserializable, transactions, term_without_users, term_with_users, imminent, stop_active,
            stop_inactive, stop_request, status, privacy, crowd, waiting_limit, library, library_lost,
-           library_retries, frames, frames_end, command, command_holds, by_hand, options]
+           library_retries, frames, frames_end, command, command_holds, command_defines, command_checks,
+           by_hand, options]
