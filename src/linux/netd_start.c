@@ -91,14 +91,14 @@ static void fail(struct netd_start *start, int err, const char *what)
     finish(start, -1);
 }
 
-/* Somebody has killed it, and a confined broker can make no other. So it ends, as if it had
- * been killed itself: the next client starts the next one, which finds all that lives. Who
- * waits for this attempt loses its connection, which the library takes for a reason to ask
+/* Somebody has killed or stopped it, and a confined broker can make no other. So it ends, as if
+ * it had been killed itself: the next client starts the next one, which finds all that lives.
+ * Who waits for this attempt loses its connection, which the library takes for a reason to ask
  * the next one. */
-static void make_way(struct netd_start *start)
+static void make_way(struct netd_start *start, const char *what)
 {
-    log_error("the process that starts " PROGRAM " has gone; so do we, and the next broker "
-              "starts it");
+    log_error("the process that starts " PROGRAM " %s; so we go, and the next broker starts it",
+              what);
     (void)sd_event_exit(start->event, 1);
 }
 
@@ -111,7 +111,7 @@ static int on_answer(sd_event_source *source, int fd, uint32_t revents, void *ar
     (void)source, (void)fd, (void)revents;
     int attempt = netd_starter_answer(start->config->starter, &failure);
     if (attempt == -EPIPE) {
-        make_way(start);
+        make_way(start, "has gone");
     } else if (attempt == start->attempt) {
         start->failure = failure;
         if (failure.err < 0)
@@ -125,7 +125,7 @@ static int on_answer(sd_event_source *source, int fd, uint32_t revents, void *ar
 static int on_timeout(sd_event_source *source, uint64_t usec, void *arg)
 {
     (void)source, (void)usec;
-    fail(arg, -ETIMEDOUT, "the process that does it does not answer");
+    make_way(arg, "does not answer");
     return 0;
 }
 
@@ -135,7 +135,7 @@ static void start_program(struct netd_start *start)
     int r = start->attempt = netd_starter_ask(starter);
 
     if (r == -EPIPE) {
-        make_way(start);
+        make_way(start, "has gone");
         return;
     }
     if (r >= 0)

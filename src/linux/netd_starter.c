@@ -150,7 +150,8 @@ static _Noreturn void starter_main(const struct workshop *shop)
     struct order order;
 
     (void)prctl(PR_SET_NAME, "vmnet-starter");
-    (void)setsid(); /* a terminal's ^C is for others */
+    (void)prctl(PR_SET_PDEATHSIG, SIGCONT); /* a stopped one would not notice that we have died */
+    (void)setsid();                         /* a terminal's ^C is for others */
     signals_default();
     /* What netd needs of root's: for its user namespace, since the kernel wants it of whoever
      * maps the id 0, to whatever; and two for its spawner (workshop.c). */

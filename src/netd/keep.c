@@ -13,6 +13,7 @@ struct keep {
     struct keep_setup setup;
     struct supervised anchor;
     sd_event_source *spawner, *hostside;
+    struct stopped stopped; /* the spawner */
 };
 
 static int write_down_anchor(void *arg, const struct child *child)
@@ -75,6 +76,7 @@ static int begin(struct keep *keep, const struct process *anchor)
                             0, on_hostside, keep);
     if (r < 0)
         return r;
+    stopped_watch(&keep->stopped, keep->setup.event, "spawner", spawner_child(keep->setup.spawner));
     if (child_adopt(anchor->pid, anchor->born, &child) < 0)
         return supervise_start(&keep->anchor);
     return supervise_adopt(&keep->anchor, &child);
@@ -105,6 +107,7 @@ void keep_free(struct keep *keep)
         return;
     sd_event_source_disable_unref(keep->spawner);
     sd_event_source_disable_unref(keep->hostside);
+    stopped_forget(&keep->stopped);
     supervise_leave(&keep->anchor);
     free(keep);
 }

@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+
+#define PATIENCE_SEC 5 /* an answer takes a millisecond, on a busy machine perhaps a second */
 
 union control {
     char space[CMSG_SPACE(sizeof(int) * PACKET_FDS)];
@@ -21,6 +24,13 @@ static bool passes(int err, unsigned *tries)
         return false;
     (void)poll(NULL, 0, 10);
     return true;
+}
+
+int packet_set_patience(int sock)
+{
+    const struct timeval patience = { .tv_sec = PATIENCE_SEC };
+
+    return setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0 ? -errno : 0;
 }
 
 int packet_send(int sock, void *data, size_t len, const int *fds, size_t n_fds)

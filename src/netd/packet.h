@@ -9,6 +9,10 @@
 
 #define PACKET_FDS 3 /* at most */
 
+/* From now on who waits there waits for some seconds at most, and gets -EAGAIN: the other end has
+ * been stopped. 0 or a negative errno. */
+int packet_set_patience(int sock);
+
 /* 0 or a negative errno. */
 int packet_send(int sock, void *data, size_t len, const int *fds, size_t n_fds);
 /* A whole packet or an error; -EPIPE when the other end has gone. fds has room for

@@ -5,6 +5,7 @@
 #include "anchor.h"
 #include "descriptors.h"
 #include "fd.h"
+#include "log.h"
 #include "packet.h"
 #include "str.h"
 #include "workshop.h"
@@ -18,7 +19,7 @@
 
 struct spawner {
     int sock;
-    pid_t pid;
+    struct child child;
 };
 
 int spawner_start(const struct spawner_setup *setup, struct spawner **ret)
@@ -27,6 +28,7 @@ int spawner_start(const struct spawner_setup *setup, struct spawner **ret)
     struct spawner *spawner;
     uint64_t born = 0;
     int ends[2], r;
+    pid_t pid;
 
     r = anchor_open(setup->inside, &userns, &netns);
     if (r < 0)
@@ -39,8 +41,8 @@ int spawner_start(const struct spawner_setup *setup, struct spawner **ret)
         return -errno;
     }
     (void)process_born(getpid(), &born);
-    spawner->pid = fork();
-    if (spawner->pid == 0) {
+    pid = fork();
+    if (pid == 0) {
         struct workshop shop = { .sock = 3,
                                  .userns = 4,
                                  .netns = 5,
@@ -51,9 +53,16 @@ int spawner_start(const struct spawner_setup *setup, struct spawner **ret)
         descriptors_keep_only((int[]){ ends[1], userns, netns }, 3);
         workshop_main(&shop);
     }
-    r = spawner->pid < 0 ? -errno : 0;
+    r = pid < 0 ? -errno : 0;
     (void)close(ends[1]);
     spawner->sock = ends[0];
+    spawner->child = (struct child){ .pidfd = -1 };
+    if (r == 0)
+        r = process_born(pid, &born);
+    if (r == 0)
+        r = child_adopt(pid, born, &spawner->child);
+    if (r == 0)
+        r = packet_set_patience(spawner->sock);
     if (r < 0) {
         spawner_free(spawner);
         return r;
@@ -72,9 +81,16 @@ void spawner_free(struct spawner *spawner)
     if (!spawner)
         return;
     (void)close(spawner->sock);
-    if (spawner->pid > 0)
-        (void)waitpid(spawner->pid, NULL, 0);
+    (void)child_signal(&spawner->child, SIGCONT); /* or it would not notice */
+    if (spawner->child.pid > 0)
+        (void)waitpid(spawner->child.pid, NULL, 0);
+    child_forget(&spawner->child);
     free(spawner);
+}
+
+const struct child *spawner_child(const struct spawner *spawner)
+{
+    return &spawner->child;
 }
 
 int spawner_ask(struct spawner *spawner, const struct spawner_order *order)
@@ -99,6 +115,11 @@ static int hear(const struct spawner *spawner, struct answer *ret, int *ret_fds,
     int r;
 
     r = packet_receive(spawner->sock, ret, sizeof *ret, fds, &n);
+    if (r == -EAGAIN) {
+        log_error("spawner: process %d does not answer; killing it", (int)spawner->child.pid);
+        (void)child_signal(&spawner->child, SIGKILL);
+        return -ETIMEDOUT;
+    }
     if (r == 0)
         r = ret->err;
     if (r == 0 && n != wanted)
@@ -170,10 +191,14 @@ int spawner_take(struct spawner *spawner, const struct spawner_order *order, str
 int child_outcome(int *leash)
 {
     int32_t err = 0;
-    bool told = *leash >= 0 && read(*leash, &err, sizeof err) == sizeof err;
+    ssize_t n = *leash >= 0 ? read(*leash, &err, sizeof err) : 0;
 
-    fd_closep(leash); /* exec() closes the other end, and says nothing */
-    return told ? err : 0;
+    if (n < 0 && errno == EAGAIN)
+        err = -ETIMEDOUT;
+    else if (n != sizeof err) /* exec() closes the other end, and says nothing */
+        err = 0;
+    fd_closep(leash);
+    return err;
 }
 
 int spawner_run(struct spawner *spawner, const struct spawner_order *order, struct child *ret)
@@ -188,10 +213,12 @@ int spawner_run(struct spawner *spawner, const struct spawner_order *order, stru
     if (r < 0)
         return r;
     r = child_outcome(&leash);
-    if (r < 0)
-        child_forget(&child);
-    else
+    if (r == 0) {
         *ret = child;
+        return 0;
+    }
+    (void)child_signal(&child, SIGKILL);
+    child_forget(&child);
     return r;
 }
 

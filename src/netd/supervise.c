@@ -30,6 +30,7 @@ void supervise_init(struct supervised *s, sd_event *event)
     s->event = event;
     s->death = s->again = NULL;
     s->child = (struct child){ .pidfd = -1 };
+    s->stopped = (struct stopped){ 0 };
     s->failures = 0;
 }
 
@@ -86,6 +87,7 @@ static int on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
     (void)fd;
     (void)events;
     s->death = sd_event_source_disable_unref(s->death);
+    stopped_forget(&s->stopped);
     s->failures = now_usec() - s->since > LIVED_WELL ? 0 : s->failures + 1;
     log_warning("%s: process %d has ended; starting it again", s->what, (int)s->child.pid);
     child_forget(&s->child);
@@ -98,6 +100,7 @@ static int on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
 static int watch(struct supervised *s)
 {
     s->since = now_usec();
+    stopped_watch(&s->stopped, s->event, s->what, &s->child);
     return sd_event_add_io(s->event, &s->death, s->child.pidfd, POLLIN, on_death, s);
 }
 
@@ -124,6 +127,7 @@ static void forget_sources(struct supervised *s)
 {
     s->death = sd_event_source_disable_unref(s->death);
     s->again = sd_event_source_disable_unref(s->again);
+    stopped_forget(&s->stopped);
 }
 
 void supervise_ask_to_end(struct supervised *s)

@@ -2,10 +2,10 @@
 /* supervise.h - a child that is to run until it is stopped.
  *
  * Watched through its pidfd; when it ends unasked it is started again, at once the
- * first time and after growing pauses when it keeps ending.
+ * first time and after growing pauses when it keeps ending. One that was stopped is killed.
  */
 #pragma once
-#include "spawner.h"
+#include "stopped.h"
 
 #include <stdbool.h>
 #include <systemd/sd-event.h>
@@ -22,6 +22,7 @@ struct supervised {
     sd_event *event;
     sd_event_source *death, *again;
     struct child child;
+    struct stopped stopped;
     unsigned failures;
     uint64_t since; /* when it was started, monotonic microseconds */
 };

@@ -36,6 +36,7 @@ static int start_child(struct workshop *shop, const struct order *order, const i
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
     leash = ends[0];
+    (void)packet_set_patience(leash); /* netd reads there */
     child.pid = fork();
     if (child.pid == 0) {
         (void)close(leash);
@@ -136,7 +137,8 @@ _Noreturn void workshop_main(struct workshop *shop)
     sigset_t child;
 
     (void)prctl(PR_SET_NAME, "vmnet-spawner");
-    (void)setsid(); /* a terminal's ^C is for others */
+    (void)prctl(PR_SET_PDEATHSIG, SIGCONT); /* a stopped one would not notice that netd has died */
+    (void)setsid();                         /* a terminal's ^C is for others */
     (void)!chdir("/");
     signals_default();
     /* What we start makes calls that we do not know, and inherits this: so it can only be

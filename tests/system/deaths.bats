@@ -129,7 +129,7 @@ web_is_served() {
     story random --kinds netd --deaths 30 --rest 0 --pings 500
 }
 
-@test "a netd that hangs is named in status and stops nobody; a dnsmasq that hangs is started again" {
+@test "a netd that hangs is named in status and stops nobody; any other part that hangs is replaced" {
     story stopped
 }
 

@@ -8,7 +8,7 @@ Runs as an ordinary user inside a world (tests/system/world): two guests under t
   random    SIGKILL of each kind of process, alone and with each other kind, in random order at
             random moments: --deaths N (200), --seconds MAX (0: no end), --seed S, --kinds A,B,
             --rest MAX (0.7 s between them), --pings N (100 a second)
-  stopped   dnsmasq and netd hang (SIGSTOP) for a while
+  stopped   each part hangs (SIGSTOP): it is replaced, and netd is named in status
   group     the process group of the first VM is killed
   everything all of us are killed at once, the anchor too
   runtime   the runtime directory is removed, then broker or netd dies

@@ -15,8 +15,13 @@ from deaths_guest import SERVICES, Board, Guest
 from deaths_world import (RUNTIME, STATE, Refused, World, acquire, connect, fail, fork, kill,
                           kill_all, ours, pids, say, the, wait_until)
 
-NEEDS_DNSMASQ = ("dhcp", "names", "dns")
-BESIDES_DNSMASQ = tuple(s for s in SERVICES if s not in NEEDS_DNSMASQ)
+# What guests miss without it.
+NEEDED_FOR = {"dnsmasq": ("dhcp", "names", "dns"), "relay": ("dns",),
+              "engine": ("outside udp", "outside tcp"), "spawner": (), "anchor": ()}
+
+
+def besides(kind):
+    return tuple(s for s in SERVICES if s not in NEEDED_FOR[kind])
 
 
 def problems():
@@ -56,7 +61,10 @@ def tell(what, outages):
 def story_stopped(options):
     world = World().begin()
     netd_hangs(world, options.pause)
-    dnsmasq_hangs(world)
+    for kind in NEEDED_FOR:
+        is_replaced(world, kind)
+    spawner_hangs_and_is_needed(world)
+    starter_hangs_and_is_needed(world)
     for kind in ("netd", "dnsmasq"):  # is no different from one that dies
         pid = the(kind)
         kill(pid, signal.SIGSTOP)
@@ -66,14 +74,37 @@ def story_stopped(options):
     world.finish()
 
 
-def dnsmasq_hangs(world):
-    """netd asks it every second; three times without an answer are enough."""
+def is_replaced(world, kind):
+    """netd looks every second."""
     world.take_outages()
-    hung = the("dnsmasq")
+    hung = the(kind)
     kill(hung, signal.SIGSTOP)
-    world.check_services("dnsmasq hangs", BESIDES_DNSMASQ)
-    wait_until("a dnsmasq that hangs is started again", lambda: hung not in pids("dnsmasq"), 30)
-    tell("dnsmasq hung", world.settle("dnsmasq hung"))
+    world.check_services(f"{kind} hangs", besides(kind))
+    wait_until(f"a {kind} that hangs is replaced", lambda: hung not in pids(kind), 30)
+    tell(f"{kind} hung", world.settle(f"{kind} hung"))
+
+
+def spawner_hangs_and_is_needed(world):
+    """netd waits for it no longer than some seconds; then the next netd has another."""
+    hung = the("spawner")
+    kill(hung, signal.SIGSTOP)
+    try:
+        acquire("host")
+    except (Refused, OSError) as e:
+        say(f"a network while the spawner hangs: {e}")
+    wait_until("a spawner that hangs is replaced", lambda: hung not in pids("spawner"), 30)
+    tell("spawner hung", world.settle("spawner hung"))
+    acquire("host")
+
+
+def starter_hangs_and_is_needed(world):
+    """The broker gives up on it, and leaves it to the next one."""
+    hung = the("starter")
+    kill(hung, signal.SIGSTOP)
+    kill_all([the("netd")])
+    world.keep_holders()
+    tell("starter hung", world.settle("starter hung", patience=40))
+    wait_until("the one that hung has gone", lambda: hung not in pids("starter"), 30)
 
 
 def netd_hangs(world, pause):
@@ -309,7 +340,7 @@ def story_readonly(_):
     # dnsmasq cannot start without its lease file, but guests still have each other.
     kill_all(pids("dnsmasq"))
     time.sleep(1)
-    world.check_services("read-only, netd, broker and dnsmasq killed", BESIDES_DNSMASQ)
+    world.check_services("read-only, netd, broker and dnsmasq killed", besides("dnsmasq"))
     set_writable(True)
     world.settle("writable again", patience=30)
     world.need_third("writable again")
