@@ -8,15 +8,15 @@
 #include "fd.h"
 #include "mem.h"
 #include "packet.h"
+#include "partner.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 struct hostside {
-    int sock, news;
-    pid_t pid;
+    struct partner partner;
+    int news;
 };
 
 enum { NETD, ITS, ENDS };
@@ -34,6 +34,7 @@ int hostside_start(pid_t inside_pid, struct hostside **ret)
     AUTO_FD userns = -1, netns = -1;
     struct hostside *h;
     int sock[ENDS] = { -1, -1 }, news[ENDS] = { -1, -1 }, r;
+    pid_t pid;
 
     r = anchor_open(inside_pid, &userns, &netns);
     if (r < 0)
@@ -44,17 +45,18 @@ int hostside_start(pid_t inside_pid, struct hostside **ret)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0 ||
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, news) < 0)
         r = -errno;
-    h->pid = r == 0 ? fork() : 0;
-    if (r == 0 && h->pid == 0)
+    pid = r == 0 ? fork() : 0;
+    if (r == 0 && pid == 0)
         become(sock[ITS], news[ITS], netns);
-    if (h->pid < 0)
+    if (pid < 0)
         r = -errno;
     fd_closep(&sock[ITS]);
     fd_closep(&news[ITS]);
-    h->sock = sock[NETD];
     h->news = news[NETD];
+    h->partner = (struct partner){ .sock = sock[NETD], .child.pidfd = -1 };
+    if (r == 0)
+        r = partner_init(&h->partner, "hostside", sock[NETD], pid);
     if (r < 0) {
-        h->pid = 0;
         hostside_free(h);
         return r;
     }
@@ -66,16 +68,14 @@ void hostside_free(struct hostside *h)
 {
     if (!h)
         return;
-    fd_closep(&h->sock);
     fd_closep(&h->news);
-    if (h->pid > 0)
-        (void)waitpid(h->pid, NULL, 0);
+    partner_end(&h->partner);
     free(h);
 }
 
-int hostside_fd(const struct hostside *h)
+const struct partner *hostside_partner(const struct hostside *h)
 {
-    return h->sock;
+    return &h->partner;
 }
 
 static int ask(struct hostside *h, struct hostside_request *request, struct hostside_reply *ret,
@@ -84,9 +84,9 @@ static int ask(struct hostside *h, struct hostside_request *request, struct host
     int fds[PACKET_FDS], r;
     size_t n = 0;
 
-    r = packet_send(h->sock, request, sizeof *request, NULL, 0);
+    r = packet_send(h->partner.sock, request, sizeof *request, NULL, 0);
     if (r == 0)
-        r = packet_receive(h->sock, ret, sizeof *ret, fds, &n);
+        r = partner_hear(&h->partner, ret, sizeof *ret, fds, &n);
     for (size_t i = 0; i < n; i++)
         (void)close(fds[i]);
     if (r < 0)

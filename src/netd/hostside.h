@@ -14,13 +14,14 @@
 #include <sys/types.h>
 
 struct hostside;
+struct partner;
 
 /* inside_pid: somebody in the namespaces that the other ends of links go to. */
 int hostside_start(pid_t inside_pid, struct hostside **ret);
 /* It ends, and what it has made stays. NULL is fine. */
 void hostside_free(struct hostside *hostside);
-/* Hangs up when it has died. */
-int hostside_fd(const struct hostside *hostside);
+/* The process itself. */
+const struct partner *hostside_partner(const struct hostside *hostside);
 
 enum hostside_family { HOSTSIDE_IPV4 = 1 << 0, HOSTSIDE_IPV6 = 1 << 1 };
 

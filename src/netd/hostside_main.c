@@ -11,15 +11,14 @@
 #include "log.h"
 #include "mem.h"
 #include "packet.h"
+#include "partner.h"
 #include "sandbox.h"
-#include "signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/sockios.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 /* ---- requests ------------------------------------------------------------------------ */
@@ -184,11 +183,8 @@ _Noreturn void hostside_main(struct host *host)
 {
     int r;
 
-    (void)prctl(PR_SET_NAME, "vmnet-hostside");
+    partner_begin("vmnet-hostside");
     log_init("vmnet-hostside", log_level());
-    (void)setsid(); /* a terminal's ^C is for others */
-    (void)!chdir("/");
-    signals_default();
     r = begin(host);
     if (r < 0) {
         (void)log_failure(r, "cannot look after the host's side");

@@ -4,16 +4,24 @@
 
 #include "log.h"
 #include "mem.h"
+#include "partner.h"
 #include "supervise.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+/* One that ends takes netd with it. */
+struct watched {
+    const struct partner *partner;
+    struct keep *keep;
+    sd_event_source *end;
+    struct stopped stopped;
+};
+
 struct keep {
     struct keep_setup setup;
     struct supervised anchor;
-    sd_event_source *spawner, *hostside;
-    struct stopped stopped; /* the spawner */
+    struct watched spawner, hostside;
 };
 
 static int write_down_anchor(void *arg, const struct child *child)
@@ -39,28 +47,31 @@ static int start_anchor(void *arg, struct child *ret)
     return 0;
 }
 
-static int on_spawner(sd_event_source *source, int fd, uint32_t events, void *arg)
+static int on_end(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
-    struct keep *keep = arg;
+    struct watched *watched = arg;
+    struct keep *keep = watched->keep;
 
     (void)source;
     (void)fd;
     (void)events;
-    keep->spawner = sd_event_source_disable_unref(keep->spawner);
-    keep->setup.crippled(keep->setup.arg, "spawner");
+    watched->end = sd_event_source_disable_unref(watched->end);
+    keep->setup.crippled(keep->setup.arg, watched->partner->what);
     return 0;
 }
 
-static int on_hostside(sd_event_source *source, int fd, uint32_t events, void *arg)
+static int watch(struct keep *keep, struct watched *watched, const struct partner *partner)
 {
-    struct keep *keep = arg;
+    *watched = (struct watched){ .partner = partner, .keep = keep };
+    stopped_watch(&watched->stopped, keep->setup.event, partner->what, &partner->child);
+    /* Only its end is of interest: whatever it says is an answer, and read elsewhere. */
+    return sd_event_add_io(keep->setup.event, &watched->end, partner->sock, 0, on_end, watched);
+}
 
-    (void)source;
-    (void)fd;
-    (void)events;
-    keep->hostside = sd_event_source_disable_unref(keep->hostside);
-    keep->setup.crippled(keep->setup.arg, "process for the host's side");
-    return 0;
+static void unwatch(struct watched *watched)
+{
+    watched->end = sd_event_source_disable_unref(watched->end);
+    stopped_forget(&watched->stopped);
 }
 
 static int begin(struct keep *keep, const struct process *anchor)
@@ -68,15 +79,11 @@ static int begin(struct keep *keep, const struct process *anchor)
     struct child child;
     int r;
 
-    /* Only its end is of interest: whatever it says is an answer, and read elsewhere. */
-    r = sd_event_add_io(keep->setup.event, &keep->spawner, spawner_fd(keep->setup.spawner), 0,
-                        on_spawner, keep);
+    r = watch(keep, &keep->spawner, spawner_partner(keep->setup.spawner));
     if (r >= 0 && keep->setup.hostside)
-        r = sd_event_add_io(keep->setup.event, &keep->hostside, hostside_fd(keep->setup.hostside),
-                            0, on_hostside, keep);
+        r = watch(keep, &keep->hostside, hostside_partner(keep->setup.hostside));
     if (r < 0)
         return r;
-    stopped_watch(&keep->stopped, keep->setup.event, "spawner", spawner_child(keep->setup.spawner));
     if (child_adopt(anchor->pid, anchor->born, &child) < 0)
         return supervise_start(&keep->anchor);
     return supervise_adopt(&keep->anchor, &child);
@@ -105,9 +112,8 @@ void keep_free(struct keep *keep)
 {
     if (!keep)
         return;
-    sd_event_source_disable_unref(keep->spawner);
-    sd_event_source_disable_unref(keep->hostside);
-    stopped_forget(&keep->stopped);
+    unwatch(&keep->spawner);
+    unwatch(&keep->hostside);
     supervise_leave(&keep->anchor);
     free(keep);
 }

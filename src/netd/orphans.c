@@ -60,7 +60,7 @@ static bool has_arg(const struct args *args, const char *beginning)
 static bool is_fork_of_netd(const char *name, const struct args *args, const struct args *own)
 {
     static const char *const names[] = { "vmnet-anchor", "vmnet-relay", "vmnet-forwarder",
-                                         "vmnet-spawner" };
+                                         "vmnet-spawner", "vmnet-hostside" };
 
     if (!has_arg(own, "--state-dir") && !has_arg(own, "--system"))
         return false;

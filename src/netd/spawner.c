@@ -5,8 +5,8 @@
 #include "anchor.h"
 #include "descriptors.h"
 #include "fd.h"
-#include "log.h"
 #include "packet.h"
+#include "partner.h"
 #include "str.h"
 #include "workshop.h"
 
@@ -15,11 +15,9 @@
 #include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 struct spawner {
-    int sock;
-    struct child child;
+    struct partner partner;
 };
 
 int spawner_start(const struct spawner_setup *setup, struct spawner **ret)
@@ -53,16 +51,14 @@ int spawner_start(const struct spawner_setup *setup, struct spawner **ret)
         descriptors_keep_only((int[]){ ends[1], userns, netns }, 3);
         workshop_main(&shop);
     }
-    r = pid < 0 ? -errno : 0;
+    r = -errno;
     (void)close(ends[1]);
-    spawner->sock = ends[0];
-    spawner->child = (struct child){ .pidfd = -1 };
-    if (r == 0)
-        r = process_born(pid, &born);
-    if (r == 0)
-        r = child_adopt(pid, born, &spawner->child);
-    if (r == 0)
-        r = packet_set_patience(spawner->sock);
+    if (pid < 0) {
+        (void)close(ends[0]);
+        free(spawner);
+        return r;
+    }
+    r = partner_init(&spawner->partner, "spawner", ends[0], pid);
     if (r < 0) {
         spawner_free(spawner);
         return r;
@@ -71,26 +67,17 @@ int spawner_start(const struct spawner_setup *setup, struct spawner **ret)
     return 0;
 }
 
-int spawner_fd(const struct spawner *spawner)
-{
-    return spawner->sock;
-}
-
 void spawner_free(struct spawner *spawner)
 {
     if (!spawner)
         return;
-    (void)close(spawner->sock);
-    (void)child_signal(&spawner->child, SIGCONT); /* or it would not notice */
-    if (spawner->child.pid > 0)
-        (void)waitpid(spawner->child.pid, NULL, 0);
-    child_forget(&spawner->child);
+    partner_end(&spawner->partner);
     free(spawner);
 }
 
-const struct child *spawner_child(const struct spawner *spawner)
+const struct partner *spawner_partner(const struct spawner *spawner)
 {
-    return &spawner->child;
+    return &spawner->partner;
 }
 
 int spawner_ask(struct spawner *spawner, const struct spawner_order *order)
@@ -104,7 +91,7 @@ int spawner_ask(struct spawner *spawner, const struct spawner_order *order)
         return -EINVAL;
     if (order->n_fds > PACKET_FDS)
         return -EINVAL;
-    return packet_send(spawner->sock, &wanted, sizeof wanted, order->fds, order->n_fds);
+    return packet_send(spawner->partner.sock, &wanted, sizeof wanted, order->fds, order->n_fds);
 }
 
 /* Exactly so many descriptors, or an error and none. */
@@ -114,12 +101,7 @@ static int hear(const struct spawner *spawner, struct answer *ret, int *ret_fds,
     size_t n = 0;
     int r;
 
-    r = packet_receive(spawner->sock, ret, sizeof *ret, fds, &n);
-    if (r == -EAGAIN) {
-        log_error("spawner: process %d does not answer; killing it", (int)spawner->child.pid);
-        (void)child_signal(&spawner->child, SIGKILL);
-        return -ETIMEDOUT;
-    }
+    r = partner_hear(&spawner->partner, ret, sizeof *ret, fds, &n);
     if (r == 0)
         r = ret->err;
     if (r == 0 && n != wanted)
@@ -136,7 +118,7 @@ int spawner_open_port(struct spawner *spawner, const struct host_port *port)
 {
     struct order order = { .kind = ORDER_PORT, .port = *port };
     struct answer answer = { 0 };
-    int fd = -1, r = packet_send(spawner->sock, &order, sizeof order, NULL, 0);
+    int fd = -1, r = packet_send(spawner->partner.sock, &order, sizeof order, NULL, 0);
 
     if (r == 0)
         r = hear(spawner, &answer, &fd, 1);
@@ -226,7 +208,7 @@ int spawner_run(struct spawner *spawner, const struct spawner_order *order, stru
 static int order_other(struct spawner *spawner, struct order order, int *ret_fds, size_t n)
 {
     struct answer answer = { 0 };
-    int r = packet_send(spawner->sock, &order, sizeof order, NULL, 0);
+    int r = packet_send(spawner->partner.sock, &order, sizeof order, NULL, 0);
 
     if (r == 0)
         r = hear(spawner, &answer, ret_fds, n);

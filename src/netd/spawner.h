@@ -34,6 +34,7 @@ struct child {
     uint64_t born; /* field 22 of /proc/PID/stat: with the pid, an identity */
 };
 
+struct partner;
 struct spawner;
 
 struct spawner_setup {
@@ -99,11 +100,8 @@ int spawner_open_port(struct spawner *spawner, const struct host_port *port);
 pid_t spawner_find_holder(struct spawner *spawner, uint32_t index, uint64_t taps);
 /* orphans_sweep(): 1, 0, or a negative errno. */
 int spawner_sweep_orphans(struct spawner *spawner);
-/* Readable when the spawner has died: nothing can be started any more. One that does not answer
- * for some seconds is killed. */
-int spawner_fd(const struct spawner *spawner);
-/* The spawner itself. */
-const struct child *spawner_child(const struct spawner *spawner);
+/* The process itself; without it nothing can be started any more. */
+const struct partner *spawner_partner(const struct spawner *spawner);
 
 /* A child of an earlier netd, by what the journal says; -ESRCH when it is no more. */
 int child_adopt(pid_t pid, uint64_t born, struct child *ret);

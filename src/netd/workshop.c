@@ -11,6 +11,7 @@
 #include "mem.h"
 #include "orphans.h"
 #include "packet.h"
+#include "partner.h"
 #include "server.h"
 #include "signals.h"
 #include "spawner.h"
@@ -136,11 +137,7 @@ _Noreturn void workshop_main(struct workshop *shop)
     struct pollfd on[2];
     sigset_t child;
 
-    (void)prctl(PR_SET_NAME, "vmnet-spawner");
-    (void)prctl(PR_SET_PDEATHSIG, SIGCONT); /* a stopped one would not notice that netd has died */
-    (void)setsid();                         /* a terminal's ^C is for others */
-    (void)!chdir("/");
-    signals_default();
+    partner_begin("vmnet-spawner");
     /* What we start makes calls that we do not know, and inherits this: so it can only be
      * what nobody here ever needs. Who owns the namespaces may enter them without capabilities;
      * root's opens ports below 1024 to forward them, and looks into VMs that have all of root's
