@@ -177,11 +177,10 @@ int forwarder_line_start(struct forwarder_line *line)
 void forwarder_line_stop(struct forwarder_line *line)
 {
     hang_up(line);
-    if (!line->running)
-        return;
-    supervise_stop(&line->forwarder);
+    if (line->running)
+        supervise_stop(&line->forwarder);
     line->running = false;
-    (void)unlinkat(line->setup.dirfd, FORWARDER_SOCKET, 0);
+    (void)unlinkat(line->setup.dirfd, FORWARDER_SOCKET, 0); /* also that of one that was killed */
 }
 
 bool forwarder_line_runs(const struct forwarder_line *line)

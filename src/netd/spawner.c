@@ -232,7 +232,7 @@ int spawner_admit(struct spawner *spawner, int fd)
 {
     struct order order = { .kind = ORDER_ADMIT, .n_fds = 1 };
     struct answer answer = { 0 };
-    int r = packet_send(spawner->sock, &order, sizeof order, &fd, 1);
+    int r = packet_send(spawner->partner.sock, &order, sizeof order, &fd, 1);
 
     return r < 0 ? r : hear(spawner, &answer, NULL, 0);
 }

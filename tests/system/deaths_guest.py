@@ -3,8 +3,9 @@
 
 It answers ARP and ping as a VM would, and all the time asks for everything that a network
 promises: the other guest's answer (over layer 2 alone), a DHCP renewal, the other guest's
-name, an outside name, a datagram and a TCP handshake with a server outside. What became of
-the questions stands in memory shared with whoever looks on (Board).
+name, an outside name, a datagram and a TCP handshake with a server outside; and as a program of
+the host's it comes to itself by forwarded ports (Visitor). What became of the questions stands
+in memory shared with whoever looks on (Board).
 
 An outage is counted from the first question without an answer to the next answer, so that a
 machine that is busy with something else, and asks less, does not look like one that fails.
@@ -16,11 +17,13 @@ import ipaddress
 import os
 import random
 import select
+import socket
 import struct
 import time
 
 SERVER_UDP, SERVER_TCP = "203.0.113.53", "203.0.113.80"  # of the world's internet
-SERVICES = ("layer 2", "dhcp", "names", "dns", "outside udp", "outside tcp")
+SERVICES = ("layer 2", "dhcp", "names", "dns", "outside udp", "outside tcp", "port udp", "port tcp")
+PORT = 7  # of the guest, where forwarded ports lead
 ASK_EVERY = 0.1
 OPEN_MAX = 4000  # questions remembered; more than ten minutes of pings would be another story
 
@@ -106,12 +109,58 @@ class Questions:
             self.put(name, value)
 
 
+class Visitor:
+    """A program of the host that comes to a guest by this port of the host."""
+
+    def __init__(self, port, questions):
+        self.there, self.questions = ("127.0.0.1", port), questions
+        self.udp = self.socket(socket.SOCK_DGRAM)
+        self.waiting = collections.deque()  # (connection, key)
+
+    def socket(self, kind):
+        sock = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+        sock.connect_ex(self.there)
+        return sock
+
+    def sockets(self):
+        return [self.udp, *(sock for sock, _ in self.waiting)]
+
+    def ask_udp(self, key):
+        for _ in range(2):  # the first hears that the last one found nobody
+            try:
+                self.udp.send(struct.pack("!H", key))
+                return
+            except OSError:
+                pass
+
+    def ask_tcp(self, key):
+        self.waiting.append((self.socket(socket.SOCK_STREAM), key))
+        if len(self.waiting) > 20:
+            self.waiting.popleft()[0].close()
+
+    def listen(self, ready):
+        if self.udp in ready:
+            try:
+                self.questions["port udp"].answered(struct.unpack("!H", self.udp.recv(2))[0])
+            except OSError:
+                pass  # nobody was there
+        for sock, key in [one for one in self.waiting if one[0] in ready]:
+            try:
+                if sock.recv(8) == b"here":
+                    self.questions["port tcp"].answered(key)
+            except OSError:
+                pass
+            self.waiting.remove((sock, key))
+            sock.close()
+
+
 class Guest:
-    """peer_name: whom to look up by name; "": nobody."""
+    """peer_name: whom to look up by name; "": nobody. port: of the host, which leads here; 0:
+    none."""
 
     ping_every = 0.01
 
-    def __init__(self, fd, interface, network, board, peer_name=""):
+    def __init__(self, fd, interface, network, board, peer_name="", port=0):
         self.fd, self.board, self.peer_name = fd, board, peer_name
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)
         self.mac = bytes.fromhex(interface["mac_address"].replace(":", ""))
@@ -119,6 +168,7 @@ class Guest:
         self.gateway = packed(network["ipv4_gateway"])
         self.macs = {}  # of addresses in our subnet
         self.questions = {service: Questions(board, service) for service in SERVICES}
+        self.visitor = Visitor(port, self.questions) if port else None
         self.count = random.randrange(60000)
         board.set("ip", int.from_bytes(self.ip, "big"))
         board.set("mac", int.from_bytes(self.mac, "big"))
@@ -188,19 +238,21 @@ class Guest:
         question = dns_question(self.ask("outside udp"), "four.example.test")
         self.udp(packed(SERVER_UDP), 4500, 53, question)  # one port, as a tunnel has
         self.connect()
+        if self.visitor:
+            self.visitor.ask_udp(self.ask("port udp"))
+            self.visitor.ask_tcp(self.ask("port tcp"))
 
     def connect(self):
         """A SYN; the answer to it is proof enough, and is reset."""
         sport = random.randrange(20000, 60000)
         self.questions["outside tcp"].asked(sport)
-        self.tcp(sport, 1000, 0, 0x02)
+        self.tcp(packed(SERVER_TCP), sport, 80, 1000, 0, 0x02)
 
-    def tcp(self, sport, seq, ack, flags):
-        server = packed(SERVER_TCP)
-        head = struct.pack("!HHIIBBHHH", sport, 80, seq, ack, 5 << 4, flags, 65535, 0, 0)
-        pseudo = self.ip + server + struct.pack("!HH", 6, len(head))
-        head = head[:16] + struct.pack("!H", checksum(pseudo + head)) + head[18:]
-        self.ip4(server, 6, head)
+    def tcp(self, destination, sport, dport, seq, ack, flags, data=b""):
+        head = struct.pack("!HHIIBBHHH", sport, dport, seq, ack, 5 << 4, flags, 65535, 0, 0)
+        pseudo = self.ip + destination + struct.pack("!HH", 6, len(head) + len(data))
+        head = head[:16] + struct.pack("!H", checksum(pseudo + head + data)) + head[18:]
+        self.ip4(destination, 6, head + data)
 
     # ---- receiving ----
 
@@ -223,13 +275,15 @@ class Guest:
         elif protocol == 17:
             self.got_udp(source, *struct.unpack("!HH", body[:4]), body[8:])
         elif protocol == 6:
-            self.got_tcp(body)
+            self.got_tcp(source, body)
 
     def got_udp(self, source, sport, dport, data):
         if sport == 67 and dport == 68 and len(data) > 243:
             self.got_dhcp(data)
         elif sport == 53 and len(data) > 12:
             self.got_dns(source, struct.unpack("!H", data[:2])[0], data)
+        elif dport == PORT:
+            self.udp(source, PORT, sport, data)
 
     def got_dhcp(self, data):
         key = struct.unpack("!I", data[4:8])[0]
@@ -254,11 +308,22 @@ class Guest:
         elif good:
             self.questions["dns"].answered(key)
 
-    def got_tcp(self, body):
-        sport, dport, seq, _, _, flags = struct.unpack("!HHIIBB", body[:14])
+    def got_tcp(self, source, body):
+        sport, dport, seq, ack, _, flags = struct.unpack("!HHIIBB", body[:14])
         if sport == 80 and flags & 0x12 == 0x12:
             self.questions["outside tcp"].answered(dport)
-            self.tcp(dport, 1001, seq + 1, 0x14)
+            self.tcp(source, dport, 80, 1001, seq + 1, 0x14)
+        elif dport == PORT:
+            self.serve(source, sport, seq, ack, flags)
+
+    def serve(self, source, sport, seq, ack, flags):
+        """Whoever is connected hears one word, and then nothing more."""
+        if flags & 0x02:
+            self.tcp(source, PORT, sport, 0, seq + 1, 0x12)
+        elif flags & 0x01:
+            self.tcp(source, PORT, sport, ack, seq + 1, 0x14)
+        elif flags & 0x10 and ack == 1:
+            self.tcp(source, PORT, sport, 1, seq, 0x19, b"here")
 
     def receive(self):
         for _ in range(64):
@@ -273,6 +338,7 @@ class Guest:
                 self.got_ip4(frame[14:])
 
     def run(self):
+        sockets = self.visitor.sockets if self.visitor else list
         next_ping = next_ask = time.monotonic()
         while True:
             now = time.monotonic()
@@ -283,5 +349,8 @@ class Guest:
                 next_ask = now + ASK_EVERY
                 self.ask_all()
             wait = max(0, min(next_ping, next_ask) - time.monotonic())
-            if select.select([self.fd], [], [], wait)[0]:
+            ready = select.select([self.fd, *sockets()], [], [], wait)[0]
+            if self.fd in ready:
                 self.receive()
+            if self.visitor:
+                self.visitor.listen(ready)

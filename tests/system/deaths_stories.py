@@ -17,7 +17,8 @@ from deaths_world import (RUNTIME, STATE, Refused, World, acquire, connect, fail
 
 # What guests miss without it.
 NEEDED_FOR = {"dnsmasq": ("dhcp", "names", "dns"), "relay": ("dns",),
-              "engine": ("outside udp", "outside tcp"), "spawner": (), "anchor": ()}
+              "engine": ("outside udp", "outside tcp"), "forwarder": ("port udp", "port tcp"),
+              "spawner": (), "anchor": ()}
 
 
 def besides(kind):
@@ -306,8 +307,8 @@ def story_full(_):
         except OSError:
             pass
     say(f"filled with {os.path.getsize(blob) >> 10} KiB")
-    for kinds in (("dnsmasq",), ("engine",), ("relay",), ("client",), ("netd",), ("broker",),
-                  ("broker", "netd"), ("anchor",)):
+    for kinds in (("dnsmasq",), ("engine",), ("relay",), ("forwarder",), ("client",), ("netd",),
+                  ("broker",), ("broker", "netd"), ("anchor",)):
         death(world, *kinds)
     refused_with_words("another network on a full disk", lambda: acquire("host"))
     os.unlink(blob)

@@ -27,7 +27,8 @@ IDLE = 2  # seconds; no story waits for the default of two minutes
 # others may be using this machine.
 PATIENCE = 10.0
 # What a broker in use consists of. The starter is wanted by the broker only.
-PARTS = {"broker", "netd", "dnsmasq", "engine", "relay", "anchor", "spawner"}
+PARTS = {"broker", "netd", "dnsmasq", "engine", "relay", "anchor", "spawner", "forwarder"}
+PORTS = {"alpha": 7001, "beta": 7002}  # of the host, which lead to these guests
 CLIENTS = {"client", "vmm"}
 
 failures = []
@@ -206,17 +207,27 @@ def fork(run, *args):
 # ---- clients and guests --------------------------------------------------------------------
 
 
-def vmm_main(fd, reply, network, board, peer_name):
+def vmm_main(fd, reply, network, board, name, peer_name):
     os.setsid()  # as a VMM that its manager has let go
     os.closerange(3, fd)
     os.closerange(fd + 1, 256)
-    Guest(fd, reply["interface"], network["network"], board, peer_name).run()
+    Guest(fd, reply["interface"], network["network"], board, peer_name,
+          PORTS.get(name, 0)).run()
+
+
+def forward_ports(connection, name, interface_id):
+    for protocol in ("udp", "tcp"):
+        connection.call("AddForward", network_name="shared", interface_id=interface_id,
+                        protocol=protocol, listen_address="127.0.0.1", external_port=PORTS[name],
+                        internal_port=7)
 
 
 def start_vmm(connection, name, board, peer_name):
     network, _ = connection.call("Acquire", network_name="shared")
     reply, fds = connection.call("StartInterface", network_name="shared", name=name, offload=False)
-    fork(vmm_main, fds[0], reply, network, board, peer_name)
+    if name in PORTS:
+        forward_ports(connection, name, reply["interface"]["id"])
+    fork(vmm_main, fds[0], reply, network, board, name, peer_name)
     os.close(fds[0])
 
 
@@ -399,25 +410,30 @@ class World:
         return outages
 
     def wanted(self):
-        """(clients, {name: (mac, address)}) that live, as `status` should have it."""
+        """(clients, {name: (mac, address)}, [ports]) that live, as `status` should have it."""
         clients = sum(h.get("leased") for h in self.holders)
         if alive(self.third_pid) and self.third_client.get("leased"):
             clients += 1
         boards = dict(self.guests, third=self.third)
         up = {name: (b.get("mac"), b.get("ip")) for name, b in boards.items() if alive(b.get("pid"))}
-        return clients, up
+        ports = sorted((PORTS[name], protocol) for name in up if name in PORTS
+                       for protocol in ("tcp", "udp"))
+        return clients, up, ports
 
     @staticmethod
     def got():
         """The same, as `status` has it."""
         with connect(1) as connection:
             reply, _ = connection.call("Status", network_name="shared")
+            forwards, _ = connection.call("ListForwards", network_name="shared")
         (network,) = reply["networks"]
         uplink = network["status"].get("network", {}).get("uplink")
         up = {i["name"]: (int(i["mac_address"].replace(":", ""), 16),
                           int.from_bytes(socket.inet_aton(i["ipv4_address"]), "big"))
               for i in network["interfaces"]}
-        return network["status"]["clients"], up, uplink
+        ports = sorted((f["external_port"], f["protocol"]) for f in forwards["forwards"]
+                       if f["state"] == "listening")
+        return network["status"]["clients"], up, ports, uplink
 
     def check_status(self, what, patience=PATIENCE):
         """References, interfaces and their addresses are those of the processes that live, and
