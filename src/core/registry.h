@@ -20,7 +20,7 @@
 
 struct registry;
 
-/* Read by anybody in the core, changed by registry.c only. */
+/* Read by anybody in the core, changed by registry*.c only. */
 struct network {
     TAILQ_ENTRY(network) link;
     struct registry *registry;
