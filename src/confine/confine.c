@@ -222,8 +222,16 @@ static int apply_capabilities(void)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
+/* Who has none to lose need not be allowed to call capset(). */
+static bool has_none(void)
+{
+    return capng_get_caps_process() == 0 && capng_have_capabilities(CAPNG_SELECT_ALL) == CAPNG_NONE;
+}
+
 int confine_without_capabilities(void)
 {
+    if (has_none())
+        return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
     capng_clear(CAPNG_SELECT_ALL);
     return apply_capabilities();
 }

@@ -38,10 +38,86 @@ as() { # NAME FUNCTION... -> `as alice ctl list`, `as bob start_guest db --netwo
     "$@"
 }
 
-# As root would start it on a machine without systemd.
+# As root would start it on a machine without systemd; with $UNITS set, by its units, as far as
+# that goes where systemd is not process 1.
 start_system() { # OPTIONS...
-    vmnet-broker --system "$@" >>"$SYSTEM_LOG" 2>&1 </dev/null 3>&- 4>&- 5>&- &
+    if [ -n "${UNITS:-}" ]; then
+        start_units
+    else
+        vmnet-broker --system "$@" >>"$SYSTEM_LOG" 2>&1 </dev/null 3>&- 4>&- 5>&- &
+    fi
     eventually 10 system_answers
+}
+
+# --- by units -------------------------------------------------------------------------
+
+UNIT_DIR=/usr/local/lib/systemd/system
+ACTIVATORS=$WORLD/activators # a file for each socket that is listened on, as long as it is there
+
+setting() { # UNIT KEY
+    sed -n "s/^$2=//p" "$UNIT_DIR/$1"
+}
+
+start_units() {
+    [ ! -d "$ACTIVATORS" ] || return 0 # as systemd, they go on
+    mkdir "$ACTIVATORS"
+    systemd-tmpfiles --create vmnet-broker.conf
+    mkdir -p /run/vmnet-broker
+    # What services tell their manager, a line each.
+    python3 -uc 'import os, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o666)
+while True:
+    print(s.recv(4096).decode().replace("\n", " "))' "$WORLD/notify" \
+        >"$WORLD/log/notify" 2>&1 </dev/null 3>&- 4>&- 5>&- &
+    eventually 10 test -S "$WORLD/notify"
+    activate vmnet-netd --seqpacket --listen="$(setting vmnet-netd.socket ListenSequentialPacket)"
+    activate vmnet-broker --listen="$(setting vmnet-broker.socket ListenStream)"
+}
+
+# One after the other, as often as somebody connects: systemd-socket-activate starts one only.
+activate() { # UNIT LISTEN-OPTION...
+    : >"$ACTIVATORS/$1"
+    keep_activating "$@" >>"$SYSTEM_LOG" 2>&1 </dev/null 3>&- 4>&- 5>&- &
+    eventually 10 test -S "$(listens_at "${@: -1}")"
+}
+
+listens_at() { # --listen=PATH
+    echo "${1#--listen=}"
+}
+
+keep_activating() { # UNIT LISTEN-OPTION...
+    local unit=$1 socket
+    shift
+    socket=$(listens_at "${@: -1}")
+    while [ -e "$ACTIVATORS/$unit" ]; do
+        rm -f "$socket"
+        open_socket "$unit" "$socket" &
+        systemd-socket-activate -E NOTIFY_SOCKET="$WORLD/notify" "$@" \
+            python3 "$WORLD/scripts/as_unit.py" "$UNIT_DIR/$unit.service" || true
+        wait $! || true
+    done
+}
+
+open_socket() { # UNIT SOCKET -> to whom it should be, as soon as it is there
+    until [ -S "$2" ] || [ ! -e "$ACTIVATORS/$1" ]; do sleep 0.02; done
+    chown "$(socket_owner "$1")" "$2" && chmod "$(setting "$1.socket" SocketMode)" "$2"
+}
+
+socket_owner() { # UNIT -> USER:GROUP
+    local user
+    user=$(setting "$1.socket" SocketUser)
+    echo "${user:-root}:$(setting "$1.socket" SocketGroup)"
+}
+
+stop_units() {
+    local pid
+    [ -d "$ACTIVATORS" ] || return 0
+    rm -r "$ACTIVATORS"
+    for pid in $(processes systemd-socket-); do kill "$pid"; done
+    eventually 10 not running systemd-socket-
+    rm -f /run/vmnet-broker/broker.sock /run/vmnet-netd/netd.sock
 }
 
 system_answers() {
@@ -52,6 +128,7 @@ system_answers() {
 stop_system() {
     eventually 10 system_stopped
     eventually 20 system_is_over
+    stop_units
 }
 
 system_stopped() {
@@ -84,6 +161,7 @@ system_is_over() {
 # After its end: no process, link, rule or file but what is meant to be remembered.
 nothing_is_left_of_system() {
     system_is_over || {
+        tail -n 60 "$SYSTEM_LOG"
         echo "still running: $(system_processes)" >&2
         return 1
     }
