@@ -344,8 +344,8 @@ void broker_start_interface(struct peer *peer, struct call *call,
         r = failure_set(&failure, -EINVAL, "on this system clients start interfaces themselves");
     if (r == 0 && request->by_name && broker->config.closed)
         r = failure_set(&failure, -EINVAL,
-                        "by_name: the TAPs of the system instance are in a namespace that its "
-                        "clients cannot enter: take descriptors, or use the user instance");
+                        "the TAPs of the system instance are in a namespace that its clients "
+                        "cannot enter: take descriptors, not names, or use your own (--user)");
     if (r == 0)
         r = check_held(peer, request->network, &failure);
     if (r == 0)

@@ -76,6 +76,12 @@ root_of_ours() {
     done
 }
 
+@test "a TAP by name is refused, with the remedy" {
+    run as bob ctl run --in-namespace --network shared -- true '{tap}'
+    is "$status" 125
+    has "$output" "(--user)"
+}
+
 @test "identities and names belong to their users" {
     run as bob ctl run --network shared --name web -- true
     is "$status" 125
