@@ -32,11 +32,19 @@ kept() { # -> the networks' TAPs that stay by themselves
 }
 
 tap_of() { # NAME -> the TAP of the VM of that name
-    status_of shared "[i['tap'] for i in n['interfaces'] if i['name'] == '$1'][0]"
+    status_of shared "[i['tap'] for i in n['interfaces'] if i.get('name') == '$1'][0]"
 }
 
 vm_lives() { # NAME
-    is "$(status_of shared "len([i for i in n['interfaces'] if i['name'] == '$1'])")" 1 2>/dev/null
+    is "$(vms_called "$1")" 1
+} 2>/dev/null
+
+vm_is_gone() { # NAME
+    is "$(vms_called "$1")" 0
+} 2>/dev/null
+
+vms_called() { # NAME -> how many
+    status_of shared "len([i for i in n['interfaces'] if i.get('name') == '$1'])"
 }
 
 opened() { # LOG
@@ -59,7 +67,7 @@ start_vm() { # NAME -> one without a guest, which has its TAP open
 
 @test "QEMU opens its TAP by name, gets its address, and finds its neighbours and the internet" {
     is "$(address_of named)" "$(status_of shared \
-        "[i['ipv4_address'] for i in n['interfaces'] if i['name'] == 'named'][0]")"
+        "[i['ipv4_address'] for i in n['interfaces'] if i.get('name') == 'named'][0]")"
     in_guest named ping -c 1 -W 5 other
     in_guest other ping -c 1 -W 5 named
     has "$(fetch named http://www.example.test/n)" "the internet has /n"
@@ -69,7 +77,7 @@ start_vm() { # NAME -> one without a guest, which has its TAP open
     in_guest named ip link set eth0 address 52:54:00:99:99:99
     not in_guest named ping -c 1 -W 2 "$(address_of other)"
     in_guest named ip link set eth0 address "$(status_of shared \
-        "[i['mac_address'] for i in n['interfaces'] if i['name'] == 'named'][0]")"
+        "[i['mac_address'] for i in n['interfaces'] if i.get('name') == 'named'][0]")"
     eventually 20 in_guest named ping -c 1 -W 2 "$(address_of other)"
 }
 
@@ -81,7 +89,7 @@ start_vm() { # NAME -> one without a guest, which has its TAP open
     is "$(grep -c 'capabilities 0000000000000000' <<<"$output")" 3
     [[ ${lines[3]} =~ ^([0-9a-f:]{17})\ ([0-9a-f:]{17})\ 192\.168\.[0-9.]+\ none$ ]]
     is "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
-    eventually 5 not vm_lives again
+    eventually 5 vm_is_gone again
 }
 
 @test "several queues are opened by several openers" {
@@ -95,7 +103,7 @@ for fd in fds:
 @test "a command that never opens it leaves no TAP behind" {
     local tap
     tap=$(ctl run --in-namespace --network shared --name never -- echo '{tap}')
-    eventually 5 not vm_lives never
+    eventually 5 vm_is_gone never
     is "$(kept)" "$(tap_of named)"
     is "$(find "$(user_home)/.local/state" -name "$tap.held")" ""
 }
@@ -103,7 +111,7 @@ for fd in fds:
 @test "a VM that is killed takes its TAP along" {
     start_vm killed
     kill -KILL "$(pid_of '^python3 .*open_tap')"
-    eventually 5 not vm_lives killed
+    eventually 5 vm_is_gone killed
 }
 
 @test "a VM whose run is killed keeps its TAP, and then takes it along" {
@@ -113,7 +121,7 @@ for fd in fds:
     vm_lives orphan
     has "$(kept)" "$(tap_of orphan)"
     kill -KILL "$(pid_of '^python3 .*open_tap')"
-    eventually 5 not vm_lives orphan
+    eventually 5 vm_is_gone orphan
 }
 
 @test "a VM keeps its network when broker, netd or both are killed; so does one yet to come" {
@@ -136,7 +144,7 @@ for fd in fds:
     : >"$WORLD/guests/go"
     eventually 10 opened later
     kill -KILL "$(pid_of '^python3 .*open_tap')"
-    eventually 5 not vm_lives later
+    eventually 5 vm_is_gone later
 }
 
 @test "what ends while no netd runs is swept by the next" {
@@ -148,7 +156,7 @@ for fd in fds:
     kill -STOP "$netd" "$(broker_pid)"
     kill -KILL "$(pid_of '^vmnet-brokerctl run .*--name unwatched')" "$(pid_of '^sleep 600')"
     kill -KILL "$netd" "$(broker_pid)"
-    eventually 20 not vm_lives unwatched
+    eventually 20 vm_is_gone unwatched
     in_guest named ping -c 1 -W 5 other
 }
 
