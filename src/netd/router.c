@@ -35,6 +35,23 @@
  *                address is marked, to be delivered to the socket that has that address.
  *                Empty otherwise: it costs every packet a look-up.
  *
+ * What all networks share is shared out: each guest, known by bridge . MAC, gets so much of it
+ * and no more. The first three would stop a network's dnsmasq, the last the way out of all:
+ *
+ *   asking    questions in datagrams. dnsmasq keeps one that nobody answers for 10 s, and so
+ *             many at most (dnsmasq_files.c)
+ *   leasing   DHCP, whose every answer is written down, and router solicitations, whose
+ *             answers all neighbours get
+ *   streams   TCP connections to dnsmasq: each is a process, of which there are 20, for as
+ *             long as 150 s
+ *   flows     connections to the outside. Conntrack's table is everybody's (262,144 on most
+ *             machines, 65,536 on small ones), and so are the engine's sockets and the 22,768
+ *             ports that datagrams to one address leave from. A connection that has ended
+ *             does not count
+ *
+ * Datagrams for dnsmasq are not tracked: a table of answered questions is of no use, a
+ * guest could fill it, and a second question of one port would pass for an answer.
+ *
  * The input chain drops what conntrack calls invalid from the uplink by its policy
  * already; the rule is there so that nobody opens the policy without it. Debian
  * 12's pasta sends window updates without any TCP flag; behind NAT the namespace
@@ -43,6 +60,7 @@
 #include "router.h"
 
 #include "addr.h"
+#include "log.h"
 #include "mem.h"
 #include "names.h"
 
@@ -51,6 +69,40 @@
 #include <stdio.h>
 #include <string.h>
 
+#define GUEST "iifname . ether saddr"
+
+/* A guest with a cache of its own asks some dozens a second when it is busy. */
+#define ASKING_LIMIT  "limit rate over 200/second burst 1000 packets"
+#define LEASING_LIMIT "limit rate over 10/second burst 50 packets"
+#define STREAMS_LIMIT "ct count over 4"
+/* At their limit, 40,000 more attempts took 15 µs each, with the sending. */
+#define FLOWS_LIMIT   "ct count over 4096"
+
+#define GUESTS_FOR_A_WHILE                                                                         \
+    "type ifname . ether_addr; size 65535; flags dynamic,timeout; timeout 1m;"
+#define GUESTS_THAT_COUNT "type ifname . ether_addr; size 65535; flags dynamic;"
+
+/* Kernels without the modules behind this do without. */
+static const struct shares {
+    const char *sets, *services, *leaving;
+} shares = { .sets = "  set asking { " GUESTS_FOR_A_WHILE " }\n"
+                     "  set leasing { " GUESTS_FOR_A_WHILE " }\n"
+                     "  set streams { " GUESTS_THAT_COUNT " }\n"
+                     "  set flows { " GUESTS_THAT_COUNT " }\n",
+             .services =
+                 "    udp dport 53 update @asking { " GUEST " " ASKING_LIMIT " } drop\n"
+                 "    udp dport { 67, 547 } update @leasing { " GUEST " " LEASING_LIMIT " } drop\n"
+                 "    icmpv6 type nd-router-solicit update @leasing { " GUEST " " LEASING_LIMIT
+                 " } drop\n"
+                 "    tcp dport 53 ct state new add @streams { " GUEST " " STREAMS_LIMIT
+                 " } drop\n",
+             .leaving = "    ct state new add @flows { " GUEST " " FLOWS_LIMIT " } drop\n" },
+  no_shares = { .sets = "  set asking { type ifname . ether_addr; }\n"
+                        "  set leasing { type ifname . ether_addr; }\n",
+                .services = "",
+                .leaving = "" };
+
+/* %s: sets, services and leaving of the above. */
 static const char table_text[] =
     "add table inet vmnet\n" /* so that deleting it works the first time, too */
     "delete table inet vmnet\n"
@@ -63,8 +115,9 @@ static const char table_text[] =
     "  map unreachable { type ifname : verdict; }\n"
     "  map limits { type ifname : verdict; }\n"
     "  map generation { type ifname : verdict; }\n"
+    "%s"
 
-    "  chain services {\n"
+    "  chain services {\n%s"
     "    udp dport { 53, 67, 547 } accept\n"
     "    tcp dport 53 accept\n"
     "    icmp type echo-request accept\n"
@@ -77,7 +130,7 @@ static const char table_text[] =
      * be older than what connection tracking remembers. */
     "    ct state established,related accept\n"
     "    meta mark " FORWARDED_MARK_TEXT " accept\n"
-    "    ip daddr 255.255.255.255 udp dport 67 accept\n"
+    "    ip daddr 255.255.255.255 udp dport 67 goto services\n"
     "    iifname . ip daddr @gateways4 goto services\n"
     "    iifname . ip6 daddr @gateways6 goto services\n"
     "    ip6 daddr { fe80::/10, ff02::/16 } goto services\n"
@@ -98,6 +151,22 @@ static const char table_text[] =
     "    ip frag-off & 0x3fff != 0 iifname @bridges iifname . ip daddr != @gateways4 "
     "meta mark set " FRAGMENTS_MARK_TEXT "\n"
     "  }\n"
+    /* Pings as well, but not the answers to ours. */
+    "  chain untracked {\n"
+    "    type filter hook prerouting priority raw;\n"
+    "    meta l4proto tcp accept\n"
+    "    udp dport != { 53, 67, 547 } accept\n"
+    "    icmp type != echo-request accept\n"
+    "    icmpv6 type != echo-request accept\n"
+    "    iifname @bridges udp dport { 67, 547 } notrack\n"
+    "    iifname . ip daddr @gateways4 notrack\n"
+    "    iifname . ip6 daddr @gateways6 notrack\n"
+    "    iifname @bridges ip6 daddr { fe80::/10, ff02::/16 } notrack\n"
+    "  }\n"
+    "  chain untracked_answers {\n"
+    "    type filter hook output priority raw;\n"
+    "    oifname @bridges udp sport { 53, 67, 547 } notrack\n"
+    "  }\n"
     "  chain forwarded {\n"
     "    type filter hook prerouting priority mangle;\n"
     "  }\n"
@@ -113,6 +182,7 @@ static const char table_text[] =
     "    oifname vmap @unreachable\n"
     "    oifname vmap @limits\n"
     "    ct state invalid drop\n" /* would leave without being masqueraded */
+    "%s"
     "    oifname vmap @generation\n"
     "    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu\n"
     "    accept\n"
@@ -139,7 +209,7 @@ static const char table_text[] =
 
 /* A transaction as it grows. The first error sticks, so that callers check once. */
 struct batch {
-    char text[8192]; /* the table, and what every uplink has of its own: 6 kB */
+    char text[12288]; /* the table, and what every uplink has of its own: 8 kB */
     size_t len;
     int err;
 };
@@ -159,12 +229,30 @@ __attribute__((format(printf, 2, 3))) static void add_text(struct batch *b, cons
         b->len += (size_t)n;
 }
 
+static bool has_shares(struct nft *nft)
+{
+    return nft_accepts(nft, "table inet vmnet_probe {\n"
+                            "  set asking { " GUESTS_FOR_A_WHILE " }\n"
+                            "  set flows { " GUESTS_THAT_COUNT " }\n"
+                            "  chain probe {\n"
+                            "    update @asking { " GUEST " " ASKING_LIMIT " }\n"
+                            "    add @flows { " GUEST " " FLOWS_LIMIT " }\n"
+                            "  }\n"
+                            "}\n"
+                            "delete table inet vmnet_probe\n");
+}
+
 int router_init(struct nft *nft)
 {
+    const struct shares *s = has_shares(nft) ? &shares : &no_shares;
     static const char *const chains[] = { "unreachable", "limits", "generation" };
     struct batch b = { .len = 0 };
 
-    add_text(&b, "%s", table_text);
+    if (s == &no_shares)
+        log_warning(
+            "this kernel cannot count a guest's connections (nft_limit, nft_connlimit): one "
+            "may use up what all share");
+    add_text(&b, table_text, s->sets, s->services, s->leaving);
     for (unsigned slot = 0; slot < UPLINKS_MAX; slot++) {
         add_text(&b, "add element inet vmnet uplinks { \"%s\" }\n", uplink_link(slot));
         for (size_t i = 0; i < N_ELEMENTS(chains); i++)
@@ -220,6 +308,9 @@ static int change_network(struct nft *nft, bool remove, const char *bridge, unsi
     (void)snprintf(way, sizeof way, " . \"%s\" . ipv6", uplink_link(slot));
     if (net->mode == NET_MODE_SHARED && (net->flags & NETD_NET_NAT66))
         add_element(&b, remove, "nat", bridge, way);
+    /* What its guests have used of their shares; others' begin anew, which does no harm. */
+    if (remove)
+        add_text(&b, "flush set inet vmnet asking\nflush set inet vmnet leasing\n");
     return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
 }
 

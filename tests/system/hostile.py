@@ -47,7 +47,8 @@ class Ruleset:
 
     def replace(self, table, chain, handle, text):
         # Listed by another name than the type of its set, and not taken back like that.
-        text = text.replace("iifname . ether saddr", "iifname . @ll,48,48")
+        names = ["iifname . ether saddr", "iifname . @ll,48,48"]
+        text = text.replace(*(names if table[0] == "bridge" else reversed(names)))
         # nft's own `replace` leaves the sets of a rule empty.
         self.nft("insert", "rule", *table, chain, "position", handle, text)
         self.nft("delete", "rule", *table, chain, "handle", handle)
@@ -147,14 +148,14 @@ def hears(sender, receiver, send, match=lambda frame: MARK in frame):
     raise AssertionError(f"{receiver.tap} does not hear {sender.tap} at all")
 
 
-def heard_by(sock, send, seconds=0.15):
+def heard_by(sock, send, seconds=0.15, mark=MARK):
     """Does a frame with the mark pass this socket of tap_on_link()?"""
     for _ in frames_of(sock):
         pass
     send()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if any(MARK in frame for frame in frames_of(sock)):
+        if any(mark in frame for frame in frames_of(sock)):
             return True
         time.sleep(0.005)
     return False

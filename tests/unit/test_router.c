@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static char batch[8192];
+static char batch[12288];
 static int answer;
 
 /* Stands in for nft.c. */
