@@ -97,6 +97,24 @@ pending() {
     has "$(cat "$seen")" definition_changed
 }
 
+@test "what others could write, and what is no plain file, defines nothing and holds nobody up" {
+    local directory name
+    directory=$(user_home)/.config/vmnet-broker.d
+    as_user sh -c 'cd "$1" && echo "{ \"mode\": \"host\", \"subnet\": \"10.7.9.1\" }" >real.json && cp real.json ../away.json &&
+        ln -s ../away.json link.json && mkfifo fifo.json &&
+        cp real.json open.json && chmod 0666 open.json &&
+        cp real.json huge.json && truncate -s 1G huge.json' files "$directory"
+    for name in link:"symbolic link" fifo:"no regular file" open:"chmod go-w" huge:"larger than"; do
+        run ctl acquire "${name%%:*}" -- true
+        [ "$status" -ne 0 ]
+        has "$output" "its definition is broken"
+        has "$output" "${name#*:}"
+    done
+    ctl acquire real -- true
+    as_user sh -c 'cd "$1" && rm real.json ../away.json link.json fifo.json open.json huge.json' \
+        files "$directory"
+}
+
 @test "a network whose definition is removed stays for its client, and for nobody else" {
     ctl remove lab
     network_exists lab

@@ -56,8 +56,13 @@ both_die() {
     eventually 5 not kill -0 "$netd" 2>/dev/null
 }
 
+# Whoever writes there may just be taking a file away.
 fill() {
-    as_user dd if=/dev/zero "of=$STATE/filler" bs=1k 2>/dev/null || true
+    eventually 5 full 2>/dev/null
+}
+
+full() {
+    as_user dd if=/dev/zero "of=$STATE/filler" bs=1k oflag=append conv=notrunc || true
     is "$(df --output=avail "$STATE" | tail -n 1 | tr -d ' ')" 0
 }
 
