@@ -154,6 +154,21 @@ sanitizers_are_silent() {
     not grep -rE -A 12 'runtime error:|Sanitizer:' "$(user_home)/.local/state" "$WORLD/log"
 }
 
+# --- the host's cables ----------------------------------------------------------------
+
+# A second one, eth1. The host's routes prefer eth0.
+plug_in() {
+    ip link add eth1 type veth peer name inet1 netns internet
+    on_internet ip addr add 198.51.101.1/24 dev inet1
+    on_internet ip addr add 2001:db8:2::1/64 dev inet1 nodad
+    on_internet ip link set inet1 up
+    ip addr add 198.51.101.2/24 dev eth1
+    ip addr add 2001:db8:2::2/64 dev eth1 nodad
+    ip link set eth1 up
+    ip route add default via 198.51.101.1 dev eth1 metric 5000
+    ip -6 route add default via 2001:db8:2::1 dev eth1 metric 5000
+}
+
 # --- guests ---------------------------------------------------------------------------
 
 start_guest() { # NAME RUN-OPTION... -> as a user would; wait_guests says when it is up
