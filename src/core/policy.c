@@ -86,8 +86,11 @@ int policy_may_wait(const struct policy *policy, uid_t uid, unsigned has, struct
 int policy_may_forward(const struct policy *policy, uid_t uid, unsigned has,
                        struct failure *failure)
 {
-    return within(has, policy->limits.forwards, uid, "forwarded ports", "remove one first",
-                  failure);
+    unsigned forwards = policy->limits.forwards;
+
+    if (!policy_sees_all(policy, uid))
+        forwards /= 4;
+    return within(has, forwards, uid, "forwarded ports", "remove one first", failure);
 }
 
 int policy_may_open_port(const struct policy *policy, uid_t uid, unsigned port,

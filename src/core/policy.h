@@ -33,7 +33,8 @@
 #define POLICY_WAITING     256u
 /* Connections that monitor: each costs a message at every event. */
 #define POLICY_WATCHERS    8u
-/* Ports of the host that lead to VMs, two for each of as many VMs as there may be. */
+/* Ports of the host that lead to VMs, two for each of as many VMs as there may be. Others than
+ * root and the owner get a quarter, since netd has 1024 for all of them. */
 #define POLICY_FORWARDS    512u
 /* Descriptors that connections never take: the broker's own, and some in passing. */
 #define POLICY_OWN_FILES   128u

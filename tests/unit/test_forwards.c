@@ -217,7 +217,7 @@ static void a_user_has_so_many_forwards(void **unused)
 {
     (void)unused;
     struct house *h = house_new();
-    h->backend.forwards_of_uid = POLICY_FORWARDS - 1;
+    h->backend.forwards_of_uid = POLICY_FORWARDS / 4 - 1;
     assert_int_equal(add(h, h->alice, &web)->answer, FAKE_NOTHING_YET);
     assert_refused(add(h, come(h, ALICE), &web), STATUS_NOT_ALLOWED, "forwarded ports");
     finish(h, FAKE_ADD_FORWARD, -EADDRINUSE, "it is taken");

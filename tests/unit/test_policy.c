@@ -20,7 +20,7 @@ static const struct policy policy = { .owner = 990,
                                                   .queues = 20,
                                                   .waiting = 5,
                                                   .watchers = 6,
-                                                  .forwards = 7,
+                                                  .forwards = 28,
                                                   .all_connections = 100 } };
 
 static int may_connect(uid_t uid, unsigned has, struct failure *failure)
@@ -80,6 +80,8 @@ static void a_limit_lets_in_up_to_it_and_then_says_who_how_many_and_the_remedy(v
         { may_wait, 1000, 5, "uid 1000 has 5 requests", "try again" },
         { may_watch, 1000, 6, "uid 1000 has 6 connections that monitor", "end one" },
         { may_forward, 1000, 7, "uid 1000 has 7 forwarded ports", "remove one" },
+        { may_forward, 0, 28, "uid 0 has 28 forwarded ports", "remove one" },
+        { may_forward, 990, 28, "uid 990 has 28 forwarded ports", "remove one" },
         { may_be_one_of_all, 1000, 100, "100 programs", "RLIMIT_NOFILE" },
         { may_be_one_of_all, 0, 100 + POLICY_RESERVED, "116 programs", "RLIMIT_NOFILE" },
         { may_be_one_of_all, 990, 100 + POLICY_RESERVED, "116 programs", "RLIMIT_NOFILE" },
