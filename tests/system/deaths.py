@@ -10,6 +10,7 @@ Runs as an ordinary user inside a world (tests/system/world): two guests under t
             --rest MAX (0.7 s between them), --pings N (100 a second)
   stopped   each part hangs (SIGSTOP): it is replaced, and netd is named in status
   group     the process group of the first VM is killed
+  cgroup    the control group of the first VM is killed ($GROUP: see control_groups.bats)
   everything all of us are killed at once, the anchor too
   runtime   the runtime directory is removed, then broker or netd dies
   journal   netd and broker die, and one of the journal's files is cut

@@ -128,13 +128,17 @@ def netd_hangs(world, pause):
         fail(f"netd goes on: status still says {problems()}")
 
 
-# ---- the first VM's process group, and a logout --------------------------------------------
+# ---- the first VM's process group or control group, and a logout -----------------------------
 
 
-def first_vm(board, client):
+def first_vm(board, client, group):
     """VM and client in one, which starts everything from its own process group, as a shell
-    would."""
+    would, and from its own control group, as a container's."""
     os.setpgid(0, 0)
+    if group:
+        os.mkdir(group)
+        with open(group + "/cgroup.procs", "w", encoding="ascii") as file:
+            file.write("0")
     connection = connect()
     network, _ = connection.call("Acquire", network_name="shared")
     reply, fds = connection.call("StartInterface", network_name="shared", name="third",
@@ -143,19 +147,32 @@ def first_vm(board, client):
     Guest(fds[0], reply["interface"], network["network"], board).run()
 
 
-def story_group(_):
+def first_vm_dies(what, group, kill_it):
     world = World()
-    world.third_pid = fork(first_vm, world.third, world.third_client)
+    world.third_pid = fork(first_vm, world.third, world.third_client, group)
     wait_until("the first VM is up", lambda: world.third.get("leased"), 20)
     started = set(pids("broker") + pids("netd"))
     world.begin()
-    os.killpg(world.third_pid, signal.SIGKILL)
+    kill_it(world.third_pid)
     world.reap()
-    tell("the first VM's process group killed", world.settle("the first VM's process group killed"))
+    tell(f"{what} killed", world.settle(f"{what} killed"))
     if started != set(pids("broker") + pids("netd")):
-        fail("broker or netd died with the first VM's process group")
-    world.need_third("the first VM's process group killed")
+        fail(f"broker or netd died with {what}")
+    world.need_third(f"{what} killed")
     world.finish(broker_first=True)
+
+
+def story_group(_):
+    first_vm_dies("the first VM's process group", "", lambda pid: os.killpg(pid, signal.SIGKILL))
+
+
+def story_cgroup(_):
+    def kill_it(_):
+        with open(group + "/cgroup.kill", "w", encoding="ascii") as file:
+            file.write("1")
+
+    group = os.environ["GROUP"]
+    first_vm_dies("the first VM's control group", group, kill_it)
 
 
 def story_runtime(options):
