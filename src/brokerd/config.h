@@ -7,9 +7,13 @@
 
 #include <limits.h>
 
+#define POLICY_DIRECTORY "/etc/vmnet-broker"
+#define POLICY_FILE      POLICY_DIRECTORY "/policy.json"
+
 struct config {
     struct def_dirs dirs;
-    char user[PATH_MAX];           /* the user's own directory; "": none */
+    struct def_dirs policy; /* of a system instance: who may use networks that do not say it */
+    char user[PATH_MAX];    /* the user's own directory; "": none */
     char where[2 * PATH_MAX + 32]; /* in words, for whoever asks for what is not defined */
 };
 

@@ -180,10 +180,12 @@ static int make_broker(struct daemon *d, struct failure *failure)
     struct broker_config config = { .idle_timeout_sec = d->options.idle_timeout_sec,
                                     .exit_when_idle = d->options.on_demand,
                                     .closed = d->options.system,
-                                    .owner = getuid(),
+                                    .owner = d->options.system ? 0 : getuid(),
                                     .definitions =
                                         definition_files(&d->config.dirs, d->config.where),
                                     .limits = policy_limits_for(open_files()) };
+    if (d->options.system)
+        config.general_policy = policy_file(&d->config.policy, POLICY_FILE);
     d->broker = broker_new(&config, &d->loop, &transport_varlink_ops);
     return d->broker ? 0 : failure_set(failure, -ENOMEM, "not enough memory");
 }

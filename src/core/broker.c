@@ -112,6 +112,35 @@ static int may_hold(struct peer *peer, const char *name, struct failure *failure
     return policy_may_hold(&broker->policy, peer->cred.uid, others, failure);
 }
 
+/* By what the administrator has written for all networks; -EPERM with words. A file that cannot be
+ * understood lets in root, who can mend it. */
+static int may_use_by_general_policy(struct peer *peer, struct failure *failure)
+{
+    const struct broker *broker = peer->broker;
+    struct definition *general;
+
+    if (peer->cred.uid == 0)
+        return 0;
+    int r = catalog_find(broker->general, "policy", &general, failure);
+    if (r == -ENOENT)
+        return policy_may_use_usual(&broker->policy, &peer->cred, failure);
+    if (r < 0)
+        return failure_set(failure, -EPERM, "only root may use it until %s is mended",
+                           broker->config.general_policy.where);
+    r = policy_may_use(&broker->policy, &peer->cred, general, failure);
+    (void)definition_unref(general);
+    return r;
+}
+
+static int may_use(struct peer *peer, const struct definition *def, struct failure *failure)
+{
+    const struct broker *broker = peer->broker;
+
+    if (broker->general && !def->allow.given)
+        return may_use_by_general_policy(peer, failure);
+    return policy_may_use(&broker->policy, &peer->cred, def, failure);
+}
+
 /* What it is defined as at this moment, if the peer may use it. */
 static int find_definition(struct peer *peer, const char *name, struct definition **ret,
                            struct failure *failure)
@@ -122,7 +151,7 @@ static int find_definition(struct peer *peer, const char *name, struct definitio
     int r = catalog_find(broker->catalog, name, &def, failure);
     if (r < 0)
         return r;
-    r = policy_may_use(&broker->policy, &peer->cred, def, failure);
+    r = may_use(peer, def, failure);
     if (r < 0)
         (void)definition_unref(def);
     else

@@ -25,8 +25,10 @@ struct broker_config {
     bool closed;               /* clients cannot enter the networks' namespace */
     uid_t owner;               /* sees everything in List and Status; root always does */
     struct definition_source definitions; /* ops NULL: the built-in networks only */
-    struct accounts accounts;             /* who is meant by a name; NULLs: the machine's */
-    struct policy_limits limits;          /* what is 0 takes the default of policy.h */
+    struct definition_source
+        general_policy;          /* `allow` where definitions have none; ops NULL: all */
+    struct accounts accounts;    /* who is meant by a name; NULLs: the machine's */
+    struct policy_limits limits; /* what is 0 takes the default of policy.h */
 };
 
 /* loop, transport: borrowed, must outlive the broker. Returns NULL without memory. */

@@ -121,8 +121,10 @@ struct broker *broker_new(const struct broker_config *config, const struct loop 
                                       .arg = broker };
     broker->registry = registry_new(loop, config->idle_timeout_sec, &events);
     broker->catalog = catalog_new(&config->definitions, on_broken, broker);
-    if (!broker->registry || !broker->catalog || persistent_init(broker) < 0 ||
-        leaving_init(broker) < 0) {
+    if (config->general_policy.ops)
+        broker->general = catalog_new(&config->general_policy, NULL, NULL);
+    if (!broker->registry || !broker->catalog || (config->general_policy.ops && !broker->general) ||
+        persistent_init(broker) < 0 || leaving_init(broker) < 0) {
         broker_free(broker);
         return NULL;
     }
@@ -259,6 +261,7 @@ void broker_free(struct broker *broker)
     leaving_clear(broker);
     persistent_clear(broker);
     catalog_free(broker->catalog);
+    catalog_free(broker->general);
     free(broker);
 }
 

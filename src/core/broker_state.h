@@ -18,6 +18,7 @@ struct broker {
     struct backend backend;
     struct registry *registry;
     struct catalog *catalog;
+    struct catalog *general; /* who may use networks that do not say it; NULL: who can connect */
     struct persistent persistent;
     struct peer_list peers;
     struct user_list users; /* whose they are */

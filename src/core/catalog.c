@@ -131,14 +131,19 @@ static void remember(struct catalog *catalog, const char *name, const struct fil
 
 /* --- reading --- */
 
+static const char *kind_of(const struct catalog *catalog)
+{
+    return catalog->source.kind ? catalog->source.kind : "network";
+}
+
 /* The log gets every complaint, the client the first. */
-static int complain(const char *name, const char *file, const struct complaints *complaints,
-                    struct failure *failure)
+static int complain(const struct catalog *catalog, const char *name, const char *file,
+                    const struct complaints *complaints, struct failure *failure)
 {
     char line[COMPLAINT_LINE];
 
     for (size_t i = 0; i < complaints->n; i++)
-        log_error("network '%s': %s", name,
+        log_error("%s '%s': %s", kind_of(catalog), name,
                   complaint_format(&complaints->items[i], file, line, sizeof line));
     size_t more = complaints->n + complaints->left_out;
     more -= more > 0;
@@ -179,15 +184,16 @@ static int read_anew(struct catalog *catalog, const char *name, const struct fil
         return 0;
     }
     if (r == -EBADMSG) {
-        r = complain(name, file, &complaints, failure);
+        r = complain(catalog, name, file, &complaints, failure);
         remember(catalog, name, stamp, NULL, failure);
-        catalog->broken(catalog->arg, name, failure->why);
+        if (catalog->broken)
+            catalog->broken(catalog->arg, name, failure->why);
         return r;
     }
     entry_free(catalog, entry_find(catalog, name));
     if (r == -ENOENT || r == -EINVAL)
         return nobody_defines(catalog, name, failure);
-    log_error("network '%s': cannot read its definition: %s", name, strerror(-r));
+    log_error("%s '%s': cannot read its definition: %s", kind_of(catalog), name, strerror(-r));
     return failure_set(failure, r, "its definition cannot be read: %s", strerror(-r));
 }
 

@@ -14,7 +14,8 @@ struct catalog;
 /* A definition turned out to be broken; told once, as it is logged. */
 typedef void (*catalog_broken)(void *arg, const char *name, const char *words);
 
-/* source: copied; its ops NULL: the built-in networks only. NULL without memory. */
+/* broken: NULL: nobody is told. source: copied; its ops NULL: the built-in networks only. NULL
+ * without memory. */
 struct catalog *catalog_new(const struct definition_source *source, catalog_broken broken,
                             void *arg);
 void catalog_free(struct catalog *catalog); /* NULL is fine */

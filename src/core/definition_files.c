@@ -22,3 +22,10 @@ struct definition_source definition_files(struct def_dirs *dirs, const char *whe
     static const struct definition_source_ops ops = { find, stamp, names };
     return (struct definition_source){ .ops = &ops, .self = dirs, .where = where };
 }
+
+struct definition_source policy_file(struct def_dirs *dirs, const char *where)
+{
+    struct definition_source source = definition_files(dirs, where);
+    source.kind = "file";
+    return source;
+}

@@ -150,8 +150,26 @@ int policy_may_use(const struct policy *policy, const struct peer_cred *cred,
     if (!def->allow.given || cred->uid == 0 || allowed(&policy->accounts, cred, &def->allow))
         return 0;
     return failure_set(failure, -EPERM,
-                       "user '%s' may not use it: it is only for those that 'allow' names in %s",
+                       "user '%s' may not use it: it is only for those that 'allow' names in %s; "
+                       "root can add to these",
                        account_user_name(cred->uid, name), def->file ? def->file : "it");
+}
+
+int policy_may_use_usual(const struct policy *policy, const struct peer_cred *cred,
+                         struct failure *failure)
+{
+    static char group[][ACCOUNT_NAME_SIZE] = { POLICY_GROUP };
+    static const struct allow usual = { .given = true, .groups = group, .n_groups = 1 };
+    char name[ACCOUNT_NAME_SIZE];
+
+    if (cred->uid == 0 || allowed(&policy->accounts, cred, &usual))
+        return 0;
+    (void)account_user_name(cred->uid, name);
+    return failure_set(
+        failure, -EPERM,
+        "user '%s' may not use it: the system's networks are for root and members of "
+        "group " POLICY_GROUP "; as root: usermod -aG " POLICY_GROUP " %s, and log in again",
+        name, name);
 }
 
 int policy_may_watch(const struct policy *policy, uid_t uid, unsigned has, struct failure *failure)
@@ -174,6 +192,9 @@ int policy_may_stop(const struct policy *policy, uid_t uid, struct failure *fail
 {
     if (policy_sees_all(policy, uid))
         return 0;
+    if (policy->owner == 0)
+        return failure_set(failure, -EPERM, "uid %u may not stop this broker: ask root",
+                           (unsigned)uid);
     return failure_set(failure, -EPERM,
                        "uid %u may not stop this broker: ask root, or uid %u whose broker it is",
                        (unsigned)uid, (unsigned)policy->owner);

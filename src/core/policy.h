@@ -42,6 +42,9 @@
  * wrong. */
 #define POLICY_RESERVED    16u
 
+/* Whose members may use the system's networks by default. */
+#define POLICY_GROUP "vmnet"
+
 struct policy_limits {
     unsigned connections, networks, interfaces, queues, waiting, watchers, forwards; /* one's */
     unsigned all_connections; /* of everybody */
@@ -90,6 +93,11 @@ int policy_may_lead_to(const struct policy *policy, uid_t uid, const struct forw
 /* May this client use the network by its definition? Root may, whatever it says. */
 int policy_may_use(const struct policy *policy, const struct peer_cred *cred,
                    const struct definition *def, struct failure *failure);
+
+/* The same in a system instance where neither the definition nor the administrator's policy says
+ * who may. */
+int policy_may_use_usual(const struct policy *policy, const struct peer_cred *cred,
+                         struct failure *failure);
 
 /* Ending the broker is for those it belongs to. */
 int policy_may_stop(const struct policy *policy, uid_t uid, struct failure *failure);

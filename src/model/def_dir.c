@@ -134,8 +134,8 @@ static int read_text(int fd, char *text, size_t size, size_t *ret)
     return 0;
 }
 
-static int load(int fd, const struct stat *st, const char *name, const char *path,
-                struct definition **ret, struct complaints *out)
+static int load(const struct def_dirs *dirs, int fd, const struct stat *st, const char *name,
+                const char *path, struct definition **ret, struct complaints *out)
 {
     size_t size = DEFINITION_FILE_MAX + 1, len = 0;
     AUTO_FREE char *text = malloc(size);
@@ -146,7 +146,7 @@ static int load(int fd, const struct stat *st, const char *name, const char *pat
         return broken(out, "the file cannot be read: %s", strerror(-r));
     if (len == size)
         return broken(out, "the file is larger than %u bytes", DEFINITION_FILE_MAX);
-    r = definition_parse(name, path, text, len, ret, out);
+    r = (dirs->parse ? dirs->parse : definition_parse)(name, path, text, len, ret, out);
     if (r == 0)
         stamp_of(st, &(*ret)->stamp);
     return r;
@@ -173,7 +173,7 @@ static int find_in(const struct def_dirs *dirs, const char *path, const char *na
     r = check_owner(&dir_st, dirs->owner, "its directory", path, out);
     if (r == 0)
         r = check_file(&st, dirs->owner, file, out);
-    return r < 0 ? r : load(fd, &st, name, file, ret, out);
+    return r < 0 ? r : load(dirs, fd, &st, name, file, ret, out);
 }
 
 int def_dir_find(const struct def_dirs *dirs, const char *name, struct definition **ret, char *file,

@@ -27,6 +27,9 @@ struct def_dirs {
     const char *paths[DEF_DIRS_MAX]; /* first found counts; borrowed */
     size_t n;
     uid_t owner; /* besides root; the instance's user */
+    /* What the files are; NULL: definition_parse(). */
+    int (*parse)(const char *name, const char *file, const char *text, size_t len,
+                 struct definition **ret, struct complaints *out);
 };
 
 /* For people: "DIR/NAME.json", "DIR/NAME.json or DIR/NAME.json". 0, or -ENAMETOOLONG with ret

@@ -139,6 +139,11 @@ int definition_from_net(const struct net_def *net, struct definition **ret);
 int definition_parse(const char *name, const char *file, const char *text, size_t len,
                      struct definition **ret, struct complaints *out);
 
+/* The same for the file that says who may use networks whose definitions do not: of its definition
+ * only `allow` is given. */
+int policy_parse(const char *name, const char *file, const char *text, size_t len,
+                 struct definition **ret, struct complaints *out);
+
 /* The keys whose meanings differ, however they are written: a default that is written out
  * is no change. */
 definition_keys definition_differs(const struct definition *a, const struct definition *b);

@@ -202,8 +202,10 @@ static json_t *load(struct reader *r)
     return take_ptr(&root);
 }
 
-int definition_parse(const char *name, const char *file, const char *text, size_t len,
-                     struct definition **ret, struct complaints *out)
+typedef void (*root_reader)(struct reader *r, const json_t *root, const char *name);
+
+static int parse(root_reader read, const char *name, const char *file, const char *text, size_t len,
+                 struct definition **ret, struct complaints *out)
 {
     AUTO(definition_unref) struct definition *definition = calloc(1, sizeof *definition);
     struct reader r = { text, text + len, definition, out };
@@ -215,7 +217,7 @@ int definition_parse(const char *name, const char *file, const char *text, size_
     definition->file = strdup(file);
     AUTO(json_decref) json_t *root = load(&r);
     if (json_is_object(root))
-        read_root(&r, root, name);
+        read(&r, root, name);
     if (r.no_memory || !definition->file)
         return -ENOMEM;
     complaints_sort(out);
@@ -223,4 +225,35 @@ int definition_parse(const char *name, const char *file, const char *text, size_
         return -EBADMSG;
     *ret = take_ptr(&definition);
     return 0;
+}
+
+int definition_parse(const char *name, const char *file, const char *text, size_t len,
+                     struct definition **ret, struct complaints *out)
+{
+    return parse(read_root, name, file, text, len, ret, out);
+}
+
+/* ---- the general policy ---- */
+
+static void read_policy(struct reader *r, const json_t *root, const char *name)
+{
+    static const char *const keys[] = { "allow" };
+    static const struct vocabulary vocabulary = { keys, N_ELEMENTS(keys) };
+    struct members m;
+
+    (void)name;
+    read_members(r, root, json_walk_root(r->text, r->end), &vocabulary, &m);
+    if (!m.at[0] && !m.misspelt[0]) {
+        complaints_add(r->out, (struct position){ 0 }, "\"allow\" is missing");
+        reader_remedy(r, "write \"allow\": %s", rules[KEY_ALLOW].example);
+    } else if (m.values[0] && reader_type(r, keys[0], m.values[0], m.at[0], JSON_OBJECT,
+                                          rules[KEY_ALLOW].example)) {
+        read_allow(r, m.values[0], m.at[0]);
+    }
+}
+
+int policy_parse(const char *name, const char *file, const char *text, size_t len,
+                 struct definition **ret, struct complaints *out)
+{
+    return parse(read_policy, name, file, text, len, ret, out);
 }

@@ -19,4 +19,5 @@ struct definition_source {
     const struct definition_source_ops *ops;
     void *self;
     const char *where; /* for people: "/etc/vmnet-broker.d/NAME.json"; borrowed */
+    const char *kind;  /* of what the names are, for the log; NULL: "network" */
 };

@@ -4,19 +4,20 @@
 #
 # In a world the system has users of its own, whom the machine does not know: alice and bob are
 # in group vmnet, carol is not; vmnet-broker and vmnet-netd are the instance's. Its directories
-# in /run are the world's anyway, that in /var/lib is made so here.
+# in /run are the world's anyway, /etc and /var/lib are made so here.
 
 SYSTEM_BROKER_UID=4201 SYSTEM_NETD_UID=4202
 SYSTEM_LOG=$WORLD/log/system
 
 make_system_users() {
-    local files=$WORLD/accounts name uid
-    [ ! -d "$files" ] || return 0
-    mkdir "$files"
-    cp /etc/passwd /etc/group "$files"
+    local etc=$WORLD/etc name uid
+    [ ! -d "$etc" ] || return 0
+    mkdir -p "$etc"/{changed,work}
+    mount -t overlay -o "lowerdir=/etc,upperdir=$etc/changed,workdir=$etc/work" world /etc
+    mount --bind "$WORLD/resolv.conf" "$(realpath -m /etc/resolv.conf)"
     while read -r name uid; do
-        echo "$name:x:$uid:$uid::/nonexistent:/usr/sbin/nologin" >>"$files/passwd"
-        echo "$name:x:$uid:" >>"$files/group"
+        echo "$name:x:$uid:$uid::/nonexistent:/usr/sbin/nologin" >>/etc/passwd
+        echo "$name:x:$uid:" >>/etc/group
         make_user "$uid"
     done <<END
 alice 4101
@@ -25,9 +26,7 @@ carol 4103
 vmnet-broker $SYSTEM_BROKER_UID
 vmnet-netd $SYSTEM_NETD_UID
 END
-    echo "vmnet:x:4200:alice,bob" >>"$files/group"
-    mount --bind "$files/passwd" /etc/passwd
-    mount --bind "$files/group" /etc/group
+    echo "vmnet:x:4200:alice,bob" >>/etc/group
     mount -t tmpfs -o mode=0755 world /var/lib
 }
 
@@ -41,10 +40,11 @@ as() { # NAME FUNCTION... -> `as alice ctl list`, `as bob start_guest db --netwo
 # As root would start it on a machine without systemd; with $UNITS set, by its units, as far as
 # that goes where systemd is not process 1.
 start_system() { # OPTIONS...
+    hear_notifications
     if [ -n "${UNITS:-}" ]; then
         start_units
     else
-        vmnet-broker --system "$@" >>"$SYSTEM_LOG" 2>&1 </dev/null 3>&- 4>&- 5>&- &
+        NOTIFY_SOCKET=$WORLD/notify vmnet-broker --system "$@" >>"$SYSTEM_LOG" 2>&1 </dev/null 3>&- 4>&- 5>&- &
     fi
     eventually 10 system_answers
 }
@@ -63,7 +63,12 @@ start_units() {
     mkdir "$ACTIVATORS"
     systemd-tmpfiles --create vmnet-broker.conf
     mkdir -p /run/vmnet-broker
-    # What services tell their manager, a line each.
+    activate vmnet-netd --seqpacket --listen="$(setting vmnet-netd.socket ListenSequentialPacket)"
+    activate vmnet-broker --listen="$(setting vmnet-broker.socket ListenStream)"
+}
+
+hear_notifications() { # -> what services tell their manager, a line each, in the log `notify`
+    [ ! -S "$WORLD/notify" ] || return 0
     python3 -uc 'import os, socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind(sys.argv[1])
@@ -72,8 +77,6 @@ while True:
     print(s.recv(4096).decode().replace("\n", " "))' "$WORLD/notify" \
         >"$WORLD/log/notify" 2>&1 </dev/null 3>&- 4>&- 5>&- &
     eventually 10 test -S "$WORLD/notify"
-    activate vmnet-netd --seqpacket --listen="$(setting vmnet-netd.socket ListenSequentialPacket)"
-    activate vmnet-broker --listen="$(setting vmnet-broker.socket ListenStream)"
 }
 
 # One after the other, as often as somebody connects: systemd-socket-activate starts one only.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "definition.h"
+#include "mem.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -331,9 +332,47 @@ static void complaints_are_bounded_and_one_line_each(void **unused)
     assert_string_equal(other.items[0].what, "\xc3\xa4 ?? ????");
 }
 
+/* NULL: what is wrong does not matter. */
+static const struct policy_case {
+    const char *text, *wrong;
+    size_t users, groups;
+} policy_cases[] = {
+    { "{ \"allow\": { \"groups\": [ \"vmnet\", \"staff\" ] } }", NULL, 0, 2 },
+    { "{ \"allow\": { \"users\": [ \"alice\" ], \"groups\": [ \"vmnet\" ] } }", NULL, 1, 1 },
+    { "{}", "\"allow\" is missing", 0, 0 },
+    { "{ \"allow\": {} }", "\"allow\" allows nobody", 0, 0 },
+    { "{ \"allow\": true }", "\"allow\" must be an object", 0, 0 },
+    { "{ \"mode\": \"shared\" }", "\"allow\" is missing", 0, 0 },
+    { "[]", "must be an object", 0, 0 },
+    { "{", "no JSON", 0, 0 },
+};
+
+static void the_general_policy_says_who_and_nothing_else(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < N_ELEMENTS(policy_cases); i++) {
+        const struct policy_case *c = &policy_cases[i];
+        struct complaints complaints = { 0 };
+        struct definition *policy = NULL;
+        int r = policy_parse("policy", "p.json", c->text, strlen(c->text), &policy, &complaints);
+
+        if (r != (c->wrong ? -EBADMSG : 0))
+            fail_msg("%s: %d", c->text, r);
+        if (c->wrong && !strstr(complaints.items[0].what, c->wrong))
+            fail_msg("%s: %s", c->text, complaints.items[0].what);
+        if (r == 0) {
+            assert_true(policy->allow.given);
+            assert_int_equal(policy->allow.n_users, c->users);
+            assert_int_equal(policy->allow.n_groups, c->groups);
+        }
+        definition_unref(policy);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_general_policy_says_who_and_nothing_else),
         cmocka_unit_test(every_key_has_its_place),
         cmocka_unit_test(a_mode_alone_is_what_is_built_in),
         cmocka_unit_test(a_change_is_one_of_meaning),

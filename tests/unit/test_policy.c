@@ -173,6 +173,39 @@ static void only_owner_and_root_stop_the_broker(void **unused)
     assert_non_null(strstr(failure.why, "uid 990"));
 }
 
+static int only_group_vmnet(const char *name, gid_t *ret)
+{
+    if (strcmp(name, "vmnet") != 0)
+        return -ENOENT;
+    *ret = 77;
+    return 0;
+}
+
+static int nobody(const char *name, uid_t *ret)
+{
+    (void)name;
+    (void)ret;
+    return -ENOENT;
+}
+
+static void by_default_members_of_the_group_and_root_may_use_the_systems_networks(void **unused)
+{
+    const struct policy usual = { .accounts = { .user = nobody, .group = only_group_vmnet } };
+    static gid_t groups[] = { 12, 77 };
+    const struct peer_cred root = { .uid = 0 }, primary = { .uid = 4000, .gid = 77 },
+                           member = { .uid = 4001, .gid = 4001, .groups = groups, .n_groups = 2 },
+                           outsider = { .uid = 4002, .gid = 4002, .groups = groups, .n_groups = 1 };
+    struct failure failure = { 0 };
+
+    (void)unused;
+    assert_int_equal(policy_may_use_usual(&usual, &root, &failure), 0);
+    assert_int_equal(policy_may_use_usual(&usual, &primary, &failure), 0);
+    assert_int_equal(policy_may_use_usual(&usual, &member, &failure), 0);
+    assert_int_equal(policy_may_use_usual(&usual, &outsider, &failure), -EPERM);
+    assert_non_null(strstr(failure.why, "4002"));
+    assert_non_null(strstr(failure.why, "usermod -aG vmnet"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +215,7 @@ int main(void)
         cmocka_unit_test(ports_of_root_are_opened_for_root_and_the_owner),
         cmocka_unit_test(one_sees_oneself_and_owner_and_root_see_all),
         cmocka_unit_test(only_owner_and_root_stop_the_broker),
+        cmocka_unit_test(by_default_members_of_the_group_and_root_may_use_the_systems_networks),
     };
     return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
 }
