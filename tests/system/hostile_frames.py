@@ -59,6 +59,13 @@ def fragment4(packet, offset):
     return head[:10] + struct.pack("!H", smoke.checksum(head)) + head[12:] + packet[20:]
 
 
+def with_options(packet):
+    """IPv4 with options: a router alert, and an end."""
+    head = b"\x47" + packet[1:2] + struct.pack("!H", len(packet) + 8) + packet[4:10] + b"\0\0" + \
+        packet[12:20] + b"\x94\4\0\0" + bytes(4)
+    return head[:10] + struct.pack("!H", smoke.checksum(head)) + head[12:] + packet[20:]
+
+
 def with_payload(packet, first, payload):
     return packet[:4] + struct.pack("!HB", len(payload), first) + packet[7:40] + payload
 
@@ -136,6 +143,12 @@ def rogues(web, db):
          [(0x0800, udp4(web.ip, "192.168.64.255", 67, 9, MARK), {})]),
         ("a DHCP server's answer from another port", [server[0]],
          [(0x0800, udp4(web.ip, "192.168.64.255", 4011, 68, MARK), {})]),
+        ("... behind IPv4 options", [server[0]],
+         [(0x0800, with_options(udp4(web.ip, "192.168.64.255", 4011, 68, MARK)), {})]),
+        ("... the first fragment of it", [server[0]],
+         [(0x0800, fragment4(udp4(web.ip, "192.168.64.255", 4011, 68, MARK), 0x2000), {})]),
+        ("an IPv4 redirect behind options", [gone("guest_ip4", "icmp type")],
+         [(0x0800, with_options(ip4_packet(web.ip, db.ip, 1, b"\5\1\0\0" + MARK * 4)), {})]),
         ("a DHCPv6 server's answer", [gone("udp6", "udp sport 547")],
          [(0x86DD, udp6(local, 547, 9), {})]),
         ("a DHCPv6 server's answer from another port", [gone("udp6", "udp dport 546")],
@@ -241,8 +254,61 @@ def late_checksums(scene):
             before = scene.dropped(new)
             check(not harm(forgery, victim), f"fails: {forgery[0]} ({victim.tap})")
             check(scene.dropped(new) > before, "... and is counted")
+    for victim in victims:
+        check(not [w for w, send in cut_up(new, victim) if hears(new, victim, send, forged_of(new))],
+              f"fails: any of them in a frame that is to be cut up ({victim.tap})")
     honest_ones(scene, new, victims[0])
     honest_ones(scene, new, victims[1])
+
+
+def forged_of(guest):
+    """Does a frame with the mark say that it is somebody else's, or something else than data
+    from port 9? Of a fragment but the first only the sender can be told."""
+    senders = {b"\x08\0": (26, packed(guest.ip), 23, 34),
+               b"\x86\xdd": (22, packed(guest.link_local), 20, 54)}
+
+    def match(frame):
+        if MARK not in frame:
+            return False
+        if frame[6:12] != mac_bytes(guest.mac) or frame[12:14] not in senders:
+            return True
+        at, sender, protocol, ports = senders[frame[12:14]]
+        if frame[at:at + len(sender)] != sender:
+            return True
+        if frame[12:14] == b"\x08\0" and struct.unpack("!H", frame[20:22])[0] & 0x1FFF:
+            return frame[protocol] != 17
+        if frame[12:14] == b"\x86\xdd" and frame[protocol] == 44:
+            return frame[54] != 17
+        return frame[protocol] not in (6, 17) or frame[ports:ports + 2] != b"\0\x09"
+
+    return match
+
+
+def cut_up(guest, victim):
+    """Long frames of every kind of segmentation, whose checksum is asked for in any place."""
+    data = MARK * 500
+    tcp = struct.pack("!HHIIBBHHH", 9, 9, 1, 1, 0x50, 0x10, 1000, 0, 0) + data
+    udp = struct.pack("!HHHH", 9, 9, 8 + len(data), 0) + data
+    head = mac_bytes(victim.mac) + mac_bytes(guest.mac)
+    packets = [head + b"\x08\0" + ip4_packet(guest.ip, victim.ip, n, body)
+               for n, body in ((6, tcp), (17, udp))]
+    packets += [head + b"\x86\xdd" + ip6_packet(guest.link_local, victim.link_local, n, body, at)
+                for n, body, at in ((6, tcp, 16), (17, udp, 6))]
+    for packet in packets:
+        for kind in (0, 1, 3, 4, 5):
+            for start in (6, 14, 20, 24, 26, 34, 54):
+                for place in (6, 10, 12, 20, 22, 23, 26, 28, 34, 36, 54):
+                    if place >= start:
+                        vnet = struct.pack("=BBHHHH", 1, kind, 54, 1400, start, place - start)
+                        yield (kind, start, place), lambda: accepted(guest, vnet + packet)
+
+
+def accepted(guest, frame):
+    """The kernel refuses some of them at once."""
+    try:
+        os.write(guest.fds[0], frame)
+    except OSError:
+        pass
 
 
 def honest_ones(scene, new, old):
@@ -323,9 +389,15 @@ def dhcp_in_anothers_name(scene, web, db, prey):
         settle(web)
         return not victim.lease(1)
 
-    def request(victim):
+    def discover(victim):
         drain(web)
         return web.dhcp(1, seconds=0.3, chaddr=victim.mac) is not None
+
+    def request(victim):
+        """For a neighbour: whoever sees the answer knows its address and lease."""
+        drain(web)
+        got = web.dhcp(3, b"\x32\x04" + packed(victim.ip) + server, 0.3, victim.mac)
+        return got and got[0] == 5
 
     def relay(victim):
         """The answer to a relay goes to port 67 of whatever address it says it has."""
@@ -336,17 +408,37 @@ def dhcp_in_anothers_name(scene, web, db, prey):
 
     scene.attack("a RELEASE in a neighbour's name", [CLIENT], release, (prey, db), counted=web)
     prey.lease()
-    scene.attack("a DISCOVER in a neighbour's name", [CLIENT], request, (prey, db), counted=web)
+    scene.attack("a DISCOVER in a neighbour's name", [CLIENT], discover, (prey, db), counted=web)
+    drain(db, prey)
+    scene.attack("a REQUEST in a neighbour's name", [CLIENT], request, (prey, db), counted=web)
     drain(db, prey)
     scene.attack("a request as somebody's relay", [gone("dhcp", "@th,256,32")], relay, (prey, db),
                  counted=web)
     drain(db, prey)
     scene.attack("a DECLINE in a neighbour's name", [CLIENT], decline, (prey, db), counted=web)
+    by_its_identifier(scene, web, db, server)
     before = scene.dropped(web)
     for what, head in (("an answer", (2, 1, 6, 0)), ("another hardware", (1, 6, 6, 0)),
                        ("no address at all", (1, 1, 0, 0))):
         web.send(0x0800, udp4("0.0.0.0", "255.255.255.255", 68, 67, bootp(web.mac, 1, head=head)))
     check(scene.dropped(web) == before + 3, "malformed requests go nowhere")
+
+
+def by_its_identifier(scene, web, db, server):
+    """With a MAC of one's own and a neighbour's client identifier. The rule is an option of
+    dnsmasq's, and that it gives to each MAC what the broker said."""
+    as_db = b"\x3d\x07\x01" + mac_bytes(db.mac)
+    check(db.lease(), "db has its lease again")
+    for what, kind, dst in (("RELEASE", 7, web.bridge_mac), ("DECLINE", 4, "ff:ff:ff:ff:ff:ff")):
+        web.send(0x0800, udp4(web.ip, "192.168.64.1", 68, 67, bootp(
+            web.mac, kind, server + as_db + b"\x32\x04" + packed(db.ip), db.ip)), dst=dst)
+        settle(web)
+        check(db.mac in leases(scene) and db.ip in leases(scene),
+              f"fails: a {what} with a neighbour's identifier and address")
+    drain(web)
+    got = web.dhcp(3, as_db + b"\x32\x04" + packed(db.ip) + server, 0.5)
+    check(not got or got[0] != 5, "fails: a REQUEST for a neighbour's address", str(got))
+    check(db.lease(), "... and it keeps its lease")
 
 
 def names_of_ones_own_choice(scene, first, second, db):
@@ -510,21 +602,24 @@ def nested(lab, lab2):
     check(hears(lab, lab2, lambda: lab.send(0x8100, b"\0\5\x08\0" + inner)), "... and VLAN tags")
 
 
-def giant(web, peer):
+def giants(web, peer):
     """64 KiB in one frame, which the peer can take as it is."""
     import fcntl
     for guest in (web, peer):
         fcntl.ioctl(guest.fds[0], 0x400454D0, 0x1 | 0x2 | 0x4)  # TUNSETOFFLOAD: CSUM, TSO4, TSO6
-    drain(peer)
-    data = MARK + bytes(65400 - len(MARK))
     head = struct.pack("!HHIIBBHHH", 9, 9, 1, 1, 0x50, 0x10, 1000, 0, 0)
-    packet = ip4_packet(web.ip, peer.ip, 6, head + data)
-    frame = mac_bytes(peer.mac) + mac_bytes(web.mac) + b"\x08\x00" + packet
-    vnet = struct.pack("=BBHHHH", 1, 1, 54, 1460, 34, 16)  # checksum to do, TCPv4
-    got = []
-    hears(web, peer, lambda: os.write(web.fds[0], vnet + frame),
-          lambda f: MARK in f and got.append(len(f)))
-    check(got == [len(frame)], "passes: a frame of 64 KiB, in one piece", str(got))
+    body = head + MARK + bytes(65400 - len(MARK))
+    ends = mac_bytes(peer.mac) + mac_bytes(web.mac)
+    for what, segmentation, start, frame in (
+            ("IPv4", 1, 34, ends + b"\x08\x00" + ip4_packet(web.ip, peer.ip, 6, body)),
+            ("IPv6", 4, 54, ends + b"\x86\xdd" + ip6_packet(web.link_local, peer.link_local, 6,
+                                                           body, 16))):
+        drain(peer)
+        vnet = struct.pack("=BBHHHH", 1, segmentation, start + 20, 1440, start, 16)
+        got = []
+        hears(web, peer, lambda: os.write(web.fds[0], vnet + frame),
+              lambda f: MARK in f and got.append(len(f)))
+        check(got == [len(frame)], f"passes: a frame of 64 KiB, in one piece ({what})", str(got))
 
 
 def story(scene):
@@ -536,7 +631,7 @@ def story(scene):
     nameless = scene.guest("one", 6, ""), scene.guest("one", 7, "")
     lab, lab2 = scene.guest("lab", 2, "lab"), scene.guest("lab", 3, "lab2")
     honest(scene, web, db)
-    giant(web, peer)
+    giants(web, peer)
     nested(lab, lab2)
     neighbours_are_safe(scene, web, db)
     late_checksums(scene)

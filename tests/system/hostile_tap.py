@@ -23,7 +23,7 @@ TUNSETIFF, TUNSETPERSIST, TUNSETOWNER, TUNSETGROUP = 0x400454CA, 0x400454CB, 0x4
 TUNSETOFFLOAD, TUNSETSNDBUF, TUNSETVNETHDRSZ = 0x400454D0, 0x400454D4, 0x400454D8
 TUNSETQUEUE, TUNSETVNETLE, TUNSETVNETBE, TUNSETCARRIER = (0x400454D9, 0x400454DC, 0x400454DE,
                                                           0x400454E2)
-SIOCSIFHWADDR = 0x8924
+SIOCSIFHWADDR, SIOCGSKNS = 0x8924, 0x894C
 TAP, NO_PI, VNET_HDR, MULTI_QUEUE = 2, 0x1000, 0x4000, 0x100
 ATTACH_QUEUE, DETACH_QUEUE = 0x200, 0x400
 STRANGER = 5000
@@ -192,6 +192,18 @@ def a_neighbours_queue(scene):
         check(not as_stranger(lambda: fcntl.ioctl(fd, TUNSETIFF, named("uplink", TAP | NO_PI))),
               "fails: taking the place of a dead engine")
     os.close(fd)
+
+
+def the_namespace_behind(scene):
+    """A TAP's descriptor names the network namespace that it is in, for those with power there."""
+    evil = scene.guest("one", 9, "evil")
+    here = os.stat(f"/proc/{scene.netd.anchor}/ns/net").st_ino
+    fd = fcntl.ioctl(evil.fds[0], SIOCGSKNS)
+    check(os.fstat(fd).st_ino == here, "works for root: the namespace of a TAP")
+    os.close(fd)
+    check(not as_stranger(lambda: fcntl.ioctl(evil.fds[0], SIOCGSKNS)),
+          "fails: the namespace of a TAP, for who has nothing but the descriptor")
+    scene.leave(evil)
 
 
 def queue_games(scene, db):
@@ -365,6 +377,7 @@ def story(scene):
     persistence(scene)
     another_owner(scene)
     a_neighbours_queue(scene)
+    the_namespace_behind(scene)
     queue_games(scene, db)
     header_games(scene, web, db)
     full_speed(scene, web, db)
