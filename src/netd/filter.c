@@ -363,8 +363,8 @@ static int change_host(struct nft *nft, bool add, uint32_t index, const struct n
     const struct subnet4 subnet = { .base = net->ipv4_base, .prefix = net->ipv4_prefix };
     const struct mac mac = host_mac(net->ipv4_base);
     char text[ADDR4_TEXT], mac_text[MAC_TEXT];
-    char elements[5][64];
-    static const char *const sets[] = { "macs", "ip4", "known", "hosts", "ports" };
+    char elements[6][64];
+    static const char *const sets[] = { "macs", "ip4", "known", "hosts", "drops", "ports" };
     int r = 0;
 
     (void)snprintf(elements[0], sizeof *elements,
@@ -375,7 +375,8 @@ static int change_host(struct nft *nft, bool add, uint32_t index, const struct n
     (void)snprintf(elements[2], sizeof *elements, "%u . %s", group_of(index),
                    mac_format(mac, mac_text));
     (void)snprintf(elements[3], sizeof *elements, "\"" HOST_PORT "%u\"", index);
-    (void)snprintf(elements[4], sizeof *elements, "\"" HOST_PORT "%u\" : goto h%u", index, index);
+    (void)snprintf(elements[4], sizeof *elements, "\"" HOST_PORT "%u\"", index);
+    (void)snprintf(elements[5], sizeof *elements, "\"" HOST_PORT "%u\" : goto h%u", index, index);
     for (size_t i = 0; r == 0 && i < N_ELEMENTS(sets); i++)
         r = change_host_element(nft, add, sets[i], elements[i]);
     return r;

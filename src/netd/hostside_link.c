@@ -53,19 +53,24 @@ static int link_mac(const char *name, struct mac *ret)
     return r;
 }
 
-static bool is_veth(const char *name)
+/* 1, 0 or a negative errno. A link without a driver to ask is none. */
+static int is_veth(const char *name)
 {
     struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
     struct ifreq req = { .ifr_data = (char *)&info };
+    int r = ask_link(name, SIOCETHTOOL, &req);
 
-    return ask_link(name, SIOCETHTOOL, &req) == 0 && strcmp(info.driver, "veth") == 0;
+    if (r == 0)
+        return strcmp(info.driver, "veth") == 0;
+    return r == -EOPNOTSUPP ? 0 : r;
 }
 
-static bool is_up(const char *name)
+static int is_up(const char *name)
 {
     struct ifreq req = { .ifr_flags = 0 };
+    int r = ask_link(name, SIOCGIFFLAGS, &req);
 
-    return ask_link(name, SIOCGIFFLAGS, &req) == 0 && (req.ifr_flags & IFF_UP);
+    return r < 0 ? r : (req.ifr_flags & IFF_UP) != 0;
 }
 
 /* 1: yes, made by us or an earlier one of us. 0: by somebody else. -ENODEV: there is none. */
@@ -75,7 +80,9 @@ static int is_ours(const char *name)
     struct mac mac;
     int r = link_mac(name, &mac);
 
-    return r < 0 ? r : memcmp(mac.b, ours.b, 3) == 0 && is_veth(name);
+    if (r < 0)
+        return r;
+    return memcmp(mac.b, ours.b, 3) == 0 ? is_veth(name) : 0;
 }
 
 static void name_link(uint32_t index, char name[static IFNAMSIZ])
@@ -233,24 +240,33 @@ static int configure(struct host *host, struct host_link *link, struct netd_why 
     return 0;
 }
 
+static int make(struct host *host, const struct host_link *link, struct netd_why *why)
+{
+    int r = clear_name(host, link, why);
+
+    if (r < 0)
+        return r;
+    r = add_veth(host, link);
+    if (r < 0)
+        (void)host_link_delete(host, link->net.index); /* it may be only the kernel's word on it */
+    return r;
+}
+
 int host_link_make(struct host *host, struct host_link *link, struct netd_why *why)
 {
-    bool adopt = link->net.adopt;
     int r;
 
     link->ifindex = 0;
     name_link(link->net.index, link->name);
-    if (adopt)
-        r = is_ours(link->name) == 1 ? 0 : -ENODEV;
+    if (!link->net.adopt)
+        r = make(host, link, why);
     else
-        r = clear_name(host, link, why);
-    if (r == 0 && !adopt)
-        r = add_veth(host, link);
+        r = is_ours(link->name) == 1 ? 0 : -ENODEV;
     if (r < 0)
         return why_failed(why, r, "cannot make the host's link %s", link->name);
     r = configure(host, link, why);
     if (r < 0) {
-        (void)link_delete(host->links, link->name);
+        (void)host_link_delete(host, link->net.index);
         return why_failed(why, r, "cannot set up the host's link %s", link->name);
     }
     return 0;
@@ -263,15 +279,18 @@ int host_link_mend(struct host *host, struct host_link *link, struct netd_why *w
     const struct mac wanted = host_mac(link->net.ipv4_base);
     unsigned families = link->families;
     struct mac mac;
-    int r, wrong;
+    bool wrong = false;
+    int r;
 
     r = link_mac(link->name, &mac);
-    if (r < 0)
-        return r;
-    wrong = !mac_equal(mac, wanted) || !is_up(link->name);
-    if (!mac_equal(mac, wanted))
+    if (r == 0 && !mac_equal(mac, wanted)) {
+        wrong = true;
         r = link_set_mac(host->links, link->name, wanted);
+    }
     if (r == 0)
+        r = is_up(link->name);
+    wrong |= r == 0;
+    if (r >= 0)
         r = wrong ? configure(host, link, why) : set_addresses(host, link);
     if (r < 0)
         return why_failed(why, r, "cannot mend the host's link %s", link->name);

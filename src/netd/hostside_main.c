@@ -55,7 +55,10 @@ static int serve_part(struct host *host, const struct hostside_request *request,
 
     link->known = false;
     r = host_link_delete(host, request->body.part);
-    gone = known ? host_table_remove(host, link) : 0;
+    if (known)
+        gone = host_table_remove(host, link);
+    else
+        gone = host->watch.unwritten ? host_table_write(host) : 0;
     if (r < 0)
         return why_failed(&reply->why, r, "cannot delete the host's link");
     return gone < 0 ? why_refused(&reply->why, gone, "cannot remove the host's rules: %s",
@@ -85,6 +88,14 @@ static int (*const serve[HOSTSIDE_OPS])(struct host *host, const struct hostside
     [HOSTSIDE_SWEEP] = serve_sweep,
 };
 
+void hostside_serve(struct host *host, const struct hostside_request *request,
+                    struct hostside_reply *reply)
+{
+    reply->err = hostside_check(host->at, request, &reply->why);
+    if (reply->err == 0)
+        reply->err = serve[request->op](host, request, reply);
+}
+
 static int serve_one(struct host *host)
 {
     struct hostside_request request;
@@ -97,9 +108,7 @@ static int serve_one(struct host *host)
         (void)close(fds[i]); /* nobody has any to give */
     if (r < 0)
         return r;
-    reply.err = hostside_check(host->at, &request, &reply.why);
-    if (reply.err == 0)
-        reply.err = serve[request.op](host, &request, &reply);
+    hostside_serve(host, &request, &reply);
     return packet_send(host->sock, &reply, sizeof reply, NULL, 0);
 }
 

@@ -68,8 +68,10 @@ struct host_link {
 struct host_watch {
     int rtnl, nft;
     sd_event_source *rtnl_source, *nft_source, *look;
-    uint64_t repaired; /* when, monotonic microseconds */
-    char *table;       /* what ours looked like when we had written it; NULL: there is none */
+    bool links_touched, rules_touched; /* since the last look */
+    uint64_t looked, repaired;         /* when, monotonic microseconds */
+    bool unwritten; /* the table is not what it must be: the last writing failed */
+    char *table;    /* what ours looked like when we had written it; NULL: there is none */
 };
 
 /* What the process knows. */
@@ -92,6 +94,9 @@ struct host {
 
 /* The rest of the process's life. */
 _Noreturn void hostside_main(struct host *host);
+/* Does what is asked, or says why not. */
+void hostside_serve(struct host *host, const struct hostside_request *request,
+                    struct hostside_reply *reply);
 /* What it keeps, in parts that tests look at. */
 int hostside_confine_calls(void);
 int hostside_confine_files(void);
@@ -128,3 +133,5 @@ bool host_table_is_ours(struct host *host);
 /* ---- hostside_watch.c ---------------------------------------------------------------- */
 
 int host_watch_begin(struct host *host);
+/* The table is not as it must be, and is looked at again. */
+void host_watch_rules(struct host *host);

@@ -112,14 +112,20 @@ static int run(struct host *host, FILE *out, char *const *text)
     int r = fclose(out) == 0 ? nft_run(host->rules, "%s", *text) : -ENOMEM;
 
     free(*text);
+    host->watch.unwritten = r < 0;
     if (r == 0)
         remember(host);
+    else
+        host_watch_rules(host);
     return r;
 }
 
-static int begin(FILE **ret, char **text, size_t *len)
+static int begin(struct host *host, FILE **ret, char **text, size_t *len)
 {
     *ret = open_memstream(text, len);
+    host->watch.unwritten = !*ret;
+    if (!*ret)
+        host_watch_rules(host);
     return *ret ? 0 : -ENOMEM;
 }
 
@@ -128,7 +134,7 @@ int host_table_add(struct host *host, const struct host_link *link)
     char *text = NULL;
     size_t len = 0;
     FILE *out;
-    int r = begin(&out, &text, &len);
+    int r = begin(host, &out, &text, &len);
 
     if (r < 0)
         return r;
@@ -146,7 +152,7 @@ int host_table_remove(struct host *host, const struct host_link *link)
 
     if (!any(host))
         return host_table_write(host);
-    r = begin(&out, &text, &len);
+    r = begin(host, &out, &text, &len);
     if (r < 0)
         return r;
     fprintf(out, "%s%s", outline_text, rules_text);
@@ -159,7 +165,7 @@ int host_table_write(struct host *host)
     char *text = NULL;
     size_t len = 0;
     FILE *out;
-    int r = begin(&out, &text, &len);
+    int r = begin(host, &out, &text, &len);
 
     if (r < 0)
         return r;
@@ -180,8 +186,8 @@ bool host_table_is_ours(struct host *host)
 {
     AUTO_FREE char *now = NULL;
 
-    if (!any(host))
-        return true;
+    if (host->watch.unwritten || !any(host))
+        return !host->watch.unwritten;
     return host->watch.table &&
            nft_describe(host->rules, "list table " HOSTSIDE_TABLE, &now) == 0 &&
            strcmp(now, host->watch.table) == 0;

@@ -20,7 +20,8 @@
 #include <time.h>
 
 #define LOOK_USEC  20000u   /* what comes together is looked at together */
-#define PAUSE_USEC 1000000u /* between two repairs */
+#define NEXT_USEC  250000u  /* and between two looks, where rules change all the time */
+#define PAUSE_USEC 1000000u /* after a repair */
 #define NEWS_MAX   32768
 
 static uint64_t now_usec(void)
@@ -66,12 +67,17 @@ static bool look_at_link(struct host *host, struct host_link *link)
 
 static bool look_at_table(struct host *host)
 {
+    bool ours = host->watch.unwritten;
     int r;
 
     if (host_table_is_ours(host))
         return false;
     r = host_table_write(host);
-    if (r < 0)
+    if (ours && r == 0)
+        log_info("nftables table " HOSTSIDE_TABLE " is as it must be at last");
+    else if (ours)
+        (void)log_failure(r, "nftables table " HOSTSIDE_TABLE " cannot be written; trying on");
+    else if (r < 0)
         log_error("somebody has changed or removed nftables table " HOSTSIDE_TABLE
                   ", and it cannot be put back: %s",
                   nft_error(host->rules));
@@ -84,29 +90,47 @@ static bool look_at_table(struct host *host)
 static int on_look(sd_event_source *source, uint64_t usec, void *arg)
 {
     struct host *host = arg;
-    bool mended = look_at_table(host);
+    struct host_watch *w = &host->watch;
+    bool links = w->links_touched, mended = false;
 
     (void)source;
     (void)usec;
-    FOREACH_HOST_LINK(link, host)
+    w->links_touched = false;
+    if (w->rules_touched) {
+        w->rules_touched = false; /* which a writing that fails sets again */
+        mended = look_at_table(host);
+    }
+    if (links)
+        FOREACH_HOST_LINK(link, host)
     mended |= look_at_link(host, link);
+    w->looked = now_usec();
     if (mended)
-        host->watch.repaired = now_usec();
+        w->repaired = w->looked;
     return 0;
 }
 
 static void look_soon(struct host *host)
 {
-    uint64_t soon = now_usec() + LOOK_USEC, next = host->watch.repaired + PAUSE_USEC;
+    const struct host_watch *w = &host->watch;
+    uint64_t next = now_usec() + LOOK_USEC;
     int enabled = SD_EVENT_OFF;
 
     (void)sd_event_source_get_enabled(host->watch.look, &enabled);
     if (enabled != SD_EVENT_OFF)
         return;
-    if (host->watch.repaired == 0 || next < soon)
-        next = soon;
+    if (w->looked > 0 && next < w->looked + NEXT_USEC)
+        next = w->looked + NEXT_USEC;
+    if (w->repaired > 0 && next < w->repaired + PAUSE_USEC)
+        next = w->repaired + PAUSE_USEC;
     (void)sd_event_source_set_time(host->watch.look, next);
     (void)sd_event_source_set_enabled(host->watch.look, SD_EVENT_ONESHOT);
+}
+
+void host_watch_rules(struct host *host)
+{
+    host->watch.rules_touched = true;
+    if (host->watch.look)
+        look_soon(host);
 }
 
 /* ---- hearing ------------------------------------------------------------------------- */
@@ -160,8 +184,10 @@ static int on_rtnl(sd_event_source *source, int fd, uint32_t events, void *arg)
 
     (void)source;
     (void)events;
-    if (hear(fd, host, about_link))
-        look_soon(host);
+    if (!hear(fd, host, about_link))
+        return 0;
+    host->watch.links_touched = true;
+    look_soon(host);
     return 0;
 }
 
@@ -172,7 +198,7 @@ static int on_nft(sd_event_source *source, int fd, uint32_t events, void *arg)
     (void)source;
     (void)events;
     if (hear(fd, host, about_rules))
-        look_soon(host);
+        host_watch_rules(host);
     return 0;
 }
 

@@ -122,6 +122,7 @@ int network_destroy(struct network *net, struct netd_why *why)
 {
     struct networks *all = net->all;
     uint32_t index = net->index;
+    bool host = net->host;
     int first = 0, r;
 
     /* What can no longer be written down was done all the same: it is swept by the next netd. */
@@ -132,13 +133,13 @@ int network_destroy(struct network *net, struct netd_why *why)
                     : 0;
     note(r, &first, why, net, "router rules");
     way_out_remove(all->tools.links, net->bridge, net->uplink);
+    /* Its link goes before its rules, or what it sends meanwhile leaves a count behind. */
+    note(network_part_host(net, why), &first, why, net, "host");
     for (const struct port *port = net->ports; port; port = port->next)
         (void)filter_remove_port(all->tools.nft, index, &net->def, &port->interface);
-    note(filter_remove_network(all->tools.nft, index, &net->def, net->host), &first, why, net,
-         "filter");
+    note(filter_remove_network(all->tools.nft, index, &net->def, host), &first, why, net, "filter");
     dnsmasq_free(net->dnsmasq);
     dns_relay_stop(&net->relay);
-    note(network_part_host(net, why), &first, why, net, "host");
     r = link_delete_group(all->tools.links, group_of(net->index));
     note(r == -ENODEV ? 0 : r, &first, why, net, "links");
     r = network_remove_directory(all, index);

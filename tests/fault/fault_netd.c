@@ -4,8 +4,9 @@
  * removed. Whoever asked gets an error with words; no link, rule, process, file or entry of
  * the journal is left; and the next attempt works.
  *
- * The network has no way out, so no packet leaves. What happens inside the spawner, which
- * is another process, does not fail here; but the conversation with it does.
+ * The network has no way out, so no packet leaves; run by root, the host is on it. What happens
+ * inside the spawner and the hostside, which are other processes, does not fail here; but the
+ * conversation with them does. fault_hostside.c has the latter's own story.
  */
 #include "anchor.h"
 #include "bridge.h"
@@ -20,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -327,6 +329,14 @@ static void start_spawner(void)
     assert_true(dup2(err, STDERR_FILENO) >= 0);
 }
 
+/* Only root can have a host of its own here, which it must be: the host of this machine is not
+ * touched. */
+static void start_hostside(void)
+{
+    if (geteuid() == 0)
+        assert_int_equal(hostside_start(world.anchor.pid, &world.tools.hostside), 0);
+}
+
 /* Returns false where such a world cannot be made. */
 static bool make_namespaces(void)
 {
@@ -334,8 +344,11 @@ static bool make_namespaces(void)
     assert_non_null(mkdtemp(world.path));
     world.dirfd = open(world.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(world.dirfd >= 0);
+    if (geteuid() == 0 && unshare(CLONE_NEWNET) < 0)
+        return false;
     if (access("/dev/net/tun", R_OK | W_OK) < 0 || anchor_start(&world.anchor, &world.leash) < 0)
         return false;
+    start_hostside();
     start_spawner();
     int host_routes[UPLINKS_MAX];
     assert_int_equal(uplinks_open_host_routes(host_routes), 0);
@@ -391,6 +404,7 @@ static int end_world(void **unused)
     nft_free(world.tools.nft);
     link_close(world.tools.links);
     spawner_free(world.tools.spawner);
+    hostside_free(world.tools.hostside);
     journal_free(world.tools.journal, true);
     sd_event_unref(world.tools.event);
     anchor_end(&world.anchor);

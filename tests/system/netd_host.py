@@ -7,6 +7,7 @@ that plays the host, and plays broker and guests. Of what must not arrive nothin
 something that may is sent behind it, and when that is there, what came before is looked at."""
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -512,8 +513,7 @@ def story(netd, out, before):
         guest.close()
     check(leave(b), "netd leaves")
     netd.process.wait(10)
-    eventually("and the host is as it was", lambda: snapshot() == before,
-               detail=lambda: difference(before, snapshot()))
+    check(unchanged(before), "and the host is as it was", difference(before, snapshot()))
     probe.close()
 
 
@@ -532,19 +532,40 @@ def difference(before, after):
         [f"+{line}" for line in new if line not in old]
 
 
-def lonely(netd, before):
-    """Killed, all of it, in the middle of everything, and nobody has a TAP: one restart clears."""
-    netd.start()
-    b = Broker(netd)
-    b.build("one", ONE, ONE6)
-    b.send(smoke.BUILD, b"")  # nonsense ends the session
-    netd.kill()
-    netd.start()
-    b = Broker(netd)
-    check(leave(b), "after everything was killed, the next netd leaves")
-    netd.process.wait(10)
-    eventually("and the host is as it was, again", lambda: snapshot() == before,
-               detail=lambda: difference(before, snapshot()))
+def killed_at_random(netd, before, seed):
+    """All of it, at any moment of a build, and nobody has a TAP: one restart clears."""
+    chance = random.Random(seed)
+    for _ in range(8):
+        netd.start()
+        b = Broker(netd)
+        b.build("one", ONE, ONE6)
+        net = ipaddress.ip_network(TWO)
+        body = smoke.NETWORK.pack(b"two", b"id-two", 0, 0, NAT44 | DHCP | RA, 1500,
+                                  int(net.network_address), net.prefixlen,
+                                  ipaddress.ip_address(TWO6).packed, 64, 30, 0, 0, b"", b"", b"")
+        b.send(smoke.BUILD, body)
+        if chance.random() < 0.3:
+            b.send(smoke.REMOVE, b"one".ljust(64, b"\0"))
+        time.sleep(chance.random() * 0.03)
+        netd.kill()
+        netd.start()
+        b = Broker(netd)
+        if not (leave(b) and netd.process.wait(10) == 0):
+            check(False, "after everything was killed, the next netd leaves", f"seed {seed}")
+        if not unchanged(before):
+            check(False, "killed at any moment, the host is as it was", f"seed {seed}: " +
+                  str(difference(before, snapshot())))
+            return
+    check(True, f"killed at any moment (seed {seed}), the host is as it was after one restart")
+
+
+def unchanged(before):
+    end = time.monotonic() + 15
+    while snapshot() != before:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def main():
@@ -565,7 +586,7 @@ def main():
     try:
         netd.start()
         story(netd, out, before)
-        lonely(netd, before)
+        killed_at_random(netd, before, int(os.environ.get("SEED", time.time())))
     except Exception:
         print(netd.said(), file=sys.stderr)
         raise
