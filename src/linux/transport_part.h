@@ -2,7 +2,8 @@
 /* transport_part.h - what the files of the Varlink transport share:
  *
  *   transport_varlink.c     the transport as an object, and whom it lets in
- *   transport_connection.c  what is said on a connection, and its one call under way
+ *   transport_connection.c  what a client says, and its one call under way
+ *   transport_answers.c     what it hears
  *   transport_rooms.c       whose turn it is
  */
 #pragma once
@@ -80,6 +81,21 @@ void connection_free(struct connection *c);
  * here, and nowhere else while the transport lives. began: now; returns what the time is
  * afterwards, since the difference is charged to its user. */
 uint64_t connection_serve(struct connection *c, uint32_t events, unsigned calls, uint64_t began);
+
+/* It is at fault, says the log, and ends as soon as nobody stands on it. */
+void connection_fault(struct connection *c, const char *what);
+/* Unless it has its turn right now, it needs one. */
+void connection_soon(struct connection *c);
+
+/* ---- answers ---- */
+
+/* Sends what waits to be sent. */
+void connection_flush(struct connection *c);
+/* One reply to the call, the last one unless it continues. message: the whole of it, taken over;
+ * NULL: memory was short. */
+void connection_reply(struct connection *c, json_t *message, bool continues);
+/* error: likewise. why: for the log. */
+void connection_refuse(struct connection *c, json_t *error, const struct failure *why);
 
 /* ---- rooms ---- */
 
