@@ -12,6 +12,7 @@
 #include "guard.h"
 
 #include "fd.h"
+#include "link.h"
 #include "mem.h"
 
 #include <arpa/inet.h>
@@ -26,8 +27,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MESSAGE_MAX 32768 /* the kernel's own limit is 16384 for one link */
-#define BATCH       64u   /* messages at a time, so that others are served, too */
+#define BATCH 64u /* messages at a time, so that others are served, too */
 
 /* 02: locally administered. "vtap" */
 #define MAC_HIGH 0x02767461u
@@ -202,7 +202,7 @@ static void on_message(struct guard *guard, struct nlmsghdr *h)
 /* 1: there was one. 0: there is none. -ENOBUFS: some were lost. */
 static int read_one(struct guard *guard)
 {
-    _Alignas(struct nlmsghdr) char buf[MESSAGE_MAX];
+    _Alignas(struct nlmsghdr) char buf[LINK_MESSAGE_MAX];
     ssize_t got = recv(guard->fd, buf, sizeof buf, 0);
     int left = (int)got;
 

@@ -5,6 +5,9 @@
 
 #include <stddef.h>
 
+/* Writes /proc/sys/net/... ("ipv4/conf/vb0/forwarding", "1"). -ENOENT: no such knob here. */
+int sysctl_set(const char *knob, const char *value);
+
 struct knob {
     const char *before, *after; /* a link's name goes between */
     const char *value;

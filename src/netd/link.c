@@ -4,17 +4,16 @@
  * Messages are composed by hand with libnl's attribute helpers rather than through
  * its link objects: those keep a cache of all links, and filling it costs more than
  * everything else here together. One request, one acknowledgement.
+ *
+ * Here are the socket, and links: made, changed, deleted, counted. link_address.c has addresses
+ * and routes that lead by a link, link_news.c hears of links that go.
  */
 #include "link.h"
 
-#include "fd.h"
 #include "str.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
+#include <errno.h>
 #include <linux/ethtool.h>
-#include <linux/filter.h>
-#include <linux/if_addr.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -25,9 +24,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-
-#define ANSWER_MAX  32768 /* bytes; the kernel's own limit is 16384 for one link */
-#define BACKLOG_MAX 4096  /* messages; the monitor's buffer has room for a tenth */
 
 /* Where guests may use MACs of their own choice, they must not fill the kernel's memory
  * with them. Kernels before 6.7 know no such limit, and pass over the number. */
@@ -67,7 +63,7 @@ static int open_socket(struct link_ctx *ctx)
     if (nl_connect(ctx->sock, NETLINK_ROUTE) < 0)
         r = -EIO;
     /* A buffer that is large enough anyway, instead of a look at each message's size. */
-    else if (nl_socket_set_msg_buf_size(ctx->sock, ANSWER_MAX) < 0)
+    else if (nl_socket_set_msg_buf_size(ctx->sock, LINK_MESSAGE_MAX) < 0)
         r = -ENOMEM;
     if (r < 0) {
         close_socket(ctx);
@@ -125,9 +121,7 @@ static int outcome(struct link_ctx *ctx, int r)
     return -EIO;
 }
 
-/* Sends a composed message and waits for the kernel's word on it. Takes it over.
- * bad: one of the attributes did not fit, and the message is void. */
-static int request(struct link_ctx *ctx, struct nl_msg *msg, bool bad)
+int link_request(struct link_ctx *ctx, struct nl_msg *msg, bool bad)
 {
     int r;
 
@@ -138,11 +132,6 @@ static int request(struct link_ctx *ctx, struct nl_msg *msg, bool bad)
     }
     ctx->error = 0;
     return outcome(ctx, nl_send_sync(ctx->sock, msg)); /* frees the message */
-}
-
-int link_request(struct link_ctx *ctx, struct nl_msg *msg, bool bad)
-{
-    return request(ctx, msg, bad);
 }
 
 /* A message about the link `name`; "" for none in particular. */
@@ -195,79 +184,7 @@ int link_add_bridge(struct link_ctx *ctx, const char *name, struct mac mac, unsi
     bad |= nla_put_u32(msg, IFLA_MTU, mtu) < 0;
     bad |= nla_put_u32(msg, IFLA_GROUP, group) < 0;
     bad |= put_bridge_kind(msg);
-    return request(ctx, msg, bad);
-}
-
-static int add_address(struct link_ctx *ctx, const char *name, const struct ifaddrmsg *head,
-                       const void *addr, size_t len)
-{
-    struct ifaddrmsg info = *head;
-    int index = link_index(ctx, name);
-    struct nl_msg *msg;
-    bool bad;
-
-    if (index < 0)
-        return index;
-    info.ifa_index = (unsigned)index;
-    msg = nlmsg_alloc_simple(RTM_NEWADDR, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL);
-    if (!msg)
-        return -ENOMEM;
-    bad = nlmsg_append(msg, &info, sizeof info, NLMSG_ALIGNTO) < 0;
-    bad |= nla_put(msg, IFA_LOCAL, (int)len, addr) < 0;
-    bad |= nla_put(msg, IFA_ADDRESS, (int)len, addr) < 0;
-    return request(ctx, msg, bad);
-}
-
-int link_add_addr4(struct link_ctx *ctx, const char *name, uint32_t addr, unsigned prefix)
-{
-    const struct ifaddrmsg head = { .ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)prefix };
-    uint32_t wire = htonl(addr);
-
-    return add_address(ctx, name, &head, &wire, sizeof wire);
-}
-
-int link_add_addr6(struct link_ctx *ctx, const char *name, const uint8_t addr[16], unsigned len)
-{
-    const struct ifaddrmsg head = { .ifa_family = AF_INET6,
-                                    .ifa_prefixlen = (uint8_t)len,
-                                    .ifa_flags = IFA_F_NODAD };
-
-    return add_address(ctx, name, &head, addr, 16);
-}
-
-static int add_default(struct link_ctx *ctx, const char *name, int family, const void *via,
-                       size_t len, uint32_t table)
-{
-    const struct rtmsg info = { .rtm_family = (unsigned char)family,
-                                .rtm_table = (unsigned char)table,
-                                .rtm_protocol = RTPROT_STATIC,
-                                .rtm_scope = RT_SCOPE_UNIVERSE,
-                                .rtm_type = RTN_UNICAST };
-    int index = link_index(ctx, name);
-    struct nl_msg *msg;
-    bool bad;
-
-    if (index < 0)
-        return index;
-    msg = nlmsg_alloc_simple(RTM_NEWROUTE, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE);
-    if (!msg)
-        return -ENOMEM;
-    bad = nlmsg_append(msg, (void *)(uintptr_t)&info, sizeof info, NLMSG_ALIGNTO) < 0;
-    bad |= nla_put(msg, RTA_GATEWAY, (int)len, via) < 0;
-    bad |= nla_put_u32(msg, RTA_OIF, (uint32_t)index) < 0;
-    return request(ctx, msg, bad);
-}
-
-int link_add_default4(struct link_ctx *ctx, const char *name, uint32_t via, uint32_t table)
-{
-    uint32_t wire = htonl(via);
-
-    return add_default(ctx, name, AF_INET, &wire, sizeof wire, table);
-}
-
-int link_add_default6(struct link_ctx *ctx, const char *name, const uint8_t via[16], uint32_t table)
-{
-    return add_default(ctx, name, AF_INET6, via, 16, table);
+    return link_request(ctx, msg, bad);
 }
 
 int link_set_up(struct link_ctx *ctx, const char *name)
@@ -276,7 +193,7 @@ int link_set_up(struct link_ctx *ctx, const char *name)
                                   .ifi_flags = IFF_UP,
                                   .ifi_change = IFF_UP };
 
-    return request(ctx, link_message(RTM_NEWLINK, 0, &up, name), false);
+    return link_request(ctx, link_message(RTM_NEWLINK, 0, &up, name), false);
 }
 
 /* Possible only once the link is a bridge's port, hence a request of its own. */
@@ -293,7 +210,7 @@ static int set_isolated(struct link_ctx *ctx, int index)
     bad = !info || nla_put_u8(msg, IFLA_BRPORT_ISOLATED, 1) < 0;
     if (info)
         nla_nest_end(msg, info);
-    return request(ctx, msg, bad);
+    return link_request(ctx, msg, bad);
 }
 
 /* master 0: none. mac NULL: as it is. */
@@ -311,7 +228,7 @@ static int configure_port(struct link_ctx *ctx, const struct ifinfomsg *info, in
         bad |= nla_put(msg, IFLA_ADDRESS, sizeof mac->b, mac->b) < 0;
     if (master)
         bad |= nla_put_u32(msg, IFLA_MASTER, (uint32_t)master) < 0;
-    return request(ctx, msg, bad);
+    return link_request(ctx, msg, bad);
 }
 
 int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bool isolated,
@@ -343,7 +260,7 @@ int link_set_mac(struct link_ctx *ctx, const char *name, struct mac mac)
     const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
     struct nl_msg *msg = link_message(RTM_NEWLINK, 0, &none, name);
 
-    return request(ctx, msg, msg && nla_put(msg, IFLA_ADDRESS, sizeof mac.b, mac.b) < 0);
+    return link_request(ctx, msg, msg && nla_put(msg, IFLA_ADDRESS, sizeof mac.b, mac.b) < 0);
 }
 
 int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames)
@@ -351,7 +268,7 @@ int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames)
     const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
     struct nl_msg *msg = link_message(RTM_NEWLINK, 0, &none, name);
 
-    return request(ctx, msg, msg && nla_put_u32(msg, IFLA_TXQLEN, frames) < 0);
+    return link_request(ctx, msg, msg && nla_put_u32(msg, IFLA_TXQLEN, frames) < 0);
 }
 
 int link_add_ifb(struct link_ctx *ctx, const char *name, uint32_t group, unsigned frames,
@@ -371,7 +288,7 @@ int link_add_ifb(struct link_ctx *ctx, const char *name, uint32_t group, unsigne
     bad |= !info || nla_put_string(msg, IFLA_INFO_KIND, "ifb") < 0;
     if (info)
         nla_nest_end(msg, info);
-    return request(ctx, msg, bad);
+    return link_request(ctx, msg, bad);
 }
 
 int link_refuse_checksums(struct link_ctx *ctx, const char *name)
@@ -391,14 +308,14 @@ int link_delete(struct link_ctx *ctx, const char *name)
 {
     const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
 
-    return request(ctx, link_message(RTM_DELLINK, 0, &none, name), false);
+    return link_request(ctx, link_message(RTM_DELLINK, 0, &none, name), false);
 }
 
 int link_delete_index(struct link_ctx *ctx, int index)
 {
     const struct ifinfomsg this = { .ifi_family = AF_UNSPEC, .ifi_index = index };
 
-    return request(ctx, link_message(RTM_DELLINK, 0, &this, ""), false);
+    return link_request(ctx, link_message(RTM_DELLINK, 0, &this, ""), false);
 }
 
 int link_delete_group(struct link_ctx *ctx, uint32_t group)
@@ -406,7 +323,7 @@ int link_delete_group(struct link_ctx *ctx, uint32_t group)
     const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
     struct nl_msg *msg = link_message(RTM_DELLINK, 0, &none, "");
 
-    return request(ctx, msg, msg && nla_put_u32(msg, IFLA_GROUP, group) < 0);
+    return link_request(ctx, msg, msg && nla_put_u32(msg, IFLA_GROUP, group) < 0);
 }
 
 struct stats_query {
@@ -471,85 +388,4 @@ int link_stats(struct link_ctx *ctx, const char *name, struct link_counters *ret
                                    .rx_packets = seen.stats.rx_packets,
                                    .tx_packets = seen.stats.tx_packets };
     return 0;
-}
-
-/* ---- news --------------------------------------------------------------------------- */
-
-/* One TAP's coming is told in fifteen messages, each of which would wake us, and many of
- * which would push the few that matter out of the buffer. A port that leaves its bridge
- * is told as AF_BRIDGE; the link itself lives on. */
-static int hear_of_ends_only(int fd)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELLINK), 0,
-                 3), /* it loads as the net does */
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NLMSG_HDRLEN + offsetof(struct ifinfomsg, ifi_family)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNSPEC, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-    };
-    const struct sock_fprog program = { .len = sizeof code / sizeof *code, .filter = code };
-
-    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
-}
-
-int link_monitor_open(void)
-{
-    const struct sockaddr_nl here = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
-    AUTO_FD fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-    int r;
-
-    if (fd < 0)
-        return -errno;
-    r = hear_of_ends_only(fd);
-    if (r < 0)
-        return r;
-    return bind(fd, (const struct sockaddr *)&here, sizeof here) < 0 ? -errno : fd_take(&fd);
-}
-
-/* 1: there was one. 0: there is none. */
-static int read_one(int fd, void (*gone)(void *arg, int ifindex), void *arg)
-{
-    _Alignas(struct nlmsghdr) char buf[ANSWER_MAX];
-    ssize_t got = recv(fd, buf, sizeof buf, 0);
-    int left = (int)got;
-
-    if (got < 0)
-        return errno == EAGAIN ? 0 : -errno;
-    for (struct nlmsghdr *h = (struct nlmsghdr *)buf; nlmsg_ok(h, left); h = nlmsg_next(h, &left)) {
-        const struct ifinfomsg *info = nlmsg_data(h);
-
-        if (h->nlmsg_type == RTM_DELLINK && info->ifi_family == AF_UNSPEC)
-            gone(arg, info->ifi_index);
-    }
-    return 1;
-}
-
-/* After a loss (-ENOBUFS) the kernel goes on throwing messages away until the socket was
- * read to its end, and does not say so again. Who looks for what was missed has to do
- * that first, or misses what goes meanwhile, for ever. */
-int link_monitor_read(int fd, void (*gone)(void *arg, int ifindex), void *arg)
-{
-    int r = read_one(fd, gone, arg);
-    bool lost = r < 0;
-
-    for (unsigned i = 0; lost && r != 0 && i < BACKLOG_MAX; i++)
-        r = read_one(fd, gone, arg);
-    return lost ? -ENOBUFS : 0;
-}
-
-int sysctl_set(const char *knob, const char *value)
-{
-    char path[128];
-    AUTO_FD fd = -1;
-    int r;
-
-    r = str_format(path, sizeof path, "/proc/sys/net/%s", knob);
-    if (r < 0)
-        return r;
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    return write(fd, value, strlen(value)) < 0 ? -errno : 0;
 }

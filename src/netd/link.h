@@ -10,6 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Bytes of a message from the kernel; its own limit is 16384 for one link. */
+#define LINK_MESSAGE_MAX 32768
+
 struct link_ctx; /* one rtnetlink socket */
 
 int link_open(struct link_ctx **ret);
@@ -73,6 +76,3 @@ int link_stats(struct link_ctx *ctx, const char *name, struct link_counters *ret
  * of those are gone by now: look for yourself. */
 int link_monitor_open(void);
 int link_monitor_read(int fd, void (*gone)(void *arg, int ifindex), void *arg);
-
-/* Writes /proc/sys/net/... ("ipv4/conf/vb0/forwarding", "1"). -ENOENT: no such knob here. */
-int sysctl_set(const char *knob, const char *value);

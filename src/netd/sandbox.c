@@ -27,8 +27,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-/* link.c, guard.c, host_default.c, ports.c, nft.c: netlink. libnl and libmnl send and receive in
- * either way, libnftables waits by select(). uplink_tap.c and link.c ask about links by
+/* link.c, link_news.c, guard.c, host_default.c, ports.c, nft.c: netlink. libnl and libmnl send and
+ * receive in either way, libnftables waits by select(). uplink_tap.c and link.c ask about links by
  * ioctl(). */
 const struct call_rule sandbox_netlink_calls[] = { CALL_IF("socket", 0, WHOLE, AF_NETLINK),
                                                    CALL("bind"),
@@ -76,7 +76,7 @@ static const struct call_rule forwarder_socket_calls[] = { CALL("socketpair"), C
 static const struct call_rule relay_socket_calls[] = { CALL_IF("socket", 0, WHOLE, AF_INET),
                                                        CALL("listen"), CALLS_END };
 
-/* journal.c, dnsmasq.c, link.c (sysctl), network.c, lease_watch.c: files. */
+/* journal.c, dnsmasq.c, knobs.c, network.c, lease_watch.c: files. */
 static const struct call_rule file_calls[] = {
     CALL("inotify_add_watch"), CALL("inotify_init1"), CALL("inotify_rm_watch"),
     CALL("fallocate"),         CALL("getcwd"),        CALL("mkdir"),

@@ -7,6 +7,8 @@
 #include "uplink_part.h"
 
 #include "fd.h"
+#include "knobs.h"
+#include "log.h"
 #include "mem.h"
 #include "names.h"
 #include "str.h"
@@ -52,26 +54,6 @@ static int address_tap(struct uplink *u)
     return r;
 }
 
-struct knob {
-    const char *before, *after; /* the link's name goes between, if there is a place */
-    const char *value;
-};
-
-static int set_knobs(const char *link, const struct knob *knobs, size_t n)
-{
-    char path[64];
-
-    for (size_t i = 0; i < n; i++) {
-        int r = str_format(path, sizeof path, "%s%s%s", knobs[i].before, knobs[i].after ? link : "",
-                           knobs[i].after ? knobs[i].after : "");
-        if (r == 0)
-            r = sysctl_set(path, knobs[i].value);
-        if (r < 0 && r != -ENOENT)
-            return r;
-    }
-    return 0;
-}
-
 static int set_all_knobs(const struct uplink *u)
 {
     static const struct knob usual[] = {
@@ -80,18 +62,25 @@ static int set_all_knobs(const struct uplink *u)
         { "ipv6/conf/", "/addr_gen_mode", "1" }, /* none of its own making */
         { "ipv6/conf/", "/disable_ipv6", "0" },  /* the namespace's default is 1 */
         { "ipv4/conf/", "/forwarding", "1" },
-        { "ipv6/conf/all/forwarding", NULL, "1" }, /* IPv6 has no finer one */
     };
+    static const struct knob forwarding6 = { "ipv6/conf/all/forwarding", "",
+                                             "1" }; /* no finer one */
     /* The main table does not lead there; the filter of some hosts, which the namespace
      * takes over, would throw every answer away. */
-    static const struct knob beside[] = {
-        { "ipv4/conf/", "/rp_filter", "0" },
-        { "ipv4/conf/all/rp_filter", NULL, "0" },
-    };
-    int r = set_knobs(uplink_link(u->slot), usual, N_ELEMENTS(usual));
+    static const struct knob beside = { "ipv4/conf/", "/rp_filter", "0" };
+    static const struct knob beside_all = { "ipv4/conf/all/rp_filter", "", "0" };
+    const char *link = uplink_link(u->slot);
+    struct netd_why why = { 0 };
+    int r = knobs_set(usual, N_ELEMENTS(usual), link, &why);
 
+    if (r == 0)
+        r = knobs_set(&forwarding6, 1, "", &why);
     if (r == 0 && u->slot > 0)
-        r = set_knobs(uplink_link(u->slot), beside, N_ELEMENTS(beside));
+        r = knobs_set(&beside, 1, link, &why);
+    if (r == 0 && u->slot > 0)
+        r = knobs_set(&beside_all, 1, "", &why);
+    if (r < 0)
+        log_debug("uplink: %s", why.why);
     return r;
 }
 

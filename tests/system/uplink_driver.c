@@ -6,6 +6,7 @@
  * input, everything that happens is a line on standard output.
  */
 #include "anchor.h"
+#include "knobs.h"
 #include "link.h"
 #include "log.h"
 #include "nft.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What netd makes of the kernel's news of links that go. link.c is included, and its
+/* What netd makes of the kernel's news of links that go. link_news.c is included, and its
  * recv() is a story told below. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 
 static ssize_t told_recv(int fd, void *buf, size_t size, int flags);
 #define recv told_recv
-#include "link.c"
+#include "link_news.c"
 #undef recv
 
 #include "mem.h"

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* link_address.c - addresses and routes that lead by a link; see link.h. */
+#include "link.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <netlink/msg.h>
+
+static int add_address(struct link_ctx *ctx, const char *name, const struct ifaddrmsg *head,
+                       const void *addr, size_t len)
+{
+    struct ifaddrmsg info = *head;
+    int index = link_index(ctx, name);
+    struct nl_msg *msg;
+    bool bad;
+
+    if (index < 0)
+        return index;
+    info.ifa_index = (unsigned)index;
+    msg = nlmsg_alloc_simple(RTM_NEWADDR, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL);
+    if (!msg)
+        return -ENOMEM;
+    bad = nlmsg_append(msg, &info, sizeof info, NLMSG_ALIGNTO) < 0;
+    bad |= nla_put(msg, IFA_LOCAL, (int)len, addr) < 0;
+    bad |= nla_put(msg, IFA_ADDRESS, (int)len, addr) < 0;
+    return link_request(ctx, msg, bad);
+}
+
+int link_add_addr4(struct link_ctx *ctx, const char *name, uint32_t addr, unsigned prefix)
+{
+    const struct ifaddrmsg head = { .ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)prefix };
+    uint32_t wire = htonl(addr);
+
+    return add_address(ctx, name, &head, &wire, sizeof wire);
+}
+
+int link_add_addr6(struct link_ctx *ctx, const char *name, const uint8_t addr[16], unsigned len)
+{
+    const struct ifaddrmsg head = { .ifa_family = AF_INET6,
+                                    .ifa_prefixlen = (uint8_t)len,
+                                    .ifa_flags = IFA_F_NODAD };
+
+    return add_address(ctx, name, &head, addr, 16);
+}
+
+static int add_default(struct link_ctx *ctx, const char *name, int family, const void *via,
+                       size_t len, uint32_t table)
+{
+    const struct rtmsg info = { .rtm_family = (unsigned char)family,
+                                .rtm_table = (unsigned char)table,
+                                .rtm_protocol = RTPROT_STATIC,
+                                .rtm_scope = RT_SCOPE_UNIVERSE,
+                                .rtm_type = RTN_UNICAST };
+    int index = link_index(ctx, name);
+    struct nl_msg *msg;
+    bool bad;
+
+    if (index < 0)
+        return index;
+    msg = nlmsg_alloc_simple(RTM_NEWROUTE, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE);
+    if (!msg)
+        return -ENOMEM;
+    bad = nlmsg_append(msg, (void *)(uintptr_t)&info, sizeof info, NLMSG_ALIGNTO) < 0;
+    bad |= nla_put(msg, RTA_GATEWAY, (int)len, via) < 0;
+    bad |= nla_put_u32(msg, RTA_OIF, (uint32_t)index) < 0;
+    return link_request(ctx, msg, bad);
+}
+
+int link_add_default4(struct link_ctx *ctx, const char *name, uint32_t via, uint32_t table)
+{
+    uint32_t wire = htonl(via);
+
+    return add_default(ctx, name, AF_INET, &wire, sizeof wire, table);
+}
+
+int link_add_default6(struct link_ctx *ctx, const char *name, const uint8_t via[16], uint32_t table)
+{
+    return add_default(ctx, name, AF_INET6, via, 16, table);
+}
