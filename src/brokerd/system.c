@@ -145,6 +145,20 @@ static int become_broker(const struct account *broker, struct failure *failure)
                  : 0;
 }
 
+/* `ip netns` finds the namespace by this, when netd has made the second half of it. Somebody else's
+ * namespace of that name is left alone. */
+static void name_namespace(const struct paths *netd_paths)
+{
+    char target[sizeof netd_paths->netd + 8];
+
+    if (str_format(target, sizeof target, "%s/netns", netd_paths->netd) < 0)
+        return;
+    (void)mkdir("/run/netns", 0755);
+    if (symlink(target, "/run/netns/vmnet-broker") < 0 && errno != EEXIST)
+        log_warning("'ip netns' will not know our namespace: /run/netns/vmnet-broker: %s",
+                    strerror(errno));
+}
+
 int system_prepare(const struct paths *paths, struct system_users *ret, struct failure *failure)
 {
     struct paths netd_paths;
@@ -159,6 +173,8 @@ int system_prepare(const struct paths *paths, struct system_users *ret, struct f
         r = make_directory(paths->state, &ret->broker, 0700, failure);
     if (r == 0)
         r = make_directory(netd_paths.state, &ret->netd, 0700, failure);
+    if (r == 0)
+        name_namespace(&netd_paths);
     if (r == 0 && (setegid(ret->broker.gid) < 0 || seteuid(ret->broker.uid) < 0))
         r = failure_set(failure, -errno, "cannot act as the user " SYSTEM_BROKER_USER ": %s",
                         strerror(errno));

@@ -5,6 +5,7 @@
  * each program for its version. Only when a thing is refused it looks for who refuses.
  * No broker is needed, none is started, and nothing stays behind.
  */
+#include "accounts.h"
 #include "call.h"
 #include "fd.h"
 #include "mem.h"
@@ -350,6 +351,52 @@ static void check_state(struct exam *e)
     check_directory(e, paths.state, "XDG_STATE_HOME");
 }
 
+/* ---- the system instance ---- */
+
+/* Somebody has installed one, or asks for it. */
+static bool system_matters(const struct exam *e)
+{
+    struct paths paths;
+    char socket[128];
+
+    paths_system(&paths);
+    return e->ctl->choice == ENDPOINT_SYSTEM ||
+           (paths_own_socket(&paths, socket, sizeof socket) == 0 && access(socket, F_OK) == 0);
+}
+
+static bool in_group(gid_t gid)
+{
+    gid_t groups[1024];
+    int n = getgroups((int)N_ELEMENTS(groups), groups);
+
+    for (int i = 0; i < n; i++)
+        if (groups[i] == gid)
+            return true;
+    return getegid() == gid || geteuid() == 0;
+}
+
+static void check_system(struct exam *e)
+{
+    char name[ACCOUNT_NAME_SIZE];
+    uid_t uid;
+    gid_t gid;
+
+    if (!system_matters(e)) {
+        found(e, FINE, "there is none, and nobody needs one");
+    } else if (account_user("vmnet-broker", &uid) < 0 || account_user("vmnet-netd", &uid) < 0 ||
+               account_group("vmnet", &gid) < 0) {
+        found(e, MISSING, "it needs the users vmnet-broker and vmnet-netd and the group vmnet");
+        remedy(e, "systemd-sysusers, as root");
+    } else if (!in_group(gid)) {
+        found(e, e->ctl->choice == ENDPOINT_SYSTEM ? MISSING : WARNING,
+              "you are not in group vmnet, whose members may use it");
+        remedy(e, "usermod -aG vmnet %s, as root; then log in again",
+               account_user_name(geteuid(), name));
+    } else {
+        found(e, FINE, "its users and group are there, and you may use it");
+    }
+}
+
 /* ---- the broker ---- */
 
 static void check_broker(struct exam *e)
@@ -359,7 +406,12 @@ static void check_broker(struct exam *e)
     struct failure why = { 0 };
     int r = endpoint_connect(&c, e->ctl->choice, false, NULL, &why);
     if (r == -ENOTCONN) {
-        found(e, FINE, "none is running; acquiring a network starts one");
+        if (e->ctl->choice == ENDPOINT_SYSTEM) {
+            found(e, MISSING, "the system's broker does not run");
+            remedy(e, "systemctl enable --now vmnet-broker.socket vmnet-netd.socket");
+        } else {
+            found(e, FINE, "none is running; acquiring a network starts one");
+        }
         return;
     }
     if (r == 0)
@@ -386,12 +438,14 @@ static void check_broker(struct exam *e)
 static const struct check {
     const char *name;
     void (*run)(struct exam *e);
+    bool of_user; /* a system instance has no use for it */
 } checks[] = {
     { "namespaces", check_namespaces }, { "tun", check_tun },
     { "sandbox", check_sandbox },       { "vmnet-broker", check_broker_program },
     { "dnsmasq", check_dnsmasq },       { "uplink", check_engine },
-    { "wmem_max", check_wmem },         { "runtime", check_runtime },
-    { "state", check_state },           { "broker", check_broker },
+    { "wmem_max", check_wmem },         { "runtime", check_runtime, true },
+    { "state", check_state, true },     { "system", check_system },
+    { "broker", check_broker },
 };
 
 static void print_finding(const struct check *check, const struct finding *f)
@@ -418,6 +472,8 @@ int cmd_doctor(struct ctl *ctl, int argc, char **argv)
     enum result worst = FINE;
     for (size_t i = 0; i < N_ELEMENTS(checks); i++) {
         struct exam exam = { .ctl = ctl };
+        if (checks[i].of_user && ctl->choice == ENDPOINT_SYSTEM)
+            continue;
         checks[i].run(&exam);
         if (exam.finding.result > worst)
             worst = exam.finding.result;

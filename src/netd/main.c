@@ -21,6 +21,7 @@
 #include "orphans.h"
 #include "place.h"
 #include "sandbox.h"
+#include "str.h"
 #include "stranded.h"
 
 #include <fcntl.h>
@@ -40,6 +41,7 @@ struct netd {
     struct place place;
     bool passed; /* the socket is somebody else's, who keeps it when we go */
     uid_t broker;
+    char netns_link[128];
     int listening, leash;
     int host_routes[UPLINKS_MAX];
     int forwarder; /* the connection to that of a dead netd */
@@ -141,9 +143,13 @@ static int start_listening(struct netd *nd, struct netd_why *why)
 
 static int start_spawner(struct netd *nd, struct netd_why *why)
 {
+    if (nd->options.system &&
+        str_format(nd->netns_link, sizeof nd->netns_link, "%s/netns", nd->place.paths.runtime) < 0)
+        return why_refused(why, -ENAMETOOLONG, "--runtime-dir is too long");
     const struct spawner_setup setup = { .inside = nd->inside,
                                          .state_path = nd->place.dir_path,
                                          .socket_path = nd->passed ? NULL : nd->place.socket_path,
+                                         .netns_link = nd->options.system ? nd->netns_link : NULL,
                                          .broker = nd->broker };
     int r = spawner_start(&setup, &nd->spawner);
 
@@ -414,6 +420,8 @@ static void end(struct netd *nd)
     nft_free(nd->nft);
     link_close(nd->links);
     keep_free(nd->keep);
+    if (nd->spawner && nd->options.system)
+        (void)spawner_unname(nd->spawner);
     spawner_free(nd->spawner);
     hostside_free(nd->hostside);
     journal_free(nd->journal, true);

@@ -228,6 +228,11 @@ int spawner_unlisten(struct spawner *spawner)
     return order_other(spawner, (struct order){ .kind = ORDER_UNLISTEN }, NULL, 0);
 }
 
+int spawner_unname(struct spawner *spawner)
+{
+    return order_other(spawner, (struct order){ .kind = ORDER_UNNAME }, NULL, 0);
+}
+
 int spawner_admit(struct spawner *spawner, int fd)
 {
     struct order order = { .kind = ORDER_ADMIT, .n_fds = 1 };

@@ -42,7 +42,8 @@ struct spawner_setup {
     /* netd's directory in the state directory: dnsmasq of network N reads N/dnsmasq.conf there. */
     const char *state_path;
     const char *socket_path; /* netd's own to make; NULL: it has none, or was given one */
-    uid_t broker;            /* beside root the only one who may connect to that */
+    const char *netns_link; /* leads to the network namespace, for `ip netns`; NULL: nothing does */
+    uid_t broker;           /* beside root the only one who may connect to that */
 };
 
 /* setup: the spawner has a copy; what it points to is borrowed for the length of the call. */
@@ -82,6 +83,9 @@ int child_outcome(int *leash);
 /* server_listen() and server_unlisten(), where netd may not reach. */
 int spawner_listen(struct spawner *spawner);
 int spawner_unlisten(struct spawner *spawner);
+
+/* Removes netns_link. */
+int spawner_unname(struct spawner *spawner);
 
 /* Is the other end of this connection the broker? 0; -EPERM; or another negative errno. */
 int spawner_admit(struct spawner *spawner, int fd);

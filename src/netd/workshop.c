@@ -15,6 +15,7 @@
 #include "server.h"
 #include "signals.h"
 #include "spawner.h"
+#include "str.h"
 
 #include <linux/capability.h>
 #include <poll.h>
@@ -25,6 +26,28 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+
+/* The namespace's name leads to the anchor's, for as long as that one lives. Without it everything
+ * works but `ip netns`. */
+static void name_namespace(const struct workshop *shop)
+{
+    const char *link = shop->setup.netns_link;
+    char target[64];
+
+    if (!link)
+        return;
+    (void)str_format(target, sizeof target, "/proc/%d/ns/net", (int)shop->anchor);
+    (void)unlink(link);
+    if (symlink(target, link) < 0)
+        (void)log_failure(-errno, "cannot name the network namespace: %s", link);
+}
+
+static int unname_namespace(const struct workshop *shop)
+{
+    if (shop->setup.netns_link && unlink(shop->setup.netns_link) < 0 && errno != ENOENT)
+        return -errno;
+    return 0;
+}
 
 /* Forks a child, which waits for netd's word. */
 static int start_child(struct workshop *shop, const struct order *order, const int *fds,
@@ -52,8 +75,10 @@ static int start_child(struct workshop *shop, const struct order *order, const i
         return -errno;
     if (process_born(child.pid, &child.born) < 0)
         return -ESRCH;
-    if (order->kind == CHILD_ANCHOR)
+    if (order->kind == CHILD_ANCHOR) {
         shop->anchor = child.pid;
+        name_namespace(shop);
+    }
     ret->pid = child.pid;
     ret->born = child.born;
     ret_fds[RESULT_PIDFD] = fd_take(&pidfd);
@@ -99,6 +124,8 @@ static int obey(struct workshop *shop, const struct order *order, const int *fds
     }
     if (order->kind == ORDER_LISTEN || order->kind == ORDER_UNLISTEN)
         return listen_for_netd(shop, order->kind == ORDER_LISTEN, &ret_fds[0]);
+    if (order->kind == ORDER_UNNAME)
+        return unname_namespace(shop);
     if (order->kind == ORDER_ADMIT)
         return n == 1 ? admit(shop, fds[0]) : -EPROTO;
     if (order->kind == ORDER_PORT) {
@@ -152,6 +179,7 @@ _Noreturn void workshop_main(struct workshop *shop)
         log_failure(r, "the spawner cannot confine itself");
         _exit(1);
     }
+    name_namespace(shop);
     (void)sigemptyset(&child);
     (void)sigaddset(&child, SIGCHLD);
     (void)sigprocmask(SIG_BLOCK, &child, NULL);

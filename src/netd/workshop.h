@@ -38,7 +38,8 @@ enum {
     ORDER_PORT,
     ORDER_FIND_HOLDER,
     ORDER_SWEEP_ORPHANS,
-    ORDER_ADMIT
+    ORDER_ADMIT,
+    ORDER_UNNAME
 };
 
 struct order {

@@ -161,6 +161,22 @@ carol_has_nothing() {
     is "$(processes_of 4103 vmnet-netd)" ""
 } 2>/dev/null
 
+@test "the namespace has a name for root's ip netns, and exec says so" {
+    has "$(ip netns exec vmnet-broker ip -br link)" vb0
+    run vmnet-brokerctl --system exec true
+    is "$status" 125
+    has "$output" "ip netns exec vmnet-broker"
+}
+
+@test "doctor looks after the system's users, and names who is not in the group" {
+    run vmnet-brokerctl --system doctor
+    has "$output" "the system instance answers"
+    has "$output" "users and group are there"
+    run as carol ctl --system doctor
+    is "$status" 1
+    has "$output" "usermod -aG vmnet carol"
+}
+
 @test "services say when they are ready" {
     local services=1 # without units netd's manager is a process of ours, who asks nobody
     [ -z "${UNITS:-}" ] || services=2
