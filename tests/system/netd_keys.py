@@ -126,20 +126,20 @@ def only_ipv4_servers(netd, b):
 
 def a_quiet_one(netd, b):
     """No DHCP, no advertisements: addresses by hand, and everything else works."""
-    b.build("quiet", "192.168.90.4/30", "fd00:72::", flags=0, mode=HOST)
-    g = guest(netd, b, "quiet", "g", "192.168.90.6", A, "box")
+    b.build("quiet", "192.168.90.8/29", "fd00:72::", flags=0, mode=HOST)
+    g = guest(netd, b, "quiet", "g", "192.168.90.10", A, "box")
     check(g.dhcp(1, seconds=1) is None, "dhcp off: nobody answers")
     check(g.solicit_router(1.5) is None, "router_advertisement off: nobody answers")
-    check(g.resolve("192.168.90.5") == g.bridge_mac, "the gateway is there")
-    check(ask(g, "192.168.90.5", "box.quiet.vmnet.internal") == (0, ["192.168.90.6"]),
-          "... and answers for names", str(ask(g, "192.168.90.5", "box.quiet.vmnet.internal")))
+    check(g.resolve("192.168.90.9") == g.bridge_mac, "the gateway is there")
+    check(ask(g, "192.168.90.9", "box.quiet.vmnet.internal") == (0, ["192.168.90.10"]),
+          "... and answers for names", str(ask(g, "192.168.90.9", "box.quiet.vmnet.internal")))
     src = str(smoke.eui64("fd00:72::", A))
     echo = smoke.ip6_packet(src, "fd00:72::1", 58, b"\x80\0\0\0\0\7\0\1ping")
     g.send(0x86DD, echo, dst=g.bridge_mac)
     check(g.wait_for(lambda k, p: k == 0x86DD and p[6] == 58 and p[40] == 129), "so does IPv6's")
-    g.arp("192.168.90.5", sender_ip="192.168.90.5")
+    g.arp("192.168.90.9", sender_ip="192.168.90.9")
     before = b.stats()[g.tap]["dropped"]
-    g.send(0x0800, smoke.udp4("192.168.90.5", "192.168.90.7", 9, 9, b"x"), dst=g.bridge_mac)
+    g.send(0x0800, smoke.udp4("192.168.90.9", "192.168.90.15", 9, 9, b"x"), dst=g.bridge_mac)
     check(b.stats()[g.tap]["dropped"] == before + 1, "an address by hand is the assigned one only")
     return g
 
@@ -322,7 +322,7 @@ def story(program, place, uid):
         ways_out(netd, b)
         guests = [a_lab(netd, b), only_ipv4_servers(netd, b), a_quiet_one(netd, b)]
         told_unreachable(guests[1], "four", "172.16.5.1", "172.16.5.2", "203.0.113.80", "fd00:71::")
-        told_unreachable(guests[2], "quiet", "192.168.90.5", "192.168.90.6", "203.0.113.80",
+        told_unreachable(guests[2], "quiet", "192.168.90.9", "192.168.90.10", "203.0.113.80",
                          "fd00:72::")
         guests += isolated(netd, b)
         guests.append(own_servers(netd, b))
