@@ -9,6 +9,7 @@
 #include "command_line.h"
 #include "mem.h"
 #include "status.h"
+#include "table.h"
 #include "xpc_call.h"
 #include "xpc_json.h"
 
@@ -88,17 +89,15 @@ static const char *text(xpc_object_t dictionary, const char *key)
     return value ? value : "-";
 }
 
-static void print_network(xpc_object_t status)
+static void add_row(struct table *table, xpc_object_t status)
 {
     xpc_object_t network = xpc_dictionary_get_value(status, "network");
-    printf("%-16s %-7s %-9s %7lld  %-19s %s\n", text(status, "name"), text(status, "mode"),
-           text(status, "state"), (long long)xpc_dictionary_get_int64(status, "clients"),
-           text(network, "ipv4_subnet"), text(network, "ipv6_prefix"));
-}
-
-static void print_heading(void)
-{
-    printf("%-16s %-7s %-9s %7s  %-19s %s\n", "NAME", "MODE", "STATE", "CLIENTS", "IPV4", "IPV6");
+    char clients[24];
+    (void)snprintf(clients, sizeof clients, "%lld",
+                   (long long)xpc_dictionary_get_int64(status, "clients"));
+    table_add(table, (const char *const[]){
+                         text(status, "name"), text(status, "mode"), text(status, "state"), clients,
+                         text(network, "ipv4_subnet"), text(network, "ipv6_prefix") });
 }
 
 static void print_as_json(xpc_object_t value)
@@ -114,33 +113,37 @@ static size_t count(xpc_object_t array)
 
 static void print_details(xpc_object_t one)
 {
+    const char *name = text(xpc_dictionary_get_value(one, "status"), "name");
     xpc_object_t pending = xpc_dictionary_get_value(one, "pending");
     xpc_object_t clients = xpc_dictionary_get_value(one, "clients");
     for (size_t i = 0; i < count(clients); i++) {
         xpc_object_t client = xpc_array_get_value(clients, i);
-        printf("  client pid %lld uid %lld\n", (long long)xpc_dictionary_get_int64(client, "pid"),
+        printf("%s: client pid %lld uid %lld\n", name,
+               (long long)xpc_dictionary_get_int64(client, "pid"),
                (long long)xpc_dictionary_get_int64(client, "uid"));
     }
     for (size_t i = 0; i < count(pending); i++)
-        printf("  pending until it is created again: %s\n",
+        printf("%s: pending until it is created again: %s\n", name,
                xpc_string_get_string_ptr(xpc_array_get_value(pending, i)));
 }
 
 /* The networks of a reply, in text; details: as `status` shows them. */
 static void print_networks(xpc_object_t result, bool details)
 {
+    struct table *table = table_new("NETWORK MODE STATE CLIENTS> SUBNET IPV6-PREFIX");
     xpc_object_t networks = xpc_dictionary_get_value(result, "networks");
     size_t n = count(networks);
-    if (n > 0)
-        print_heading();
     for (size_t i = 0; i < n; i++) {
         xpc_object_t one = xpc_array_get_value(networks, i);
-        print_network(details ? xpc_dictionary_get_value(one, "status") : one);
-        if (details)
-            print_details(one);
+        add_row(table, details ? xpc_dictionary_get_value(one, "status") : one);
     }
-    if (n == 0)
+    if (n > 0)
+        table_print(table, stdout, "");
+    else
         puts("no network exists");
+    table_free(table);
+    for (size_t i = 0; details && i < n; i++)
+        print_details(xpc_array_get_value(networks, i));
 }
 
 /* The same for both: ask, and show. */
