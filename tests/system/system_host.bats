@@ -202,6 +202,25 @@ network_is_idle() {
         pick "[n['clients'] for n in d if n['name'] == '$1']")" "[0]"
 } 2>/dev/null
 
+@test "link managers are told to leave the host's links alone, by the name that they have" {
+    local lib=/usr/local/lib link
+    link=$(link_of web)
+    python3 - "$lib" "$link" <<'END'
+import configparser, fnmatch, sys
+lib, link = sys.argv[1:]
+nm, networkd = configparser.ConfigParser(), configparser.ConfigParser()
+assert nm.read(f"{lib}/NetworkManager/conf.d/90-vmnet-broker.conf")
+assert networkd.read(f"{lib}/systemd/network/10-vmnet-broker.network")
+device = nm["device-vmnet-broker"]
+kind, pattern = device["match-device"].split(":")
+assert kind == "interface-name" and fnmatch.fnmatch(link, pattern) and device["managed"] == "0"
+assert fnmatch.fnmatch(link, networkd["Match"]["Name"])
+assert networkd["Link"]["Unmanaged"] == "yes"
+for other in ("eth0", "docker0", "virbr0", "vmnet8", "wlan0"):
+    assert not fnmatch.fnmatch(other, pattern)
+END
+}
+
 @test "in a user's own instance there is no host, and no name for it" {
     as carol start_guest own --network shared
     wait_guests own
