@@ -127,7 +127,9 @@ struct record *record_find(const struct backend_netd *b, const char *name)
 void record_set_spec(struct record *record, const struct netd_network *spec)
 {
     record->handle.spec = *spec;
-    record->handle.uplink = uplink_of(record->b, spec);
+    if (spec->uplink == UPLINK_USER || spec->external_interface[0] != '\0')
+        record->uplink[0] = '\0';
+    record->handle.uplink = record->uplink[0] != '\0' ? record->uplink : uplink_of(record->b, spec);
 }
 
 struct record *record_new(struct backend_netd *b, const struct net_def *def)

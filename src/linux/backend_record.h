@@ -57,6 +57,7 @@ struct backend_netd {
      * each interface of the host's. */
     char uplink[NETD_WHY_SIZE];
     TAILQ_HEAD(, known_uplink) uplinks;
+    char uplink_note[NETD_WHY_SIZE]; /* why it is not the kernel's; "": it is, or need not be */
     char problem[NETD_WHY_SIZE + 32], forwards_problem[NETD_WHY_SIZE + NAME_SIZE + 32];
     struct stranded_net *stranded;
     size_t n_stranded;
@@ -70,6 +71,7 @@ struct record {
     struct backend_netd *b;
     struct net_def def;
     struct net_handle handle;      /* .spec is what netd has, or was asked for */
+    char uplink[NETD_WHY_SIZE];    /* of its own, as netd told; "": it has everybody's */
     struct memory_network *memory; /* NULL until a subnet is chosen */
     bool listed;                   /* false: gone, and the core has yet to drop it */
     bool held;                     /* the core has the handle */

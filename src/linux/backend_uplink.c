@@ -54,22 +54,49 @@ void uplink_take_welcome(struct backend_netd *b)
     take(b->uplink, netd_line_uplink(b->line));
 }
 
-static void tell(struct backend_netd *b, const char *interface, const char *text)
+static void tell_record(const struct backend_netd *b, const struct record *record)
+{
+    const struct event event = { .kind = EVENT_UPLINK_CHANGED,
+                                 .network = record->def.name,
+                                 .message = record->handle.uplink };
+
+    if (record->held && b->events.happened)
+        b->events.happened(b->events.arg, &event);
+}
+
+static void tell(const struct backend_netd *b, const char *interface)
 {
     const struct record *record;
     TAILQ_FOREACH (record, &b->records, link) {
         const struct netd_network *spec = &record->handle.spec;
-        const struct event event = { .kind = EVENT_UPLINK_CHANGED,
-                                     .network = record->def.name,
-                                     .message = text };
-        if (record->held && spec_has_uplink(spec) && b->events.happened &&
+        if (spec_has_uplink(spec) && record->uplink[0] == '\0' &&
             strcmp(spec->external_interface, interface) == 0)
-            b->events.happened(b->events.arg, &event);
+            tell_record(b, record);
     }
+}
+
+/* In a system instance a network may have one of its own (netd/network_way.c). */
+static void take_own(struct backend_netd *b, const struct netd_uplink *uplink)
+{
+    struct record *record = record_find(b, uplink->network);
+
+    if (strcmp(b->uplink_note, uplink->note) != 0 && uplink->note[0] != '\0')
+        log_warning("%s", uplink->note);
+    (void)str_copy(b->uplink_note, sizeof b->uplink_note, uplink->note);
+    if (!record || strcmp(record->uplink, uplink->state) == 0)
+        return;
+    take(record->uplink, uplink->state);
+    record->handle.uplink = record->uplink;
+    log_info("network '%s': uplink (%s): %s", record->def.name, uplink->engine, record->uplink);
+    tell_record(b, record);
 }
 
 void uplink_changed(struct backend_netd *b, const struct netd_uplink *uplink)
 {
+    if (uplink->network[0] != '\0') {
+        take_own(b, uplink);
+        return;
+    }
     char *text = text_of(b, uplink->interface);
 
     if (!text || strcmp(text, uplink->state) == 0)
@@ -77,7 +104,7 @@ void uplink_changed(struct backend_netd *b, const struct netd_uplink *uplink)
     take(text, uplink->state);
     log_info("uplink%s%s (%s): %s", uplink->interface[0] != '\0' ? " by " : "", uplink->interface,
              uplink->engine, text);
-    tell(b, uplink->interface, text);
+    tell(b, uplink->interface);
 }
 
 static const char *failure_of(const char *state)
@@ -91,6 +118,8 @@ const char *uplink_problem(struct backend_netd *b)
     const char *why = failure_of(b->uplink);
     const struct known_uplink *u;
 
+    if (b->uplink_note[0] != '\0')
+        return b->uplink_note;
     if (why && str_format(b->problem, sizeof b->problem, "the uplink has failed: %s", why) == 0)
         return b->problem;
     TAILQ_FOREACH (u, &b->uplinks, link) {

@@ -110,6 +110,9 @@ int networks_adopt(struct networks *all, struct journal_state *state, int forwar
     r = stranded_new(&setup, state, &all->stranded);
     if (r < 0)
         return why_failed(why, r, "cannot watch for the VMs of a lost namespace");
+    r = networks_make_kernel(all, &state->host_nat); /* the networks ask it for its state */
+    if (r < 0)
+        return why_failed(why, r, "cannot prepare the kernel uplink");
     /* Both are quickly made again, and their sockets were the dead netd's. */
     for (unsigned slot = 0; slot < UPLINKS_MAX; slot++) {
         child_end(&state->engines[slot]);
@@ -172,6 +175,8 @@ static int describe_all(const struct networks *all, struct journal_state *state)
     int r = 0;
 
     state->relay = process_of(&all->relay.process.child);
+    if (all->kernel)
+        state->host_nat = *kernel_uplink_plan(all->kernel);
     for (unsigned slot = 0; slot < UPLINKS_MAX; slot++) {
         const struct uplink *uplink = uplinks_at(all->tools.uplinks, slot);
 

@@ -111,7 +111,7 @@ int hostside_join(struct hostside *h, uint32_t index, const struct netd_network 
     memcpy(request.body.join.ipv6, net->ipv6, sizeof request.body.join.ipv6);
     r = ask(h, &request, &reply, why);
     if (r == 0)
-        *ret_families = reply.families;
+        *ret_families = reply.body.families;
     return r;
 }
 
@@ -131,6 +131,57 @@ int hostside_sweep(struct hostside *h, struct netd_why *why)
     return ask(h, &request, &reply, why);
 }
 
+int hostside_nat_plan(struct hostside *h, const struct host_nat_plan *now,
+                      struct host_nat_plan *ret, struct netd_why *why)
+{
+    struct hostside_request request = { .op = HOSTSIDE_NAT_PLAN, .body.plan = *now };
+    struct hostside_reply reply = { 0 };
+    int r = ask(h, &request, &reply, why);
+
+    if (r == 0)
+        *ret = reply.body.plan;
+    return r;
+}
+
+int hostside_nat_make(struct hostside *h, const struct host_nat_plan *plan, unsigned *ret_mended,
+                      struct netd_why *why)
+{
+    struct hostside_request request = { .op = HOSTSIDE_NAT_MAKE, .body.plan = *plan };
+    struct hostside_reply reply = { 0 };
+    int r = ask(h, &request, &reply, why);
+
+    if (r == 0)
+        *ret_mended = reply.body.mended;
+    return r;
+}
+
+int hostside_nat_end(struct hostside *h, const struct host_nat_plan *plan, struct netd_why *why)
+{
+    struct hostside_request request = { .op = HOSTSIDE_NAT_END, .body.plan = *plan };
+    struct hostside_reply reply = { 0 };
+
+    return ask(h, &request, &reply, why);
+}
+
+int hostside_nat_arm(struct hostside *h, bool trace, struct netd_why *why)
+{
+    struct hostside_request request = { .op = HOSTSIDE_NAT_ARM, .body.trace = trace };
+    struct hostside_reply reply = { 0 };
+
+    return ask(h, &request, &reply, why);
+}
+
+int hostside_nat_look(struct hostside *h, struct host_nat_verdict *ret, struct netd_why *why)
+{
+    struct hostside_request request = { .op = HOSTSIDE_NAT_LOOK };
+    struct hostside_reply reply = { 0 };
+    int r = ask(h, &request, &reply, why);
+
+    if (r == 0)
+        *ret = reply.body.verdict;
+    return r;
+}
+
 int hostside_news_fd(const struct hostside *h)
 {
     return h->news;
@@ -143,4 +194,6 @@ void hostside_read_news(struct hostside *h, const struct hostside_events *events
     while (recv(h->news, &news, sizeof news, MSG_DONTWAIT) == sizeof news)
         if (news.kind == HOSTSIDE_LOST && news.index < NETWORKS_MAX)
             events->lost(events->arg, news.index);
+        else if (news.kind == HOSTSIDE_CHANGED)
+            events->changed(events->arg);
 }

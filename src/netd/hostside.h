@@ -8,6 +8,7 @@
  * When it ends it leaves everything as it is: the next one goes on with that or sweeps it.
  */
 #pragma once
+#include "host_nat.h"
 #include "why.h"
 
 #include <stdbool.h>
@@ -36,10 +37,24 @@ int hostside_part(struct hostside *hostside, uint32_t index, struct netd_why *wh
 /* What an earlier netd left in the host, and nobody has joined since, goes. */
 int hostside_sweep(struct hostside *hostside, struct netd_why *why);
 
+/* The kernel uplink: as host_nat.h has it. */
+int hostside_nat_plan(struct hostside *hostside, const struct host_nat_plan *now,
+                      struct host_nat_plan *ret, struct netd_why *why);
+int hostside_nat_make(struct hostside *hostside, const struct host_nat_plan *plan,
+                      unsigned *ret_mended, struct netd_why *why);
+int hostside_nat_end(struct hostside *hostside, const struct host_nat_plan *plan,
+                     struct netd_why *why);
+int hostside_nat_arm(struct hostside *hostside, bool trace, struct netd_why *why);
+int hostside_nat_look(struct hostside *hostside, struct host_nat_verdict *ret,
+                      struct netd_why *why);
+
 /* What it tells unasked. */
 struct hostside_events {
     /* Somebody has deleted the link of this network. Joining again makes another one. */
     void (*lost)(void *arg, uint32_t index);
+    /* The host's rules, routes, links or forwarding: time for another plan, and a probe. Only
+     * between a first plan and the end. */
+    void (*changed)(void *arg);
     void *arg;
 };
 /* Readable when there is something; then read it. */

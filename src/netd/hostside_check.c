@@ -74,6 +74,14 @@ int hostside_check(const struct host_link at[static NETWORKS_MAX],
         break;
     case HOSTSIDE_SWEEP:
         return 0;
+    case HOSTSIDE_NAT_PLAN:
+    case HOSTSIDE_NAT_MAKE:
+    case HOSTSIDE_NAT_END:
+    case HOSTSIDE_NAT_ARM:
+    case HOSTSIDE_NAT_LOOK:
+        if (host_nat_may(request))
+            return 0;
+        break;
     default:
         break;
     }

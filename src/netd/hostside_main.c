@@ -42,7 +42,7 @@ static int serve_join(struct host *host, const struct hostside_request *request,
         return why_refused(&reply->why, r, "cannot make the host's rules: %s",
                            nft_error(host->rules));
     }
-    reply->families = link->families;
+    reply->body.families = link->families;
     return 0;
 }
 
@@ -83,9 +83,10 @@ static int serve_sweep(struct host *host, const struct hostside_request *request
 /* All that can be asked. */
 static int (*const serve[HOSTSIDE_OPS])(struct host *host, const struct hostside_request *request,
                                         struct hostside_reply *reply) = {
-    [HOSTSIDE_JOIN] = serve_join,
-    [HOSTSIDE_PART] = serve_part,
-    [HOSTSIDE_SWEEP] = serve_sweep,
+    [HOSTSIDE_JOIN] = serve_join,         [HOSTSIDE_PART] = serve_part,
+    [HOSTSIDE_SWEEP] = serve_sweep,       [HOSTSIDE_NAT_PLAN] = serve_nat_plan,
+    [HOSTSIDE_NAT_MAKE] = serve_nat_make, [HOSTSIDE_NAT_END] = serve_nat_end,
+    [HOSTSIDE_NAT_ARM] = serve_nat_arm,   [HOSTSIDE_NAT_LOOK] = serve_nat_look,
 };
 
 void hostside_serve(struct host *host, const struct hostside_request *request,
@@ -185,6 +186,8 @@ static int begin(struct host *host)
     if (!host->rules)
         return -ENOMEM;
     r = host_watch_begin(host);
+    if (r >= 0)
+        r = host_nat_begin(host);
     return r < 0 ? r : sd_event_add_io(host->event, NULL, host->sock, EPOLLIN, on_request, host);
 }
 
@@ -192,8 +195,8 @@ _Noreturn void hostside_main(struct host *host)
 {
     int r;
 
-    partner_begin("vmnet-hostside");
-    log_init("vmnet-hostside", log_level());
+    partner_begin(HOSTSIDE_NAME);
+    log_init(HOSTSIDE_NAME, log_level());
     r = begin(host);
     if (r < 0) {
         (void)log_failure(r, "cannot look after the host's side");

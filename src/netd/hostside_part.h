@@ -7,6 +7,7 @@
  *   hostside_link.c    a link: made, looked after, deleted
  *   hostside_table.c   the host's nftables table `inet vmnet_broker`
  *   hostside_watch.c   notices what others do to them
+ *   hostside_nat.c     the kernel uplink (host_nat.h), and what of the host decides about it
  *
  * One fixed struct in, one out, one after the other; and on a socket of its own, news. Another
  * request is an entry of the enum, a member of the union, a check and a line of the table in
@@ -14,6 +15,7 @@
  */
 #pragma once
 #include "confine.h"
+#include "host_nat.h"
 #include "hostside.h"
 #include "journal.h"
 #include "link.h"
@@ -22,9 +24,20 @@
 #include <net/if.h>
 #include <systemd/sd-event.h>
 
+#define HOSTSIDE_NAME  "vmnet-hostside" /* the process */
 #define HOSTSIDE_TABLE "inet vmnet_broker"
 
-enum hostside_op { HOSTSIDE_JOIN = 1, HOSTSIDE_PART, HOSTSIDE_SWEEP, HOSTSIDE_OPS };
+enum hostside_op {
+    HOSTSIDE_JOIN = 1,
+    HOSTSIDE_PART,
+    HOSTSIDE_SWEEP,
+    HOSTSIDE_NAT_PLAN, /* these as in host_nat.h */
+    HOSTSIDE_NAT_MAKE,
+    HOSTSIDE_NAT_END,
+    HOSTSIDE_NAT_ARM,
+    HOSTSIDE_NAT_LOOK,
+    HOSTSIDE_OPS
+};
 
 /* Names, MACs and the host's addresses follow from these; nobody can ask for others. */
 struct hostside_network {
@@ -40,17 +53,24 @@ struct hostside_request {
     uint32_t op;
     union {
         struct hostside_network join;
-        uint32_t part; /* the index */
+        uint32_t part;             /* the index */
+        struct host_nat_plan plan; /* what there is, or is to be */
+        uint32_t trace;            /* 0 or 1 */
     } body;
 };
 
 struct hostside_reply {
     int32_t err;
-    uint32_t families; /* of JOIN */
+    union {
+        uint32_t families; /* of JOIN */
+        struct host_nat_plan plan;
+        uint32_t mended; /* of NAT_MAKE */
+        struct host_nat_verdict verdict;
+    } body;
     struct netd_why why;
 };
 
-enum hostside_news_kind { HOSTSIDE_LOST = 1 };
+enum hostside_news_kind { HOSTSIDE_LOST = 1, HOSTSIDE_CHANGED };
 
 struct hostside_news {
     uint32_t kind;
@@ -74,6 +94,12 @@ struct host_watch {
     char *table;    /* what ours looked like when we had written it; NULL: there is none */
 };
 
+/* While the kernel uplink is of interest. */
+struct nat_watch {
+    int rtnl, nft; /* -1: it is not */
+    sd_event_source *rtnl_source, *nft_source, *quiet;
+};
+
 /* What the process knows. */
 struct host {
     int sock, news; /* netd's */
@@ -83,6 +109,8 @@ struct host {
     struct nft *rules;
     struct host_link at[NETWORKS_MAX]; /* by index */
     struct host_watch watch;
+    struct host_nat *nat;
+    struct nat_watch nat_watch;
 };
 
 #define FOREACH_HOST_LINK(link, host)                                                              \
@@ -135,3 +163,18 @@ bool host_table_is_ours(struct host *host);
 int host_watch_begin(struct host *host);
 /* The table is not as it must be, and is looked at again. */
 void host_watch_rules(struct host *host);
+
+/* ---- hostside_nat.c ------------------------------------------------------------------ */
+
+int host_nat_begin(struct host *host);
+bool host_nat_may(const struct hostside_request *request);
+int serve_nat_plan(struct host *host, const struct hostside_request *request,
+                   struct hostside_reply *reply);
+int serve_nat_make(struct host *host, const struct hostside_request *request,
+                   struct hostside_reply *reply);
+int serve_nat_end(struct host *host, const struct hostside_request *request,
+                  struct hostside_reply *reply);
+int serve_nat_arm(struct host *host, const struct hostside_request *request,
+                  struct hostside_reply *reply);
+int serve_nat_look(struct host *host, const struct hostside_request *request,
+                   struct hostside_reply *reply);

@@ -200,6 +200,8 @@ static int add_all(struct files *files, const struct process *anchor,
         r = add_child(files, JOURNAL_RELAY, 0, &state->relay);
     if (r == 0)
         r = add_child(files, JOURNAL_FORWARDER, 0, &state->forwarder);
+    if (r == 0 && state->host_nat.transit != 0)
+        r = add(files, journal_line_host_nat(&state->host_nat));
     for (uint32_t i = 0; r == 0 && i < NETWORKS_MAX; i++)
         if (state->networks[i].known)
             r = add_network(files, i, &state->networks[i]);
@@ -311,6 +313,11 @@ int journal_unbuilt(struct journal *journal, uint32_t index)
 int journal_network_gone(struct journal *journal, uint32_t index)
 {
     return append(journal, journal_line_index("network-gone", index));
+}
+
+int journal_host_nat(struct journal *journal, const struct host_nat_plan *plan)
+{
+    return append(journal, journal_line_host_nat(plan));
 }
 
 int journal_spare_tap(struct journal *journal, uint32_t index, const char *tap)

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "anchor.h"
+#include "host_nat.h"
 #include "names.h"
 #include "netd_msg.h"
 
@@ -50,6 +51,7 @@ struct journal_network {
 struct journal_state {
     struct process anchor; /* pid 0: none */
     struct process engines[UPLINKS_MAX], relay, forwarder;
+    struct host_nat_plan host_nat;                 /* transit 0: nothing of it in the host */
     struct journal_network networks[NETWORKS_MAX]; /* by index */
     bool orphans; /* not from the file: there should have been one (orphans.h) */
     struct journal_tap *taps;
@@ -105,6 +107,8 @@ int journal_tap(struct journal *journal, uint32_t index, const struct netd_inter
 int journal_tap_gone(struct journal *journal, const char *tap);
 int journal_forward(struct journal *journal, const struct journal_forward *forward);
 int journal_forward_gone(struct journal *journal, uint32_t number);
+/* What of the host's is about to be ours for the kernel uplink; transit 0: nothing any more. */
+int journal_host_nat(struct journal *journal, const struct host_nat_plan *plan);
 /* index: of dnsmasq's network, or of that which the relay is for; of the
  * engine's uplink; else 0. */
 int journal_child(struct journal *journal, enum journal_child kind, uint32_t index, pid_t pid,

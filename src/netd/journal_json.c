@@ -4,6 +4,7 @@
 
 #include "fd.h"
 #include "str.h"
+#include "transit.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -316,5 +317,55 @@ int journal_get_forward(const json_t *line, struct netd_forward *ret)
         netd_msg_check(&msg, sizeof msg.header + sizeof msg.body.forward, NETD_TO_HELPER) < 0)
         return -EBADMSG;
     *ret = msg.body.forward;
+    return 0;
+}
+
+/* ---- the kernel uplink ----------------------------------------------------------------- */
+
+static json_t *names_to_json(const struct link_names *names)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; list && i < names->n && i < HOST_NAT_LINKS_MAX; i++)
+        if (json_array_append_new(list, json_string(names->name[i])) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
+json_t *journal_line_host_nat(const struct host_nat_plan *plan)
+{
+    return json_pack("{s:s,s:I,s:o,s:o}", "fact", "host-nat", "transit", (json_int_t)plan->transit,
+                     "on4", names_to_json(&plan->on4), "on6", names_to_json(&plan->on6));
+}
+
+static int json_to_names(const json_t *list, struct link_names *ret)
+{
+    json_t *name;
+    size_t i;
+
+    if (!json_is_array(list) || json_array_size(list) > HOST_NAT_LINKS_MAX)
+        return -EBADMSG;
+    json_array_foreach (list, i, name) {
+        const char *text = json_string_value(name);
+
+        if (!text || str_copy(ret->name[i], sizeof ret->name[i], text) < 0)
+            return -EBADMSG;
+        ret->n++;
+    }
+    return host_nat_names_ok(ret) ? 0 : -EBADMSG;
+}
+
+int journal_get_host_nat(const json_t *line, struct host_nat_plan *ret)
+{
+    json_int_t transit = json_integer_value(json_object_get(line, "transit"));
+    struct host_nat_plan plan = { .transit = (uint32_t)transit };
+
+    if (transit < 0 || transit > UINT32_MAX || (transit != 0 && !transit_valid(plan.transit)) ||
+        json_to_names(json_object_get(line, "on4"), &plan.on4) < 0 ||
+        json_to_names(json_object_get(line, "on6"), &plan.on6) < 0)
+        return -EBADMSG;
+    *ret = plan;
     return 0;
 }

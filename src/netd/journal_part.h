@@ -36,6 +36,7 @@ json_t *journal_line_tap(uint32_t index, const struct netd_interface *interface)
 json_t *journal_line_forward(const struct journal_forward *forward);
 json_t *journal_line_update(uint32_t index, uint32_t idle_timeout_sec,
                             const struct netd_reservation *reservations, size_t n);
+json_t *journal_line_host_nat(const struct host_nat_plan *plan);
 json_t *journal_line_child(enum journal_child kind, uint32_t index, const struct process *child);
 
 /* Out of a line, as strict as if it had just come over the socket; -EBADMSG. */
@@ -43,3 +44,4 @@ int journal_get_network(const json_t *line, struct netd_network *ret);
 int journal_get_interface(const json_t *line, struct netd_interface *ret);
 int journal_get_reservation(const json_t *line, struct netd_reservation *ret);
 int journal_get_forward(const json_t *line, struct netd_forward *ret);
+int journal_get_host_nat(const json_t *line, struct host_nat_plan *ret);

@@ -244,6 +244,11 @@ static int read_child(const json_t *line, struct journal_state *state)
     return -EBADMSG;
 }
 
+static int read_host_nat(const json_t *line, struct journal_state *state)
+{
+    return journal_get_host_nat(line, &state->host_nat);
+}
+
 static int read_fact(const json_t *line, struct journal_state *state)
 {
     static const struct {
@@ -263,6 +268,7 @@ static int read_fact(const json_t *line, struct journal_state *state)
         { "child", read_child },
         { "network-gone", read_network_gone },
         { "stranded", read_stranded },
+        { "host-nat", read_host_nat },
     };
     const char *fact = json_string_value(json_object_get(line, "fact"));
 

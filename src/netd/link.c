@@ -109,6 +109,18 @@ int link_index(struct link_ctx *ctx, const char *name)
     return req.ifr_ifindex;
 }
 
+int link_name(struct link_ctx *ctx, uint32_t index, char name[static IFNAMSIZ])
+{
+    struct ifreq req = { .ifr_ifindex = (int)index };
+    int r = open_socket(ctx);
+
+    if (r < 0)
+        return r;
+    if (ioctl(nl_socket_get_fd(ctx->sock), SIOCGIFNAME, &req) < 0)
+        return -errno;
+    return str_copy(name, IFNAMSIZ, req.ifr_name);
+}
+
 /* What became of a request. The kernel's word on one that was not read would be taken for
  * that on the next one: such a socket is given up. */
 static int outcome(struct link_ctx *ctx, int r)

@@ -7,6 +7,7 @@
 #pragma once
 #include "addr.h"
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,6 +28,9 @@ int link_request(struct link_ctx *ctx, struct nl_msg *msg, bool bad);
  * which takes 15 times as long, and cannot tell "none" from "no descriptor left". */
 int link_index(struct link_ctx *ctx, const char *name);
 
+/* The other way round. */
+int link_name(struct link_ctx *ctx, uint32_t index, char name[static IFNAMSIZ]);
+
 /* A bridge with its MAC pinned (a bridge without one takes over a port's), no
  * spanning tree, no multicast snooping, in interface group `group`. Left down. */
 int link_add_bridge(struct link_ctx *ctx, const char *name, struct mac mac, unsigned mtu,
@@ -34,6 +38,8 @@ int link_add_bridge(struct link_ctx *ctx, const char *name, struct mac mac, unsi
 int link_add_addr4(struct link_ctx *ctx, const char *name, uint32_t addr, unsigned prefix);
 /* Without duplicate address detection: the address is ours by construction. */
 int link_add_addr6(struct link_ctx *ctx, const char *name, const uint8_t addr[16], unsigned len);
+int link_delete_addr4(struct link_ctx *ctx, const char *name, uint32_t addr, unsigned prefix);
+int link_delete_addr6(struct link_ctx *ctx, const char *name, const uint8_t addr[16], unsigned len);
 /* table: RT_TABLE_MAIN, or one of our own. */
 int link_add_default4(struct link_ctx *ctx, const char *name, uint32_t via, uint32_t table);
 int link_add_default6(struct link_ctx *ctx, const char *name, const uint8_t via[16],

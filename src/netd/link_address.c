@@ -8,8 +8,8 @@
 #include <linux/rtnetlink.h>
 #include <netlink/msg.h>
 
-static int add_address(struct link_ctx *ctx, const char *name, const struct ifaddrmsg *head,
-                       const void *addr, size_t len)
+static int change_address(struct link_ctx *ctx, int type, const char *name,
+                          const struct ifaddrmsg *head, const void *addr, size_t len)
 {
     struct ifaddrmsg info = *head;
     int index = link_index(ctx, name);
@@ -19,7 +19,8 @@ static int add_address(struct link_ctx *ctx, const char *name, const struct ifad
     if (index < 0)
         return index;
     info.ifa_index = (unsigned)index;
-    msg = nlmsg_alloc_simple(RTM_NEWADDR, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL);
+    msg = nlmsg_alloc_simple(type,
+                             NLM_F_REQUEST | (type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_EXCL : 0));
     if (!msg)
         return -ENOMEM;
     bad = nlmsg_append(msg, &info, sizeof info, NLMSG_ALIGNTO) < 0;
@@ -28,21 +29,43 @@ static int add_address(struct link_ctx *ctx, const char *name, const struct ifad
     return link_request(ctx, msg, bad);
 }
 
-int link_add_addr4(struct link_ctx *ctx, const char *name, uint32_t addr, unsigned prefix)
+static int change_addr4(struct link_ctx *ctx, int type, const char *name, uint32_t addr,
+                        unsigned prefix)
 {
     const struct ifaddrmsg head = { .ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)prefix };
     uint32_t wire = htonl(addr);
 
-    return add_address(ctx, name, &head, &wire, sizeof wire);
+    return change_address(ctx, type, name, &head, &wire, sizeof wire);
 }
 
-int link_add_addr6(struct link_ctx *ctx, const char *name, const uint8_t addr[16], unsigned len)
+static int change_addr6(struct link_ctx *ctx, int type, const char *name, const uint8_t addr[16],
+                        unsigned len)
 {
     const struct ifaddrmsg head = { .ifa_family = AF_INET6,
                                     .ifa_prefixlen = (uint8_t)len,
                                     .ifa_flags = IFA_F_NODAD };
 
-    return add_address(ctx, name, &head, addr, 16);
+    return change_address(ctx, type, name, &head, addr, 16);
+}
+
+int link_add_addr4(struct link_ctx *ctx, const char *name, uint32_t addr, unsigned prefix)
+{
+    return change_addr4(ctx, RTM_NEWADDR, name, addr, prefix);
+}
+
+int link_add_addr6(struct link_ctx *ctx, const char *name, const uint8_t addr[16], unsigned len)
+{
+    return change_addr6(ctx, RTM_NEWADDR, name, addr, len);
+}
+
+int link_delete_addr4(struct link_ctx *ctx, const char *name, uint32_t addr, unsigned prefix)
+{
+    return change_addr4(ctx, RTM_DELADDR, name, addr, prefix);
+}
+
+int link_delete_addr6(struct link_ctx *ctx, const char *name, const uint8_t addr[16], unsigned len)
+{
+    return change_addr6(ctx, RTM_DELADDR, name, addr, len);
 }
 
 static int add_default(struct link_ctx *ctx, const char *name, int family, const void *via,

@@ -246,6 +246,11 @@ static void on_stranded_over(void *arg, const struct netd_stranded *stranded)
     ops_stranded_over(arg, stranded);
 }
 
+static void on_way(void *arg, const struct netd_uplink *uplink)
+{
+    ops_way(arg, uplink);
+}
+
 static void on_uplink(void *arg, const char *interface, const char *engine, const char *state)
 {
     ops_uplink(arg, interface, engine, state);
@@ -338,6 +343,7 @@ static int take_over_networks(struct netd *nd, struct netd_why *why)
                                          .state_path = nd->place.dir_path };
     const struct network_events events = { .tap_gone = on_tap_gone,
                                            .lease = on_lease,
+                                           .way = on_way,
                                            .stranded_over = on_stranded_over,
                                            .arg = &nd->ops };
     int r;

@@ -10,7 +10,8 @@
  *
  * Uplink 0 follows the host's routes, each of the others belongs to one interface of the
  * host's. Uplink 2 is the TAP uplink2 with 169.254.12.100, routing table 202 and chains
- * unreachable2, limits2 and generation2.
+ * unreachable2, limits2 and generation2. Uplink 8 is the kernel's, a cable to the host (system
+ * instance); its addresses are in transit.h.
  */
 #pragma once
 #include "netd_msg.h"
@@ -20,14 +21,17 @@
 #define HOST_LINK NETD_HOST_LINKS /* in the host */
 #define HOST_PORT "vh"            /* in the namespace */
 
-#define UPLINKS_MAX 8u
+#define UPLINKS_MAX 8u          /* with an engine each */
+#define KERNEL_SLOT UPLINKS_MAX /* the one without */
+#define UPLINKS_ALL (KERNEL_SLOT + 1)
 
 static inline const char *uplink_link(unsigned slot)
 {
-    static const char names[UPLINKS_MAX][8] = { "uplink",  "uplink1", "uplink2", "uplink3",
-                                                "uplink4", "uplink5", "uplink6", "uplink7" };
+    static const char names[UPLINKS_ALL][8] = { "uplink",  "uplink1", "uplink2",
+                                                "uplink3", "uplink4", "uplink5",
+                                                "uplink6", "uplink7", "uplink8" };
 
-    return names[slot % UPLINKS_MAX];
+    return names[slot % UPLINKS_ALL];
 }
 
 static inline uint32_t uplink_table(unsigned slot)

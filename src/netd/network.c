@@ -16,7 +16,6 @@
 #include "mem.h"
 #include "router.h"
 #include "str.h"
-#include "way_out.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -129,10 +128,9 @@ int network_destroy(struct network *net, struct netd_why *why)
     (void)journal_unbuilt(all->tools.journal, index);
     forwards_end(all->tools.forwards, index, NULL);
     dnsmasq_ask_to_end(net->dnsmasq);
-    r = net->routed ? router_remove_network(all->tools.nft, net->bridge, net->uplink, &net->def)
-                    : 0;
+    r = net->routed ? router_remove_network(all->tools.nft, net->bridge, &net->way, &net->def) : 0;
     note(r, &first, why, net, "router rules");
-    way_out_remove(all->tools.links, net->bridge, net->uplink);
+    way_out_remove(all->tools.links, net->bridge, &net->way);
     /* Its link goes before its rules, or what it sends meanwhile leaves a count behind. */
     note(network_part_host(net, why), &first, why, net, "host");
     for (const struct port *port = net->ports; port; port = port->next)
@@ -232,35 +230,19 @@ int network_new_dnsmasq(struct network *net)
     return dnsmasq_new(&setup, &net->dnsmasq);
 }
 
-static int choose_way_out(struct network *net, struct netd_why *why)
-{
-    const char *interface = net->def.external_interface;
-    int r = networks_find_slot(net->all, interface, &net->uplink);
-
-    if (r < 0)
-        return why_refused(why, r,
-                           "network '%s': networks leave by %u interfaces of the host's already, "
-                           "and not by '%s'",
-                           net->def.name, UPLINKS_MAX - 1, interface);
-    r = way_out_add(net->all->tools.links, net->bridge, net->uplink);
-    return r < 0 ? why_failed(why, r, "network '%s': cannot route it to '%s'", net->def.name,
-                              interface)
-                 : 0;
-}
-
 int network_add_rules(struct network *net, struct netd_why *why)
 {
     struct nft *nft = net->all->tools.nft;
     int r;
 
-    r = choose_way_out(net, why);
+    r = network_choose_way(net, why);
     if (r < 0)
         return r;
     r = filter_add_network(nft, net->index, &net->def, net->host);
     if (r < 0)
         return why_refused(why, r, "network '%s': cannot make its filter: %s", net->def.name,
                            nft_error(nft));
-    r = router_add_network(nft, net->bridge, net->uplink, &net->def);
+    r = router_add_network(nft, net->bridge, &net->way, &net->def);
     if (r < 0)
         return why_refused(why, r, "network '%s': cannot make its router rules: %s", net->def.name,
                            nft_error(nft));

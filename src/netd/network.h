@@ -6,6 +6,7 @@
  *   network.c    builds and removes one
  *   ports.c      the TAPs on them: opened for a VM, noticed when they have gone
  *   port.c       the device of one
+ *   network_way.c   by which uplinks it leaves
  *   network_forwards.c   ports of the host that lead to VMs on them
  *   network_host.c       the host's own place on them
  *   spare.c      the device of the next one
@@ -14,11 +15,13 @@
 #include "dns_relay.h"
 #include "dnsmasq.h"
 #include "guard.h"
+#include "kernel_uplink.h"
 #include "names.h"
 #include "networks.h"
 #include "reservations.h"
 #include "stranded.h"
 #include "supervise.h"
+#include "way_out.h"
 
 #include <net/if.h>
 
@@ -42,14 +45,15 @@ struct network {
     struct reservations reserved;
     struct spare spare;
     struct lease_watch *leases;
-    struct dns_relay relay; /* with DNS servers of its own */
-    unsigned uplink;        /* by which it leaves: names.h */
-    unsigned host;          /* the host is on it: enum hostside_family */
-    bool routed;            /* the router knows it */
-    bool serves;            /* the building is over */
-    bool has_detour;        /* for frames whose checksum is to be written */
-    bool changed;           /* its ports have, and dnsmasq does not know yet */
-    bool untold;            /* because its files cannot be written */
+    struct dns_relay relay;  /* with DNS servers of its own */
+    struct way_out way;      /* by which uplinks it leaves */
+    struct netd_uplink told; /* of them, last */
+    unsigned host;           /* the host is on it: enum hostside_family */
+    bool routed;             /* the router knows it */
+    bool serves;             /* the building is over */
+    bool has_detour;         /* for frames whose checksum is to be written */
+    bool changed;            /* its ports have, and dnsmasq does not know yet */
+    bool untold;             /* because its files cannot be written */
     /* After network_make(), once: 0 when it serves, or why it never will. */
     void (*made)(struct network *net, int err, const struct netd_why *why);
     network_built built; /* who waits for that */
@@ -65,7 +69,8 @@ struct networks {
     sd_event_source *monitor_source, *update, *spares, *host_news;
     uint64_t updated; /* when dnsmasq was last told */
     struct guard *guard;
-    struct stranded *stranded; /* their indices are not free */
+    struct kernel_uplink *kernel; /* NULL: of a user instance there is none */
+    struct stranded *stranded;    /* their indices are not free */
 };
 
 #define FOREACH_NETWORK(net, all)                                                                  \
@@ -111,6 +116,18 @@ void networks_share(struct networks *all);
  * are too many others. */
 int networks_find_slot(const struct networks *all, const char *interface, unsigned *ret);
 
+/* ---- network_way.c ------------------------------------------------------------------- */
+
+bool network_wants_uplink(const struct netd_network *def);
+/* Its definition allows the kernel's uplink, and there is one. */
+bool network_wants_kernel(const struct network *net);
+/* Before its rules are made; routes it there. */
+int network_choose_way(struct network *net, struct netd_why *why);
+/* By what is known now it may have to leave by others. */
+void network_turn(struct network *net);
+/* What its clients should know, if that is new; again: in any case. */
+void network_tell_way(struct network *net, bool again);
+
 /* ---- network_host.c ------------------------------------------------------------------ */
 
 /* Does nothing where the host is on no network. Joined, it is not plugged into the bridge yet. */
@@ -118,6 +135,8 @@ int network_join_host(struct network *net, struct netd_why *why);
 int network_plug_host(const struct network *net, struct netd_why *why);
 int network_part_host(struct network *net, struct netd_why *why);
 int networks_watch_host(struct networks *all);
+/* left: of it, by an earlier netd. */
+int networks_make_kernel(struct networks *all, const struct host_nat_plan *left);
 /* Of what an earlier netd did in the host only the adopted networks' stays. */
 void networks_sweep_host(struct networks *all);
 

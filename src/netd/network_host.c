@@ -85,10 +85,18 @@ static void on_lost(void *arg, uint32_t index)
         log_info("network '%s': the host is on it again", net->def.name);
 }
 
+static void on_changed(void *arg)
+{
+    const struct networks *all = arg;
+
+    if (all->kernel)
+        kernel_uplink_look(all->kernel);
+}
+
 static int on_news(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
     struct networks *all = arg;
-    const struct hostside_events handlers = { .lost = on_lost, .arg = all };
+    const struct hostside_events handlers = { .lost = on_lost, .changed = on_changed, .arg = all };
 
     (void)fd;
     if (events & EPOLLIN)
@@ -112,4 +120,29 @@ void networks_sweep_host(struct networks *all)
 
     if (all->tools.hostside && hostside_sweep(all->tools.hostside, &why) < 0)
         log_error("the host's side: %s", why.why);
+}
+
+/* ---- the kernel uplink ----------------------------------------------------------------- */
+
+static void on_way(void *arg)
+{
+    struct networks *all = arg;
+
+    FOREACH_NETWORK(net, all)
+    network_turn(net);
+    networks_share(all);
+    networks_tell_ways(all, false);
+}
+
+int networks_make_kernel(struct networks *all, const struct host_nat_plan *left)
+{
+    const struct kernel_uplink_setup setup = { .event = all->tools.event,
+                                               .links = all->tools.links,
+                                               .nft = all->tools.nft,
+                                               .hostside = all->tools.hostside,
+                                               .journal = all->tools.journal,
+                                               .changed = on_way,
+                                               .arg = all };
+
+    return all->tools.hostside ? kernel_uplink_new(&setup, left, &all->kernel) : 0;
 }

@@ -32,11 +32,6 @@ static bool wants_relay(const struct netd_network *def)
     return wants_names(def) && def->n_dns_servers == 0;
 }
 
-static bool wants_uplink(const struct netd_network *def)
-{
-    return def->mode == NET_MODE_SHARED && (def->flags & (NETD_NET_NAT44 | NETD_NET_NAT66));
-}
-
 static bool any_wants(const struct networks *all, bool (*wants)(const struct netd_network *def))
 {
     FOREACH_NETWORK(net, all)
@@ -49,7 +44,7 @@ static bool any_wants(const struct networks *all, bool (*wants)(const struct net
 static const struct network *first_on(const struct networks *all, unsigned slot)
 {
     FOREACH_NETWORK(net, all)
-    if (net->uplink == slot && wants_uplink(&net->def))
+    if ((net->way.slot4 == slot || net->way.slot6 == slot) && network_wants_uplink(&net->def))
         return net;
     return NULL;
 }
@@ -65,6 +60,18 @@ static void share_uplink(struct networks *all, unsigned slot)
         uplinks_stop(all->tools.uplinks, slot);
 }
 
+static void share_kernel(struct networks *all)
+{
+    bool wanted = false;
+
+    FOREACH_NETWORK(net, all)
+    wanted |= network_wants_kernel(net);
+    if (wanted)
+        kernel_uplink_start(all->kernel);
+    else if (all->kernel)
+        kernel_uplink_stop(all->kernel);
+}
+
 void networks_share(struct networks *all)
 {
     if (any_wants(all, wants_relay))
@@ -76,6 +83,7 @@ void networks_share(struct networks *all)
         dns_relay_want(&net->relay);
     for (unsigned slot = 0; slot < UPLINKS_MAX; slot++)
         share_uplink(all, slot);
+    share_kernel(all);
 }
 
 int networks_find_slot(const struct networks *all, const char *interface, unsigned *ret)
@@ -94,9 +102,16 @@ int networks_find_slot(const struct networks *all, const char *interface, unsign
 /* ---- building and removing --------------------------------------------------------- */
 
 /* What this netd has no means for is refused, never left out. */
-static int check_means(const struct netd_network *def, struct netd_why *why)
+static int check_means(const struct networks *all, const struct netd_network *def,
+                       struct netd_why *why)
 {
-    if (def->uplink == UPLINK_KERNEL)
+    if (def->uplink == UPLINK_KERNEL && all->kernel && def->external_interface[0])
+        return why_refused(why, -ENOTSUP,
+                           "network '%s': the kernel uplink follows the host's routes; with "
+                           "external_interface, uplink must be \"user\" (or \"auto\", which "
+                           "chooses that)",
+                           def->name);
+    if (def->uplink == UPLINK_KERNEL && !all->kernel)
         return why_refused(why, -ENOTSUP,
                            "network '%s': uplink \"kernel\" needs the system instance; a user's "
                            "instance has \"user\" (or \"auto\", which chooses)",
@@ -164,6 +179,8 @@ static void on_made(struct network *net, int err, const struct netd_why *why)
         networks_share(all);
     }
     built(arg, err, why);
+    if (err == 0)
+        network_tell_way(net, true);
     spares_make_after(all, 0); /* after the answer */
 }
 
@@ -175,7 +192,7 @@ int networks_build(struct networks *all, const struct netd_network *def, network
     uint32_t index;
     int r;
 
-    r = check_means(def, why);
+    r = check_means(all, def, why);
     if (r == 0)
         r = check_room(all, def, why);
     if (r < 0)
@@ -268,6 +285,8 @@ int networks_open_tap(struct networks *all, const struct netd_interface *request
 
     if (!net || !net->serves)
         return why_refused(why, -ENOENT, "network '%s' does not exist", request->network);
+    if (!net->ports)
+        network_turn(net); /* nobody minds now */
     return ports_open(net, request, ret, ret_fds, why);
 }
 

@@ -37,6 +37,7 @@ struct network_tools {
 struct network_events {
     void (*tap_gone)(void *arg, const struct netd_interface *interface);
     void (*lease)(void *arg, const struct netd_lease *lease);
+    void (*way)(void *arg, const struct netd_uplink *uplink);               /* of one network */
     void (*stranded_over)(void *arg, const struct netd_stranded *stranded); /* stranded.h */
     void *arg;
 };
@@ -82,6 +83,8 @@ void networks_list(struct networks *all, void (*network)(void *arg, const struct
 int networks_stats(struct networks *all, void (*each)(void *arg, const struct netd_stats *),
                    void *arg, struct netd_why *why);
 
+/* events.way() for every network of which there is something new, or again for all. */
+void networks_tell_ways(const struct networks *all, bool again);
 /* events.lease() for every lease there is. */
 void networks_tell_leases(const struct networks *all);
 

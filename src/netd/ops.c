@@ -129,6 +129,7 @@ static int do_ready(struct ops_context *ctx, struct session *session, const stru
     answer(session, msg, NULL, 0);
     networks_tell_leases(ctx->networks);
     tell_other_uplinks(ctx);
+    networks_tell_ways(ctx->networks, true);
     return 0;
 }
 
@@ -362,6 +363,13 @@ void ops_uplink(struct ops_context *ctx, const char *interface, const char *engi
     (void)str_copy(body.engine, sizeof body.engine, engine);
     (void)str_copy(body.state, sizeof body.state, state);
     send_event(ctx, NETD_UPLINK, &body, sizeof body);
+    if (ctx->networks)
+        networks_tell_ways(ctx->networks, false);
+}
+
+void ops_way(struct ops_context *ctx, const struct netd_uplink *uplink)
+{
+    send_event(ctx, NETD_UPLINK, uplink, sizeof *uplink);
 }
 
 void ops_anchor(struct ops_context *ctx, pid_t anchor)

@@ -28,6 +28,7 @@ int ops_refuse_version(struct ops_context *ctx, struct session *session,
 void ops_tap_gone(struct ops_context *ctx, const struct netd_interface *interface);
 void ops_lease(struct ops_context *ctx, const struct netd_lease *lease);
 void ops_stranded_over(struct ops_context *ctx, const struct netd_stranded *stranded);
+void ops_way(struct ops_context *ctx, const struct netd_uplink *uplink);
 void ops_uplink(struct ops_context *ctx, const char *interface, const char *engine,
                 const char *state);
 void ops_anchor(struct ops_context *ctx, pid_t anchor);

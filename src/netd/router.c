@@ -253,7 +253,7 @@ int router_init(struct nft *nft)
             "this kernel cannot count a guest's connections (nft_limit, nft_connlimit): one "
             "may use up what all share");
     add_text(&b, table_text, s->sets, s->services, s->leaving);
-    for (unsigned slot = 0; slot < UPLINKS_MAX; slot++) {
+    for (unsigned slot = 0; slot < UPLINKS_ALL; slot++) {
         add_text(&b, "add element inet vmnet uplinks { \"%s\" }\n", uplink_link(slot));
         for (size_t i = 0; i < N_ELEMENTS(chains); i++)
             add_text(&b,
@@ -294,36 +294,55 @@ static void add_gateways(struct batch *b, bool remove, const char *bridge,
     }
 }
 
-static int change_network(struct nft *nft, bool remove, const char *bridge, unsigned slot,
-                          const struct netd_network *net)
+static void add_ways(struct batch *b, bool remove, const char *bridge, const struct way_out *way,
+                     const struct netd_network *net)
+{
+    char key[32];
+
+    if (net->mode != NET_MODE_SHARED)
+        return;
+    (void)snprintf(key, sizeof key, " . \"%s\" . ipv4", uplink_link(way->slot4));
+    if (net->flags & NETD_NET_NAT44)
+        add_element(b, remove, "nat", bridge, key);
+    (void)snprintf(key, sizeof key, " . \"%s\" . ipv6", uplink_link(way->slot6));
+    if (net->flags & NETD_NET_NAT66)
+        add_element(b, remove, "nat", bridge, key);
+}
+
+static int change_network(struct nft *nft, bool remove, const char *bridge,
+                          const struct way_out *way, const struct netd_network *net)
 {
     struct batch b = { .len = 0 };
-    char way[32];
 
     add_element(&b, remove, "bridges", bridge, "");
     add_gateways(&b, remove, bridge, net);
-    (void)snprintf(way, sizeof way, " . \"%s\" . ipv4", uplink_link(slot));
-    if (net->mode == NET_MODE_SHARED && (net->flags & NETD_NET_NAT44))
-        add_element(&b, remove, "nat", bridge, way);
-    (void)snprintf(way, sizeof way, " . \"%s\" . ipv6", uplink_link(slot));
-    if (net->mode == NET_MODE_SHARED && (net->flags & NETD_NET_NAT66))
-        add_element(&b, remove, "nat", bridge, way);
+    add_ways(&b, remove, bridge, way, net);
     /* What its guests have used of their shares; others' begin anew, which does no harm. */
     if (remove)
         add_text(&b, "flush set inet vmnet asking\nflush set inet vmnet leasing\n");
     return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
 }
 
-int router_add_network(struct nft *nft, const char *bridge, unsigned slot,
+int router_add_network(struct nft *nft, const char *bridge, const struct way_out *way,
                        const struct netd_network *net)
 {
-    return change_network(nft, false, bridge, slot, net);
+    return change_network(nft, false, bridge, way, net);
 }
 
-int router_remove_network(struct nft *nft, const char *bridge, unsigned slot,
+int router_remove_network(struct nft *nft, const char *bridge, const struct way_out *way,
                           const struct netd_network *net)
 {
-    return change_network(nft, true, bridge, slot, net);
+    return change_network(nft, true, bridge, way, net);
+}
+
+int router_turn_network(struct nft *nft, const char *bridge, const struct way_out *from,
+                        const struct way_out *to, const struct netd_network *net)
+{
+    struct batch b = { .len = 0 };
+
+    add_ways(&b, true, bridge, from, net);
+    add_ways(&b, false, bridge, to, net);
+    return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
 }
 
 static void add_rule(struct batch *b, const char *chain, unsigned slot, const char *rule)

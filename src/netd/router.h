@@ -9,6 +9,7 @@
 #pragma once
 #include "netd_msg.h"
 #include "nft.h"
+#include "way_out.h"
 
 #include <stdbool.h>
 
@@ -19,11 +20,14 @@
 #define FRAGMENTS_MARK_TEXT "2"
 
 int router_init(struct nft *nft);
-/* slot: the uplink (names.h) that a network leaves by, or that a rule is about. */
-int router_add_network(struct nft *nft, const char *bridge, unsigned slot,
+int router_add_network(struct nft *nft, const char *bridge, const struct way_out *way,
                        const struct netd_network *net);
-int router_remove_network(struct nft *nft, const char *bridge, unsigned slot,
+int router_remove_network(struct nft *nft, const char *bridge, const struct way_out *way,
                           const struct netd_network *net);
+/* It leaves by other uplinks from now on. */
+int router_turn_network(struct nft *nft, const char *bridge, const struct way_out *from,
+                        const struct way_out *to, const struct netd_network *net);
+/* slot: the uplink (names.h) that a rule is about. */
 /* A new engine has started: flows of earlier generations are dead. gen counts up from 1. */
 int router_set_generation(struct nft *nft, unsigned slot, uint32_t gen);
 /* Which families the host can carry outside at present. Guests are told at once

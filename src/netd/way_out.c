@@ -19,7 +19,8 @@ static const uint8_t families[] = { AF_INET, AF_INET6 };
 
 struct rule {
     uint32_t priority, table;
-    const char *bridge; /* NULL: any */
+    const char *bridge; /* by which it came; NULL: any */
+    const char *link;   /* by which it is to leave; NULL: any */
     bool only_ours;
 };
 
@@ -38,41 +39,65 @@ static int change(struct link_ctx *links, int type, uint8_t family, const struct
     bad |= nla_put_u32(msg, FRA_PRIORITY, rule->priority) < 0;
     bad |= rule->table && nla_put_u32(msg, FRA_TABLE, rule->table) < 0;
     bad |= rule->bridge && nla_put_string(msg, FRA_IIFNAME, rule->bridge) < 0;
+    bad |= rule->link && nla_put_string(msg, FRA_OIFNAME, rule->link) < 0;
     bad |= rule->only_ours && nla_put_u32(msg, FRA_SUPPRESS_PREFIXLEN, 0) < 0;
     return link_request(links, msg, bad);
 }
 
 /* What is there already, and a family that the kernel lacks, are as good. */
+static int change_one(struct link_ctx *links, int type, uint8_t family, const struct rule *rule)
+{
+    int r = change(links, type, family, rule);
+
+    return r == -EEXIST || (r == -EAFNOSUPPORT && family == AF_INET6) ? 0 : r;
+}
+
 static int change_both(struct link_ctx *links, int type, const struct rule *rule)
 {
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < sizeof families; i++) {
-        r = change(links, type, families[i], rule);
-        if (r == -EEXIST || (r == -EAFNOSUPPORT && families[i] == AF_INET6))
-            r = 0;
-    }
+    for (size_t i = 0; r == 0 && i < sizeof families; i++)
+        r = change_one(links, type, families[i], rule);
     return r;
 }
 
-int way_out_add(struct link_ctx *links, const char *bridge, unsigned slot)
+static int change_way(struct link_ctx *links, int type, uint8_t family, const char *bridge,
+                      unsigned slot)
 {
-    const struct rule ours = { PRIORITY_OURS, RT_TABLE_MAIN, NULL, true };
-    const struct rule way = { PRIORITY_WAY, uplink_table(slot), bridge, false };
-    int r;
+    const struct rule way = { .priority = PRIORITY_WAY,
+                              .table = uplink_table(slot),
+                              .bridge = bridge };
 
-    if (slot == 0)
-        return 0;
-    r = change_both(links, RTM_NEWRULE, &ours);
-    return r < 0 ? r : change_both(links, RTM_NEWRULE, &way);
+    return slot == 0 ? 0 : change_one(links, type, family, &way);
 }
 
-void way_out_remove(struct link_ctx *links, const char *bridge, unsigned slot)
+int way_out_add(struct link_ctx *links, const char *bridge, const struct way_out *way)
 {
-    const struct rule way = { PRIORITY_WAY, uplink_table(slot), bridge, false };
+    const struct rule ours = { .priority = PRIORITY_OURS,
+                               .table = RT_TABLE_MAIN,
+                               .only_ours = true };
+    int r = 0;
 
-    if (slot > 0)
-        (void)change_both(links, RTM_DELRULE, &way);
+    if (way->slot4 != 0 || way->slot6 != 0)
+        r = change_both(links, RTM_NEWRULE, &ours);
+    if (r == 0)
+        r = change_way(links, RTM_NEWRULE, AF_INET, bridge, way->slot4);
+    return r < 0 ? r : change_way(links, RTM_NEWRULE, AF_INET6, bridge, way->slot6);
+}
+
+void way_out_remove(struct link_ctx *links, const char *bridge, const struct way_out *way)
+{
+    (void)change_way(links, RTM_DELRULE, AF_INET, bridge, way->slot4);
+    (void)change_way(links, RTM_DELRULE, AF_INET6, bridge, way->slot6);
+}
+
+int way_out_add_bound(struct link_ctx *links, unsigned slot)
+{
+    const struct rule bound = { .priority = PRIORITY_WAY,
+                                .table = uplink_table(slot),
+                                .link = uplink_link(slot) };
+
+    return change_both(links, RTM_NEWRULE, &bound);
 }
 
 void way_out_remove_all(struct link_ctx *links)

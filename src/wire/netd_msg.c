@@ -110,9 +110,9 @@ static const struct field lost_fields[] = {
 };
 
 static const struct field uplink_fields[] = {
-    FIELD(TAP_OR_NO, netd_uplink, interface),
-    FIELD(WORD, netd_uplink, engine),
-    FIELD(TEXT, netd_uplink, state),
+    FIELD(NAME_OR_NO, netd_uplink, network), FIELD(TAP_OR_NO, netd_uplink, interface),
+    FIELD(WORD, netd_uplink, engine),        FIELD(TEXT, netd_uplink, state),
+    FIELD(TEXT, netd_uplink, note),
 };
 
 static const struct field anchor_fields[] = {

@@ -202,10 +202,13 @@ struct netd_lost {
     char why[NETD_WHY_SIZE];
 };
 
+/* Of one network, where each may have another; else of all that leave by this interface. */
 struct netd_uplink {
+    char network[NAME_SIZE];       /* "": of all */
     char interface[NETD_TAP_SIZE]; /* of the host's; "": by its routes */
     char engine[16];
     char state[NETD_WHY_SIZE]; /* "checking", "ok", "failed: why" */
+    char note[NETD_WHY_SIZE];  /* what would be better; "": nothing */
 };
 
 struct netd_anchor {

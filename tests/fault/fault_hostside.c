@@ -39,7 +39,7 @@ static int ask(const struct hostside_request *request)
     hostside_serve(&host, request, &reply);
     assert_true(reply.err <= 0 && (reply.err == 0 || reply.why.why[0]));
     if (reply.err == 0 && request->op == HOSTSIDE_JOIN)
-        assert_int_equal(reply.families, HOSTSIDE_IPV4 | HOSTSIDE_IPV6);
+        assert_int_equal(reply.body.families, HOSTSIDE_IPV4 | HOSTSIDE_IPV6);
     return reply.err;
 }
 

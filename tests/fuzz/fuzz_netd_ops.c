@@ -102,6 +102,11 @@ bool networks_stranded(const struct networks *all,
     return false;
 }
 
+void networks_tell_ways(const struct networks *all, bool again)
+{
+    (void)all, (void)again;
+}
+
 int networks_build(struct networks *all, const struct netd_network *def, network_built built,
                    void *arg, struct netd_why *why)
 {

@@ -88,9 +88,10 @@ static void change_network(struct driver *d, const char *verb, const char *bridg
     must(addr6_parse(ipv6, net.ipv6), "IPv6");
     if (strcmp(verb, "add") == 0) {
         make_bridge(d, bridge, &net);
-        must(router_add_network(d->nft, bridge, 0, &net), "add to router");
+        must(router_add_network(d->nft, bridge, &(struct way_out){ 0, 0 }, &net), "add to router");
     } else {
-        must(router_remove_network(d->nft, bridge, 0, &net), "remove from router");
+        must(router_remove_network(d->nft, bridge, &(struct way_out){ 0, 0 }, &net),
+             "remove from router");
         must(link_delete(d->links, bridge), "delete bridge");
     }
 }

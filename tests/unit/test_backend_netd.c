@@ -180,7 +180,7 @@ static void a_network_has_the_state_of_its_own_way_out(void **unused)
     assert_string_equal(w.handle->uplink, "checking");
     struct netd_uplink uplink = { .engine = "pasta", .state = "failed: no route" };
     fake_event(NETD_UPLINK, &uplink, sizeof uplink);
-    uplink = (struct netd_uplink){ "eth1", "pasta", "ok" };
+    uplink = (struct netd_uplink){ .interface = "eth1", .engine = "pasta", .state = "ok" };
     fake_event(NETD_UPLINK, &uplink, sizeof uplink);
     AWAIT(&w, strcmp(w.handle->uplink, "ok") == 0);
     assert_string_equal(problem(&w), "the uplink has failed: no route");
@@ -191,6 +191,27 @@ static void a_network_has_the_state_of_its_own_way_out(void **unused)
     memset(uplink.interface, 0, sizeof uplink.interface);
     fake_event(NETD_UPLINK, &uplink, sizeof uplink);
     AWAIT(&w, strncmp(w.handle->uplink, "failed", 6) == 0 && strstr(problem(&w), "by 'eth1'"));
+    world_end(&w);
+}
+
+static void a_network_may_leave_by_another_way_than_the_others(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    struct netd_uplink own = { .network = "shared",
+                               .engine = "kernel",
+                               .state = "failed: a chain",
+                               .note = "no kernel uplink: a chain" };
+    struct netd_uplink all = { .engine = "pasta", .state = "failed: no route" };
+    fake_event(NETD_UPLINK, &own, sizeof own);
+    AWAIT(&w, strcmp(w.handle->uplink, "failed: a chain") == 0);
+    assert_string_equal(problem(&w), "no kernel uplink: a chain");
+    fake_event(NETD_UPLINK, &all, sizeof all);
+    own = (struct netd_uplink){ .network = "shared", .engine = "kernel", .state = "ok" };
+    fake_event(NETD_UPLINK, &own, sizeof own);
+    AWAIT(&w, strcmp(w.handle->uplink, "ok") == 0);
     world_end(&w);
 }
 
@@ -958,6 +979,7 @@ int main(void)
         cmocka_unit_test(after_a_restart_of_everything_it_is_the_same_again),
         cmocka_unit_test(a_name_is_free_again_when_its_tap_is_gone),
         cmocka_unit_test(uplink_changes_are_seen_in_the_handle),
+        cmocka_unit_test(a_network_may_leave_by_another_way_than_the_others),
         cmocka_unit_test(a_network_has_the_state_of_its_own_way_out),
         cmocka_unit_test(memory_that_cannot_be_written_harms_nobody),
         cmocka_unit_test(who_will_be_forgotten_is_not_written_down),

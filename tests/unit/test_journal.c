@@ -559,6 +559,36 @@ static void without_a_descriptor_nobody_is_called_dead(void **unused)
     assert_int_equal(looked, -EMFILE);
 }
 
+/* What of the host's is switched on outlives a netd, and is read until it is undone. */
+static void what_is_ours_in_the_host_is_read(void **given)
+{
+    const struct place *place = *given;
+    const struct host_nat_plan plan = { .transit = 0xa9feff04,
+                                        .on4 = { { "eth0", "tun0" }, 2 },
+                                        .on6 = { { "eth0" }, 1 } };
+    const struct host_nat_plan bad = { .transit = 0xa9feff04, .on4 = { { "../x" }, 1 } };
+    const struct host_nat_plan nothing = { .transit = 0 };
+    struct journal *journal = write_story(place->dirfd);
+    struct journal_state *state;
+
+    assert_int_equal(journal_host_nat(journal, &plan), 0);
+    assert_int_equal(journal_host_nat(journal, &bad), 0);
+    for (int again = 0; again < 2; again++) {
+        state = read_back(place->dirfd);
+        assert_int_equal(state->host_nat.transit, plan.transit);
+        assert_memory_equal(&state->host_nat.on4, &plan.on4, sizeof plan.on4);
+        assert_memory_equal(&state->host_nat.on6, &plan.on6, sizeof plan.on6);
+        if (again == 0)
+            assert_int_equal(journal_begin_again(journal, state), 0);
+        journal_state_free(state);
+    }
+    assert_int_equal(journal_host_nat(journal, &nothing), 0);
+    state = read_back(place->dirfd);
+    assert_int_equal(state->host_nat.transit, 0);
+    journal_state_free(state);
+    journal_free(journal, true);
+}
+
 int main(void)
 {
 #define IN_A_PLACE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -579,6 +609,7 @@ int main(void)
         IN_A_PLACE(a_long_journal_is_begun_again),
         IN_A_PLACE(something_new_wants_room_to_end_it),
         IN_A_PLACE(a_journal_of_an_earlier_boot_is_void),
+        IN_A_PLACE(what_is_ours_in_the_host_is_read),
         cmocka_unit_test(a_process_is_itself_only_with_its_birth),
         cmocka_unit_test(without_a_descriptor_nobody_is_called_dead),
     };

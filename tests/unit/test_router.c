@@ -48,6 +48,8 @@ static const struct netd_network full = {
     .ipv6_len = 64,
 };
 
+static const struct way_out second = { 2, 2 };
+
 static const struct story {
     const char *name;
     enum net_mode mode;
@@ -83,7 +85,7 @@ static void networks_get_their_elements_and_no_others(void **unused)
         net.flags = s->flags;
         net.ipv4_prefix = s->ipv4_prefix;
         net.ipv6_len = s->ipv6_len;
-        assert_int_equal(router_add_network(NULL, "vb0", 2, &net), 0);
+        assert_int_equal(router_add_network(NULL, "vb0", &second, &net), 0);
         if (strcmp(batch, s->expect) != 0)
             fail_msg("%s: %s", s->name, batch);
     }
@@ -92,7 +94,7 @@ static void networks_get_their_elements_and_no_others(void **unused)
 static void removing_twice_is_no_error(void **unused)
 {
     (void)unused;
-    assert_int_equal(router_remove_network(NULL, "vb0", 2, &full), 0);
+    assert_int_equal(router_remove_network(NULL, "vb0", &second, &full), 0);
     const char *add = strstr(batch, ADD "nat { \"vb0\" . \"uplink2\" . ipv6 }\n");
     assert_non_null(add); /* so that the kernel finds what it is to delete */
     assert_non_null(
@@ -103,7 +105,7 @@ static void the_kernels_refusal_is_passed_on(void **unused)
 {
     (void)unused;
     answer = -EIO;
-    assert_int_equal(router_add_network(NULL, "vb0", 2, &full), -EIO);
+    assert_int_equal(router_add_network(NULL, "vb0", &second, &full), -EIO);
     assert_int_equal(router_init(NULL), -EIO);
     assert_int_equal(router_set_generation(NULL, 0, 7), -EIO);
     answer = 0;

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host_nat_rules.c - see host_nat_rules.h. */
+#include "host_nat_rules.h"
+
+#include "addr.h"
+#include "names.h"
+#include "transit.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TEXT_OF(x) #x
+#define TEXT(x)    TEXT_OF(x)
+
+/* Adding what is there already fails no transaction; so it is added before it is deleted. */
+#define NO_TABLE "add table " HOST_NAT_TABLE "\ndelete table " HOST_NAT_TABLE "\n"
+
+/* In front of everything that could drop it. */
+#define NO_TRACE                                                                                   \
+    "add chain " HOST_NAT_TABLE " trace { type filter hook prerouting priority -500; }\n"          \
+    "flush chain " HOST_NAT_TABLE " trace\n"
+
+#define TRACE(daddr)                                                                               \
+    "add rule " HOST_NAT_TABLE " trace iifname " HOST_NAT_LINK " " daddr                           \
+    " udp dport " TEXT(PROBE_PORT) " meta nftrace set 1\n"
+
+const char host_nat_rules_end[] = NO_TABLE;
+const char host_nat_trace_on[] = NO_TRACE TRACE("ip daddr " PROBE4) TRACE("ip6 daddr " PROBE6);
+const char host_nat_trace_off[] = NO_TRACE "delete chain " HOST_NAT_TABLE " trace\n";
+
+struct text {
+    char *at;
+    size_t size, len;
+    int err;
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (t->err < 0)
+        return;
+    va_start(ap, fmt);
+    int n = vsnprintf(t->at + t->len, t->size - t->len, fmt, ap);
+    va_end(ap);
+    if (n < 0 || (size_t)n >= t->size - t->len)
+        t->err = -ENAMETOOLONG;
+    else
+        t->len += (size_t)n;
+}
+
+bool host_nat_name_ok(const char name[static IFNAMSIZ])
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t len = strnlen(name, IFNAMSIZ);
+
+    /* Nearly any character may be in a name. Whoever calls a link so has it left alone. */
+    return len > 0 && len < IFNAMSIZ && strspn(name, plain) == len && strcmp(name, "lo") != 0 &&
+           strcmp(name, "all") != 0 && strcmp(name, "default") != 0 && strcmp(name, ".") != 0 &&
+           strcmp(name, "..") != 0 && strncmp(name, HOST_LINK, strlen(HOST_LINK)) != 0;
+}
+
+bool host_nat_names_ok(const struct link_names *links)
+{
+    if (links->n > HOST_NAT_LINKS_MAX)
+        return false;
+    for (uint32_t i = 0; i < links->n; i++)
+        if (!host_nat_name_ok(links->name[i]))
+            return false;
+    return true;
+}
+
+static void put_forward(struct text *t, const char *inside4, const char *inside6)
+{
+    put(t,
+        "  set only4 { type ifname; }\n"
+        "  set only6 { type ifname; }\n"
+        "  chain forward {\n"
+        "    type filter hook forward priority -10; policy accept;\n"
+        "    iifname " HOST_NAT_LINK " ip saddr != %s drop\n"
+        "    iifname " HOST_NAT_LINK " ip6 saddr != %s drop\n"
+        /* Networks never reach each other, neither over the host. */
+        "    iifname " HOST_NAT_LINK " oifname \"vmb*\" drop\n"
+        "    iifname " HOST_NAT_LINK " ct state invalid drop\n" /* would not be masqueraded */
+        "    iifname " HOST_NAT_LINK " accept\n"
+        "    oifname " HOST_NAT_LINK " ct state established,related accept\n"
+        "    oifname " HOST_NAT_LINK " drop\n"
+        "    meta nfproto ipv4 iifname @only4 drop\n"
+        "    meta nfproto ipv6 iifname @only6 drop\n"
+        "  }\n",
+        inside4, inside6);
+}
+
+static void put_nat(struct text *t, const char *inside4, const char *inside6)
+{
+    put(t,
+        "  chain nat {\n"
+        "    type nat hook postrouting priority srcnat; policy accept;\n"
+        "    ip saddr %s masquerade\n"
+        "    ip6 saddr %s masquerade\n"
+        "  }\n",
+        inside4, inside6);
+}
+
+/* Where somebody has exempted it from connection tracking, it still has its own address. */
+static void put_probe(struct text *t, const char *inside4, const char *inside6)
+{
+    put(t,
+        "  counter probe4 { }\n"
+        "  counter probe6 { }\n"
+        "  chain probe {\n"
+        "    type filter hook postrouting priority 2147483647; policy accept;\n"
+        "    ip daddr " PROBE4 " ct original ip saddr %s counter name probe4 drop\n"
+        "    ip daddr " PROBE4 " ip saddr %s counter name probe4 drop\n"
+        "    ip6 daddr " PROBE6 " ct original ip6 saddr %s counter name probe6 drop\n"
+        "    ip6 daddr " PROBE6 " ip6 saddr %s counter name probe6 drop\n"
+        "  }\n",
+        inside4, inside4, inside6, inside6);
+}
+
+static void put_links(struct text *t, const char *set, const struct link_names *links)
+{
+    for (uint32_t i = 0; i < links->n && i < HOST_NAT_LINKS_MAX; i++)
+        put(t, "add element " HOST_NAT_TABLE " %s { \"%s\" }\n", set, links->name[i]);
+}
+
+int host_nat_rules_text(const struct host_nat_rules *rules, char *text, size_t size)
+{
+    struct text t = { .at = text, .size = size };
+    char inside4[ADDR4_TEXT], inside6[ADDR6_TEXT];
+    uint8_t addr6[16];
+
+    addr4_format(transit_inside(rules->transit), inside4);
+    transit6_inside(addr6);
+    addr6_format(addr6, inside6);
+    put(&t, "%s", NO_TABLE "table " HOST_NAT_TABLE " {\n");
+    put_forward(&t, inside4, inside6);
+    put_nat(&t, inside4, inside6);
+    put_probe(&t, inside4, inside6);
+    put(&t, "}\n");
+    put_links(&t, "only4", &rules->only4);
+    put_links(&t, "only6", &rules->only6);
+    return t.err;
+}

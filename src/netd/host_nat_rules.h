@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* host_nat_rules.h - what the kernel uplink needs of the host's nftables: a table of our own,
+ * `inet vmnet_broker_uplink`. Nobody else's is touched.
+ *
+ *   forward  what comes from our cable passes on if it has the cable's address, and never to
+ *            another network of ours; to the cable go answers only. Links whose forwarding was
+ *            switched on for these answers forward nothing else: the host is no more of a router
+ *            than it was.
+ *   nat      what leaves has the host's address
+ *   probe    the very last: counts the probe, and drops it
+ *   trace    while it is asked who drops the probe: the kernel is to tell
+ *
+ * An accept here overrides nobody's drop: every other table is asked as well. That is why the
+ * probe is needed. Composing is pure; host_nat.c runs the text.
+ */
+#pragma once
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HOST_NAT_TABLE "inet vmnet_broker_uplink"
+#define HOST_NAT_LINK  "vmbup" /* the host's end of the cable */
+
+/* Nobody has these: RFC 5737 (documentation), RFC 6666 (discard only). */
+#define PROBE4     "192.0.2.1"
+#define PROBE6     "100::1"
+#define PROBE_PORT 9 /* discard */
+
+#define HOST_NAT_LINKS_MAX 24u
+
+struct link_names {
+    char name[HOST_NAT_LINKS_MAX][IFNAMSIZ];
+    uint32_t n;
+};
+
+/* Ended, of plain characters, and neither loopback nor ours: fit for rules and paths. */
+bool host_nat_name_ok(const char name[static IFNAMSIZ]);
+bool host_nat_names_ok(const struct link_names *links);
+
+struct host_nat_rules {
+    uint32_t transit;        /* transit.h */
+    struct link_names only4; /* these forward for us only, in IPv4 ... */
+    struct link_names only6; /* ... and in IPv6 */
+};
+
+/* In the place of what there is; one transaction. 0 or -ENAMETOOLONG. */
+int host_nat_rules_text(const struct host_nat_rules *rules, char *text, size_t size);
+/* Takes it away, there or not. */
+extern const char host_nat_rules_end[];
+/* The probe is traced, or no longer. */
+extern const char host_nat_trace_on[], host_nat_trace_off[];

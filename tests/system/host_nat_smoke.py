@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""host_nat_smoke.py DRIVER - the host's side of the kernel uplink, on hosts of all kinds.
+
+    inside (a namespace) --- cable --- host --- eth0 --- outside (a namespace)
+                                            --- tun0 --- (nobody)
+
+Each story changes something of the host's as Docker, ufw or an administrator would, and says
+whether the probe passes, who is named where it does not, and what a packet that is none of
+ours may do. Everything is a namespace below a process namespace of our own. Needs root.
+"""
+import difflib
+import os
+import subprocess
+import sys
+
+failures = []
+
+
+def sh(line, check=True, inside=None):
+    words = (["ip", "netns", "exec", inside] if inside else []) + line.split()
+    return subprocess.run(words, check=check, timeout=20, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+
+
+def nft(text):
+    subprocess.run(["nft", "-f", "-"], input=text, check=True, timeout=20, text=True)
+
+
+def knob(path, value=None):
+    with open("/proc/sys/net/" + path, "w" if value is not None else "r", encoding="ascii") as f:
+        if value is None:
+            return f.read().strip()
+        f.write(value)
+        return value
+
+
+def python(inside, program):
+    return subprocess.run(["ip", "netns", "exec", inside, sys.executable, "-c", program],
+                          check=True, timeout=20, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+# ---- the world ----------------------------------------------------------------------
+
+def enter_world(driver):
+    os.execvp("unshare", ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child",
+                          "--mount-proc", "--propagation", "private", sys.executable,
+                          os.path.abspath(__file__), driver, "--inside",
+                          os.readlink("/proc/self/ns/net")])
+
+
+def make_world(outer):
+    assert os.readlink("/proc/self/ns/net") != outer, "still in the machine's own network"
+    sh("mount -t tmpfs none /run")
+    for which in "all", "default":  # or addresses are tentative at first, and not later
+        knob(f"ipv6/conf/{which}/accept_dad", "0")
+    sh("ip link set lo up")
+    for name in "inside", "outside":
+        sh(f"ip netns add {name}")
+        sh("ip link set lo up", inside=name)
+    sh("ip link add eth0 type veth peer name out0 netns outside")
+    sh("ip addr add 198.51.100.2/24 dev eth0")
+    sh("ip addr add 2001:db8:1::2/64 dev eth0 nodad")
+    sh("ip link set eth0 up")
+    sh("ip addr add 198.51.100.1/24 dev out0", inside="outside")
+    sh("ip addr add 2001:db8:1::1/64 dev out0 nodad", inside="outside")
+    sh("ip link set out0 up", inside="outside")
+    sh("ip link add tun0 type veth peer name tun1 netns outside")
+    sh("ip addr add 10.9.0.1/24 dev tun0")
+    sh("ip link set tun0 up")
+    sh("ip link set tun1 up", inside="outside")
+    sh("ip addr add 10.9.0.2/24 dev tun1", inside="outside")
+    sh("ip route add default via 198.51.100.1")
+    sh("ip -6 route add default via 2001:db8:1::1")
+
+
+def describe():
+    """What of the host must be as before in the end."""
+    links = sh("ip -o link").replace("state UP", "")
+    knobs = [f"{f}/{k}/{link}={knob(f'{f}/conf/{link}/{k}')}" for f, k in
+             (("ipv4", "forwarding"), ("ipv6", "force_forwarding"), ("ipv6", "forwarding"))
+             for link in ("all", "default", "eth0", "tun0", "lo")
+             if os.path.exists(f"/proc/sys/net/{f}/conf/{link}/{k}")]
+    return "\n".join([links, sh("ip -4 route show table all"), sh("ip -6 route show table all"),
+                      sh("ip addr"), sh("nft list ruleset")] + knobs)
+
+
+class Driver:
+    def __init__(self, path):
+        # pylint: disable=consider-using-with
+        self.process = subprocess.Popen([path, "/run/netns/inside"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        return self.process.stdout.readline().strip()
+
+    def make(self):
+        """As netd does it: plan, make, and address the other end."""
+        plan = self.ask("plan")
+        made = self.ask("make")
+        last = int(plan.split()[0].rsplit(".", 1)[1])
+        base = plan.split()[0].rsplit(".", 1)[0]
+        for line in (f"ip addr add {base}.{last + 2}/30 dev uplink8",
+                     "ip addr add fd76:6d6e:6574:ff::2/64 dev uplink8 nodad",
+                     "ip link set uplink8 up",
+                     f"ip route replace default via {base}.{last + 1}",
+                     "ip -6 route replace default via fd76:6d6e:6574:ff::1"):
+            sh(line, check=False, inside="inside")
+        return plan, made
+
+    def probe(self):
+        """Both probes, and if one does not pass, both again and traced."""
+        for how in "arm", "trace":
+            self.ask(how)
+            for _ in range(20):  # the other end may need a moment to come up
+                send_probes()
+                answer = self.ask("look")
+                if "?" not in answer or how == "trace":
+                    break
+                if how == "arm":
+                    self.ask("arm")
+            if "?" not in answer:
+                break
+        return answer
+
+
+def send_probes():
+    python("inside", """
+import socket, time
+for family, to in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "100::1")):
+    try:
+        socket.socket(family, socket.SOCK_DGRAM).sendto(b"", (to, 9))
+    except OSError:
+        pass
+time.sleep(0.05)
+""")
+
+
+def expect(what, got, wanted):
+    good = wanted in got
+    print(f"{'ok' if good else 'not ok'} {what}" + ("" if good else f": {got!r} lacks {wanted!r}"))
+    if not good:
+        failures.append(what)
+
+
+def passes(inside, to, wait=5):
+    """Is there an answer, even if it is that nobody listens?"""
+    return python(inside, f"""
+import socket
+try:
+    socket.create_connection(("{to}", 9), {wait})
+except ConnectionRefusedError:
+    print("yes")
+except OSError:
+    print("no")
+""")
+
+
+# ---- stories ------------------------------------------------------------------------
+
+def usual_host(driver):
+    plan, made = driver.make()
+    expect("the cable has addresses that nobody else has", plan, "169.254.255.0 default4=1")
+    expect("only links that did not forward are switched on", plan, "on4=eth0,tun0")
+    expect("it can be made", made, "made")
+    expect("both probes pass", driver.probe(), "4:passed 6:passed")
+    expect("inside reaches the outside", passes("inside", "198.51.100.1"), "yes")
+    expect("inside reaches it in IPv6", passes("inside", "2001:db8:1::1"), "yes")
+    expect("and by the other link", passes("inside", "10.9.0.2"), "yes")
+    expect("made again, nothing needs mending", driver.make()[1], "made 0")
+
+
+def crosses_the_host():
+    """Does a neighbour's packet for another link of the host's leave by it?"""
+    nft("table ip spy { chain c { type filter hook postrouting priority 0;"
+        " oifname tun0 ip daddr 10.9.0.9 counter; }; }")
+    passes("outside", "10.9.0.9", 1)
+    counted = "packets 0" not in sh("nft list table ip spy")
+    nft("delete table ip spy")
+    return "yes" if counted else "no"
+
+
+def no_router(driver):
+    """What comes by eth0 goes nowhere but to us, as before we came."""
+    driver.make()
+    sh("ip route add 10.9.0.9 via 198.51.100.2", inside="outside")
+    sh("ip neigh add 10.9.0.9 lladdr 02:00:00:00:00:09 dev tun0 nud permanent")
+    expect("the host is no router for its neighbours", crosses_the_host(), "no")
+    nft("flush chain inet vmnet_broker_uplink forward")
+    expect("and would be one without our rules", crosses_the_host(), "yes")
+    driver.make()
+    sh("ip neigh del 10.9.0.9 dev tun0")
+    sh("ip route add 169.254.255.0/30 via 198.51.100.2", inside="outside")
+    expect("neighbours do not reach us", passes("outside", "169.254.255.2", 1), "no")
+
+
+def docker(driver):
+    sh("iptables -P FORWARD DROP")
+    expect("Docker's policy is named", driver.probe(),
+           "4:ip filter FORWARD (policy drop) 6:passed")
+    sh("ip6tables -P FORWARD DROP")
+    expect("that of IPv6, too", driver.probe(), "6:ip6 filter FORWARD (policy drop)")
+    sh("iptables -P FORWARD ACCEPT")
+    sh("ip6tables -P FORWARD ACCEPT")
+    expect("without it all is well", driver.probe(), "4:passed 6:passed")
+
+
+def ufw(driver):
+    for tool in "iptables", "ip6tables":
+        for line in ("-N ufw-reject", "-A ufw-reject -j REJECT", "-A FORWARD -j ufw-reject"):
+            sh(f"{tool} {line}")
+    expect("a rule far below is named", driver.probe(), "4:ip filter ufw-reject (rule")
+    nft("flush ruleset")
+    expect("a flush takes our table too", sh("nft list tables"), "")
+    expect("which is noticed", driver.ask("arm"), "error")
+    expect("and mended", driver.make()[1], "made")
+    expect("so that probes pass again", driver.probe(), "4:passed 6:passed")
+
+
+def switched_off(driver):
+    for link in "eth0", "vmbup":
+        knob(f"ipv4/conf/{link}/forwarding", "0")
+    expect("somebody's switching off is mended", driver.make()[1], "made 2")
+    expect("and the way is open again", driver.probe(), "4:passed")
+
+
+def taken_addresses(driver):
+    sh("ip route add 169.254.255.2/32 dev tun0")
+    plan, _ = driver.make()
+    expect("who comes to have our addresses has them", plan, "169.254.255.4 ")
+    expect("and we have others", driver.probe(), "4:passed")
+    sh("ip route del 169.254.255.2/32 dev tun0")
+
+
+def no_way(driver):
+    sh("ip route del default")
+    sh("ip -6 route del default")
+    expect("a host without a way out is known as such", driver.ask("plan"), "default4=0 default6=0")
+    sh("ip route add default via 198.51.100.1")
+    sh("ip -6 route add default via 2001:db8:1::1")
+    sh("ip route add 0.0.0.0/1 dev tun0")
+    expect("a VPN's half is a way out", driver.make()[0], "default4=1")
+    sh("ip route del 0.0.0.0/1 dev tun0")
+
+
+def router_by_will(driver):
+    knob("ipv4/ip_forward", "1")
+    expect("whose host is a router needs nothing switched on", driver.make()[0], "on4 on6")
+    expect("end", driver.ask("end"), "ended")
+    expect("and keeps it when we go", knob("ipv4/conf/eth0/forwarding"), "1")
+    knob("ipv4/ip_forward", "0")
+
+
+def main():
+    driver_path = os.path.abspath(sys.argv[1])
+    if "--inside" not in sys.argv:
+        enter_world(driver_path)
+    make_world(sys.argv[3])
+    before = describe()
+    driver = Driver(driver_path)
+    for story in (usual_host, no_router, docker, ufw, switched_off, taken_addresses, no_way):
+        print(f"# {story.__name__}")
+        story(driver)
+    expect("end", driver.ask("end"), "ended")
+    nft("flush ruleset")  # iptables leaves its empty tables
+    after = describe()
+    changes = [line for line in difflib.unified_diff(before.split("\n"), after.split("\n"), n=0)]
+    expect("nothing is left in the host", "\n".join(changes) or "nothing", "nothing")
+    router_by_will(driver)
+    print(f"{len(failures)} failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# The kernel uplink of a system instance on hosts of all kinds. Guests: web and db on `shared`,
+# which chooses its uplink itself, kern on one that wants the kernel's and no other.
+load lib
+load system
+load hosts
+
+setup_file() {
+    [ "$(id -u)" = 0 ] || skip "optional: a system instance has several users, and only root has them"
+    make_system_users
+    busy_host
+    host_settings >"$WORLD/settings"
+    mkdir -p "$WORLD/definitions"
+    echo '{ "mode": "shared", "uplink": "kernel" }' >"$WORLD/definitions/kern.json"
+    chmod -R a+rX "$WORLD/definitions"
+    start_system --config-dir "$WORLD/definitions"
+    as alice start_guest web --network shared
+    as bob start_guest db --network shared
+    as bob start_guest kern --network kern
+    wait_guests web db kern
+    address_of web >"$WORLD/web-address"
+}
+
+setup() {
+    [ "$(id -u)" = 0 ] || return 0
+    WEB_ADDRESS=$(cat "$WORLD/web-address")
+}
+
+teardown() {
+    tell_what_happened_in_system
+}
+
+teardown_file() {
+    [ "$(id -u)" = 0 ] || return 0
+    stop_guests web db kern
+    stop_system
+    nft flush ruleset # the empty tables that iptables leaves
+    ip link del lan0 2>/dev/null || true
+    nothing_is_left_of_system
+}
+
+@test "the host's kernel forwards, and no engine runs" {
+    eventually 15 uplink_is shared ok
+    eventually 15 uplink_is kern ok
+    reaches web "$FOUR"
+    reaches web "$SIX"
+    reaches kern "$FOUR"
+    reaches kern "$SIX"
+    is "$(engines)" ""
+    is "$(problems)" ""
+}
+
+@test "a LAN that is 192.168.64.0/24 keeps it, and ports 53 and 67 stay whose they are" {
+    not has "$WEB_ADDRESS" "192.168.64."
+    guests_have_each_other
+}
+
+@test "somebody's flush of all rules is mended" {
+    nft flush ruleset
+    eventually 15 nft list table inet vmnet_broker_uplink
+    eventually 15 reaches web "$FOUR"
+    eventually 15 reaches kern "$SIX"
+    uplink_is shared ok
+    guests_have_each_other
+}
+
+@test "forwarding that somebody switches off is switched on again" {
+    for link in eth0 vmbup; do
+        echo 0 >/proc/sys/net/ipv4/conf/$link/forwarding
+    done
+    eventually 15 is "$(cat /proc/sys/net/ipv4/conf/{eth0,vmbup}/forwarding | tr -d '\n')" 11 ||
+        cat /proc/sys/net/ipv4/conf/{eth0,vmbup}/forwarding
+    eventually 15 reaches web "$FOUR"
+    guests_have_each_other
+}
+
+@test "a host without a default route says so, and guests keep what is theirs" {
+    routes_go
+    eventually 15 uplink_is shared "failed: the host has no default route"
+    guests_have_each_other
+    not reaches web "$FOUR"
+    routes_come
+    eventually 15 uplink_is shared ok
+    eventually 15 reaches web "$FOUR"
+    eventually 15 reaches web "$SIX"
+}
+
+@test "a VPN takes the world with 0.0.0.0/1, and gives it back" {
+    vpn_comes
+    eventually 15 reaches web "$FOUR"
+    guests_have_each_other
+    uplink_is shared ok
+    is "$(cat /proc/sys/net/ipv4/conf/tun0/forwarding)" 1
+    vpn_goes
+    eventually 15 reaches web "$FOUR"
+    uplink_is shared ok
+}
+
+@test "a VPN that comes to overlap a network is warned of, and no VM is renumbered" {
+    overlap_comes "${WEB_ADDRESS%.*}.0/25"
+    eventually 15 problem_is "overlaps a network's subnet"
+    has "$(problems)" "dev tun0"
+    guests_have_each_other
+    reaches web "$FOUR"
+    vpn_goes
+    eventually 15 is_no_problem
+    guests_have_each_other
+}
+
+is_no_problem() {
+    is "$(problems)" ""
+}
+
+@test "the host is no router for its neighbours" {
+    is "$(cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding | tr -d '\n')" 00
+    ip route show | grep -q default
+    ip -6 route show | grep -q default
+}
+
+@test "Docker's FORWARD drop: an engine takes over, and status names the chain" {
+    docker_comes
+    eventually 15 problem_is "ip filter FORWARD (policy drop)"
+    eventually 15 reaches web "$FOUR"
+    eventually 15 reaches web "$SIX"
+    eventually 15 uplink_is shared ok
+    uplink_is kern "failed: the host's ip filter FORWARD (policy drop) drops what it should forward"
+    not reaches kern "$FOUR"
+    not is "$(engines)" ""
+    guests_have_each_other
+    local engine
+    for engine in $(engines); do
+        is "$(status_field "$engine" Uid | cut -f 1)" "$SYSTEM_NETD_UID"
+    done
+}
+
+@test "Docker's own chain for the administrator's rules lets us pass, where he says so" {
+    local tool
+    for tool in iptables ip6tables; do
+        $tool -w -I DOCKER-USER -i vmbup -j ACCEPT
+        $tool -w -I DOCKER-USER -o vmbup -j ACCEPT
+    done
+    eventually 15 uplink_is kern ok
+    eventually 15 reaches kern "$FOUR"
+    eventually 15 reaches kern "$SIX"
+    for tool in iptables ip6tables; do
+        $tool -w -D DOCKER-USER -i vmbup -j ACCEPT
+        $tool -w -D DOCKER-USER -o vmbup -j ACCEPT
+    done
+    eventually 15 uplink_is kern "failed: the host's ip filter FORWARD (policy drop)"
+}
+
+@test "when Docker has gone, the kernel's network is back, and who has VMs stays" {
+    docker_goes
+    eventually 15 uplink_is kern ok
+    eventually 15 reaches kern "$FOUR"
+    reaches web "$FOUR"
+    not is "$(engines)" ""
+    is "$(problems)" ""
+}
+
+@test "ufw refuses what comes in and what passes: guests have everything else" {
+    ufw_comes
+    eventually 15 uplink_is kern "ip filter ufw-user-forward (rule"
+    reaches web "$FOUR"
+    guests_have_each_other
+    ufw_goes
+    eventually 15 uplink_is kern ok
+    eventually 15 reaches kern "$FOUR"
+}
+
+@test "everything is killed: one restart, and then nothing is left in the host" {
+    local line
+    while read -r line; do
+        kill -KILL "${line%% *}" 2>/dev/null || true
+    done < <(system_processes)
+    stop_guests web db kern
+    start_system --config-dir "$WORLD/definitions"
+    stop_system
+    nft flush ruleset
+    eventually 20 settings_are_back
+    is "$(nft list ruleset)" ""
+    not ip link show vmbup
+}
+
+settings_are_back() {
+    diff "$WORLD/settings" <(host_settings)
+}
