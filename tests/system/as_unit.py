@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""as_unit UNIT - become what a unit file says, as systemd would, where systemd is not process 1.
+"""as_unit UNIT [OPTION...] - become what a unit file says, as systemd would where it is process 1.
 
 Reads the service's file and applies to this process what a process can apply to itself: user,
 groups, capabilities, no_new_privs, the file system's view, filters of system calls, address
-families and namespaces. Then it executes ExecStart, as the same process, so that sockets passed by
-systemd-socket-activate stay its own. What needs a control group (DevicePolicy, IPAddressDeny,
+families and namespaces. Then it executes ExecStart, with the options added, as the same process, so
+that sockets passed by systemd-socket-activate stay its own. What needs a control group (DevicePolicy, IPAddressDeny,
 KillMode, Restart) is left out, and whatever else is unknown ends it: nothing is ignored by mistake.
 """
 
@@ -262,7 +262,7 @@ def filters(unit):
 def main():
     unit = Unit(sys.argv[1])
     user = pwd.getpwnam(unit.one("User"))
-    command = shlex.split(unit.one("ExecStart"))
+    command = shlex.split(unit.one("ExecStart")) + sys.argv[2:]
     loaded = list(filters(unit))
     make_directories(unit, user)
     change_view(unit)

@@ -42,6 +42,7 @@ as() { # NAME FUNCTION... -> `as alice ctl list`, `as bob start_guest db --netwo
 start_system() { # OPTIONS...
     hear_notifications
     if [ -n "${UNITS:-}" ]; then
+        BROKER_OPTIONS=("$@")
         start_units
     else
         NOTIFY_SOCKET=$WORLD/notify vmnet-broker --system "$@" >>"$SYSTEM_LOG" 2>&1 </dev/null 3>&- 4>&- 5>&- &
@@ -52,6 +53,7 @@ start_system() { # OPTIONS...
 # --- by units -------------------------------------------------------------------------
 
 UNIT_DIR=/usr/local/lib/systemd/system
+BROKER_OPTIONS=() # beside the unit's
 ACTIVATORS=$WORLD/activators # a file for each socket that is listened on, as long as it is there
 
 setting() { # UNIT KEY
@@ -91,14 +93,16 @@ listens_at() { # --listen=PATH
 }
 
 keep_activating() { # UNIT LISTEN-OPTION...
-    local unit=$1 socket
+    local unit=$1 socket options=()
     shift
+    [ "$unit" != vmnet-broker ] || options=("${BROKER_OPTIONS[@]}")
     socket=$(listens_at "${@: -1}")
     while [ -e "$ACTIVATORS/$unit" ]; do
         rm -f "$socket"
         open_socket "$unit" "$socket" &
         systemd-socket-activate -E NOTIFY_SOCKET="$WORLD/notify" "$@" \
-            python3 "$WORLD/scripts/as_unit.py" "$UNIT_DIR/$unit.service" || true
+            python3 "$WORLD/scripts/as_unit.py" "$UNIT_DIR/$unit.service" \
+            "${options[@]}" || true
         wait $! || true
     done
 }

@@ -159,6 +159,36 @@ carol_has_nothing() {
     is "$(processes_of 4103 vmnet-netd)" ""
 } 2>/dev/null
 
+# What becomes of a connection to netd: "refused" by the kernel, "closed" by netd, or "open".
+knock_at_netd() {
+    timeout 10 python3 -c 'import socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.settimeout(1)
+try:
+    s.connect("/run/vmnet-netd/netd.sock")
+    print("closed" if s.recv(1) == b"" else "talks")
+except PermissionError:
+    print("refused")
+except ConnectionResetError:
+    print("closed")
+except TimeoutError:
+    print("open")'
+}
+
+knock_as() { # NAME
+    setpriv --reuid "$1" --regid "$1" --init-groups \
+        bash -c "$(declare -f knock_at_netd); knock_at_netd"
+}
+
+@test "netd's socket is for the broker and root, whatever its mode" {
+    is "$(knock_at_netd)" open
+    is "$(knock_as alice)" refused
+    chmod 666 /run/vmnet-netd/netd.sock
+    is "$(knock_as alice)" closed
+    is "$(knock_as vmnet-netd)" closed
+    chmod 600 /run/vmnet-netd/netd.sock
+}
+
 @test "the namespace has a name for root's ip netns, and exec says so" {
     has "$(ip netns exec vmnet-broker ip -br link)" vb0
     run vmnet-brokerctl --system exec true
