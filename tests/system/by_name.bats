@@ -108,6 +108,22 @@ for fd in fds:
     is "$(find "$(user_home)/.local/state" -name "$tap.held")" ""
 }
 
+@test "whoever gives its TAP a neighbour's MAC loses it, although it is held" {
+    as_user_in_background vm-bent vmnet-brokerctl run --in-namespace --network shared --name bent \
+        -- python3 -c '
+import fcntl, os, struct, sys, time
+fd = os.open("/dev/net/tun", os.O_RDWR)
+tap, mac = sys.argv[1].encode(), bytes.fromhex(sys.argv[2].replace(":", ""))
+fcntl.ioctl(fd, 0x400454ca, struct.pack("16sH22x", tap, 0x5002))
+print("bent" if fcntl.ioctl(fd, 0x8924, struct.pack("16sH6s16x", tap, 1, mac)) else "", flush=True)
+time.sleep(600)' '{tap}' "$(status_of shared \
+        "[i['mac_address'] for i in n['interfaces'] if i.get('name') == 'other'][0]")"
+    eventually 10 grep -qx bent "$WORLD/log/vm-bent"
+    eventually 5 vm_is_gone bent
+    kill -TERM "$(pid_of '^vmnet-brokerctl run .*--name bent')"
+    in_guest named ping -c 1 -W 5 other
+}
+
 @test "a VM that is killed takes its TAP along" {
     start_vm killed
     kill -KILL "$(pid_of '^python3 .*open_tap')"
