@@ -94,10 +94,12 @@ int host_default_ask(struct host_default *hd)
     return 0;
 }
 
+/* What follows would take const, but for the kernel's macros, which cast it away. */
+
 /* A route of several ways has them in an attribute of its own. */
-static bool any_hop_leads_to(const struct rtattr *hops, int ifindex)
+static bool any_hop_leads_to(struct rtattr *hops, int ifindex)
 {
-    const struct rtnexthop *hop = RTA_DATA(hops);
+    struct rtnexthop *hop = RTA_DATA(hops);
     int left = (int)RTA_PAYLOAD(hops);
 
     while (left >= (int)sizeof *hop && RTNH_OK(hop, left)) {
@@ -109,10 +111,10 @@ static bool any_hop_leads_to(const struct rtattr *hops, int ifindex)
     return false;
 }
 
-static bool leads_to(const struct nlmsghdr *header, int ifindex)
+static bool leads_to(struct nlmsghdr *header, int ifindex)
 {
-    const struct rtmsg *route = (const struct rtmsg *)(header + 1);
-    const struct rtattr *attr = RTM_RTA(route);
+    struct rtmsg *route = (struct rtmsg *)(header + 1);
+    struct rtattr *attr = RTM_RTA(route);
     int left = (int)RTM_PAYLOAD(header), oif;
 
     for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {
@@ -128,10 +130,10 @@ static bool leads_to(const struct nlmsghdr *header, int ifindex)
 }
 
 /* Link-local IPv6 is on every link, and leads nowhere. */
-static bool is_link_local(const struct nlmsghdr *header)
+static bool is_link_local(struct nlmsghdr *header)
 {
-    const struct rtmsg *route = (const struct rtmsg *)(header + 1);
-    const struct rtattr *attr = RTM_RTA(route);
+    struct rtmsg *route = (struct rtmsg *)(header + 1);
+    struct rtattr *attr = RTM_RTA(route);
     int left = (int)RTM_PAYLOAD(header);
 
     for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {
@@ -143,9 +145,9 @@ static bool is_link_local(const struct nlmsghdr *header)
     return false;
 }
 
-static void note_route(struct host_default *hd, const struct nlmsghdr *header)
+static void note_route(struct host_default *hd, struct nlmsghdr *header)
 {
-    const struct rtmsg *route = (const struct rtmsg *)(header + 1);
+    struct rtmsg *route = (struct rtmsg *)(header + 1);
 
     if (header->nlmsg_len < NLMSG_LENGTH(sizeof *route) || route->rtm_type != RTN_UNICAST)
         return;
@@ -157,7 +159,7 @@ static void note_route(struct host_default *hd, const struct nlmsghdr *header)
 }
 
 /* One part of the answer to our question. */
-static unsigned take_answer(struct host_default *hd, const struct nlmsghdr *header)
+static unsigned take_answer(struct host_default *hd, struct nlmsghdr *header)
 {
     if (header->nlmsg_flags & NLM_F_DUMP_INTR) { /* routes changed while we read them */
         hd->asking = false;
