@@ -82,7 +82,8 @@ static void consider_routes(struct uplink *u)
         u->backoff = BACKOFF_MIN;
         uplink_begin(u);
     } else if (more) {
-        log_info("uplink: the host can reach more than before, starting %s again", u->engine->name);
+        log_info("%s: the host can reach more than before, starting %s again", uplink_link(u->slot),
+                 u->engine->name);
         uplink_forget_engine(u);
         uplink_begin(u);
     }
@@ -93,7 +94,7 @@ static void consider_routes(struct uplink *u)
  * before anything is asked. */
 static void interface_gone(struct uplink *u)
 {
-    log_warning("uplink: the host's interface '%s' has gone", u->host.interface);
+    log_warning("%s: the host's interface '%s' has gone", uplink_link(u->slot), u->host.interface);
     uplink_forget_engine(u);
     uplink_disarm(u->timer);
     u->host.ipv4 = u->host.ipv6 = false;
@@ -127,7 +128,7 @@ static int on_settled(sd_event_source *source, uint64_t usec, void *arg)
     (void)source, (void)usec;
     int r = host_default_ask(&u->host);
     if (r < 0)
-        log_failure(r, "uplink: cannot ask for the host's routes");
+        log_failure(r, "%s: cannot ask for the host's routes", uplink_link(u->slot));
     return 0;
 }
 
@@ -200,10 +201,10 @@ int uplink_start(struct uplink *u, const char *interface)
     host_default_set_interface(&u->host, interface);
     int r = uplink_prepare_tap(u);
     if (r < 0)
-        return log_failure(r, "uplink: cannot make the TAP '%s'", uplink_link(u->slot));
+        return log_failure(r, "%s: cannot make the TAP", uplink_link(u->slot));
     r = host_default_ask(&u->host);
     if (r < 0)
-        return log_failure(r, "uplink: cannot ask for the host's routes");
+        return log_failure(r, "%s: cannot ask for the host's routes", uplink_link(u->slot));
 
     u->phase = LOOKING;
     u->backoff = BACKOFF_MIN;
@@ -229,7 +230,7 @@ void uplink_stop(struct uplink *u)
 
     int r = link_delete(u->links, uplink_link(u->slot));
     if (r < 0 && r != -ENODEV)
-        log_failure(r, "uplink: cannot delete the TAP '%s'", uplink_link(u->slot));
+        log_failure(r, "%s: cannot delete the TAP", uplink_link(u->slot));
     uplink_report(u);
 }
 

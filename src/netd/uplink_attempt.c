@@ -64,8 +64,8 @@ static int on_child_end(sd_event_source *source, int fd, uint32_t events, void *
     bool attached = u->phase == ATTACHED;
 
     (void)source, (void)fd, (void)events;
-    log_warning("uplink: %s (pid %d) has ended, starting it again in %u ms", u->engine->name,
-                (int)u->child.pid, (unsigned)(u->backoff / MSEC));
+    log_warning("%s: %s (pid %d) has ended, starting it again in %u ms", uplink_link(u->slot),
+                u->engine->name, (int)u->child.pid, (unsigned)(u->backoff / MSEC));
     uplink_forget_engine(u);
     if (attached)
         wait_and_retry(u);
@@ -127,8 +127,9 @@ void uplink_check_carrier(struct uplink *u)
         uplink_settle(u);
     } else if (u->phase == ATTACHED && !uplink_has_carrier(u)) {
         /* It is about to end, or somebody deleted the TAP under it. */
-        log_warning("uplink: %s (pid %d) has let go of its TAP, starting it again in %u ms",
-                    u->engine->name, (int)u->child.pid, (unsigned)(u->backoff / MSEC));
+        log_warning("%s: %s (pid %d) has let go of its TAP, starting it again in %u ms",
+                    uplink_link(u->slot), u->engine->name, (int)u->child.pid,
+                    (unsigned)(u->backoff / MSEC));
         uplink_forget_engine(u);
         wait_and_retry(u);
     }
@@ -146,7 +147,7 @@ static int choose_engine(struct uplink *u)
         return r;
     }
     if (engine != u->engine)
-        log_info("uplink: using %s: %s", engine->name, why);
+        log_info("%s: using %s: %s", uplink_link(u->slot), engine->name, why);
     u->engine = engine;
     return 0;
 }
@@ -159,8 +160,7 @@ static bool tap_is_free(struct uplink *u)
         return true;
     if (++u->busy < 5)
         return false;
-    log_warning("uplink: somebody unknown holds the TAP '%s', making a new one",
-                uplink_link(u->slot));
+    log_warning("%s: somebody unknown holds the TAP, making a new one", uplink_link(u->slot));
     (void)link_delete(u->links, uplink_link(u->slot));
     return true;
 }
@@ -187,7 +187,7 @@ void uplink_begin(struct uplink *u)
     if (r == 0)
         r = run_engine(u);
     if (r < 0) {
-        log_failure(r, "uplink: cannot start %s", u->engine->name);
+        log_failure(r, "%s: cannot start %s", uplink_link(u->slot), u->engine->name);
         uplink_forget_engine(u);
         attempt_failed(u, "cannot be started");
         return;
@@ -209,7 +209,7 @@ static void poll_carrier(struct uplink *u)
         uplink_arm(u->timer, ATTACH_POLL);
         return;
     }
-    log_warning("uplink: %s does not attach to its TAP", u->engine->name);
+    log_warning("%s: %s does not attach to its TAP", uplink_link(u->slot), u->engine->name);
     uplink_forget_engine(u);
     attempt_failed(u, "does not attach to its TAP");
 }

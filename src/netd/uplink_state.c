@@ -3,6 +3,7 @@
 #include "uplink_part.h"
 
 #include "log.h"
+#include "names.h"
 #include "router.h"
 #include "str.h"
 
@@ -42,9 +43,9 @@ void uplink_report(struct uplink *u)
     (void)str_copy(u->state, sizeof u->state, text);
     broken = strncmp(text, "failed", 6) == 0;
     if (broken)
-        log_warning("uplink: %s", text);
+        log_warning("%s: %s", uplink_link(u->slot), text);
     else
-        log_info("uplink: %s", text);
+        log_info("%s: %s", uplink_link(u->slot), text);
     u->changed(u->changed_arg, u->host.interface, uplink_engine(u), u->state);
 }
 
@@ -58,7 +59,8 @@ static void set_reach(struct uplink *u)
     if (reach == u->reach)
         return;
     if (router_set_reach(u->nft, u->slot, reach & 1, reach & 2) < 0)
-        log_warning("uplink: cannot change the router's rules: %s", nft_error(u->nft));
+        log_warning("%s: cannot change the router's rules: %s", uplink_link(u->slot),
+                    nft_error(u->nft));
     else
         u->reach = reach;
 }

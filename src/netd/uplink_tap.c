@@ -80,7 +80,7 @@ static int set_all_knobs(const struct uplink *u)
     if (r == 0 && u->slot > 0)
         r = knobs_set(&beside_all, 1, "", &why);
     if (r < 0)
-        log_debug("uplink: %s", why.why);
+        log_debug("%s: %s", link, why.why);
     return r;
 }
 
