@@ -48,3 +48,14 @@ UNITS=/usr/local/lib/systemd/system
 @test "nothing is enabled by being installed" {
     is "$(find /usr/local/lib/systemd /etc/systemd -name 'vmnet-*' -path '*.wants/*')" ""
 }
+
+@test "without its users the system instance does not start, and says how to make them" {
+    [ "$(id -u)" = 0 ] || skip "optional: only root starts a system instance by itself"
+    grep -v '^vmnet' /etc/passwd >"$BATS_TEST_TMPDIR/passwd"
+    mount --bind "$BATS_TEST_TMPDIR/passwd" /etc/passwd
+    run timeout 10 vmnet-broker --system
+    is "$status" 1
+    has "$output" "there is no user vmnet-broker: systemd-sysusers makes"
+    umount /etc/passwd
+    [ ! -e /run/vmnet-broker ]
+}
