@@ -458,6 +458,22 @@ def dying(netd, web):
     return b
 
 
+def stranding(netd):
+    """Everything is killed, and VMs keep a namespace alive that nobody can enter any more."""
+    netd.kill()
+    links = sh("ip -br link")
+    check("vmb0@" in links, "(the host's links outlive us there)", links)
+    netd.start()
+    b = Broker(netd)
+    links = sh("ip -br link; ip route; nft list tables")
+    check("vmb" not in links and "192.168.64" not in links and "vmnet_broker" not in links,
+          "the host leaves a network that is lost with its namespace", links)
+    b.build("anew", "192.168.80.0/24", "fd00:80::")
+    check("192.168.80.254" in sh("ip addr"), "... and is on those that are made then")
+    b.remove("anew")
+    return b
+
+
 def somebody_elses(b):
     sh("ip link add vmb2 type bridge")
     try:
@@ -509,6 +525,8 @@ def story(netd, out, before):
     b.close()
     b = dying(netd, web)
     somebody_elses(b)
+    b.close()
+    b = stranding(netd)
     for guest in (web, db, lab):
         guest.close()
     check(leave(b), "netd leaves")
@@ -586,6 +604,8 @@ def main():
     try:
         netd.start()
         story(netd, out, before)
+        check(not re.search("runtime error:|Sanitizer:", netd.said()), "no sanitizer complains",
+              netd.said())
         killed_at_random(netd, before, int(os.environ.get("SEED", time.time())))
     except Exception:
         print(netd.said(), file=sys.stderr)
