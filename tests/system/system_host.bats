@@ -222,10 +222,12 @@ END
 }
 
 @test "in a user's own instance there is no host, and no name for it" {
+    local before
+    before=$(ip -o link | grep -c vmb)
     as carol start_guest own --network shared
     wait_guests own
     not in_guest own nslookup -type=a host.vmnet.internal
-    is "$(ip -o link | grep -c vmb)" 2
+    is "$(ip -o link | grep -c vmb)" "$before"
     stop_guests own
     as carol ctl --user stop
     eventually 20 is "$(processes_of 4103 vmnet-netd)" ""
