@@ -27,7 +27,12 @@
     " udp dport " TEXT(PROBE_PORT) " meta nftrace set 1\n"
 
 const char host_nat_rules_end[] = NO_TABLE;
-const char host_nat_trace_on[] = NO_TRACE TRACE("ip daddr " PROBE4) TRACE("ip6 daddr " PROBE6);
+/* From the discard service to the discard service: nobody else does that. */
+#define HOST_PROBE "iifname \"vmb*\" udp sport " TEXT(PROBE_PORT) " udp dport " TEXT(PROBE_PORT)
+
+const char host_nat_trace_on[] = NO_TRACE TRACE("ip daddr " PROBE4)
+    TRACE("ip6 daddr " PROBE6) "add rule " HOST_NAT_TABLE " trace " HOST_PROBE
+                               " meta nftrace set 1\n";
 const char host_nat_trace_off[] = NO_TRACE "delete chain " HOST_NAT_TABLE " trace\n";
 
 struct text {
@@ -116,6 +121,10 @@ static void put_probe(struct text *t, const char *inside4, const char *inside6)
         "    ip daddr " PROBE4 " ip saddr %s counter name probe4 drop\n"
         "    ip6 daddr " PROBE6 " ct original ip6 saddr %s counter name probe6 drop\n"
         "    ip6 daddr " PROBE6 " ip6 saddr %s counter name probe6 drop\n"
+        "  }\n"
+        "  chain host {\n"
+        "    type filter hook input priority 2147483647; policy accept;\n"
+        "    " HOST_PROBE " drop\n"
         "  }\n",
         inside4, inside4, inside6, inside6);
 }

@@ -8,6 +8,7 @@
  *            than it was.
  *   nat      what leaves has the host's address
  *   probe    the very last: counts the probe, and drops it
+ *   host     likewise of what guests send to the host: the last of its input drops the probe
  *   trace    while it is asked who drops the probe: the kernel is to tell
  *
  * An accept here overrides nobody's drop: every other table is asked as well. That is why the

@@ -13,6 +13,9 @@
  * difference to what there is, a probe. So a flushed table, forwarding that somebody switched
  * off and addresses that somebody else took are mended on the way, before anything is judged.
  * While a round lasts the last verdict stands.
+ *
+ * After it, HOST: another probe is traced on its way to the host itself, only to tell what guests
+ * can expect. What the host's input drops stays dropped.
  */
 #include "kernel_uplink.h"
 
@@ -42,7 +45,7 @@
 #define QUARREL      5u          /* repairs in a row ... */
 #define QUARREL_TIME (30000 * MSEC) /* ... with less than this in between */
 
-enum phase { STOPPED, PROBING, TRACING, KNOWN };
+enum phase { STOPPED, PROBING, TRACING, HOST, KNOWN };
 
 struct way {
     enum kernel_way is;
@@ -62,6 +65,7 @@ struct kernel_uplink {
     int reach;                 /* what the router was told: bit 0 IPv4, bit 1 IPv6; -1: nothing */
     struct way four, six;
     char overlap[NETD_WHY_SIZE]; /* "": there is none */
+    char host[NETD_WHY_SIZE];    /* what keeps guests from the host; "": nothing */
 };
 
 /* ---- what is known --------------------------------------------------------------------- */
@@ -124,6 +128,52 @@ static void forget_flows(const struct kernel_uplink *k, int family)
         (void)link_delete_addr6(k->setup.links, CABLE, addr6, TRANSIT6_PREFIX);
 }
 
+static void arm_timer(const struct kernel_uplink *k, uint64_t usec)
+{
+    if (sd_event_source_set_time_relative(k->timer, usec) < 0 ||
+        sd_event_source_set_enabled(k->timer, SD_EVENT_ONESHOT) < 0)
+        log_warning("kernel uplink: cannot set a timer");
+}
+
+/* As a guest would, and traced on its way. */
+static void probe_host(struct kernel_uplink *k)
+{
+    AUTO_FD sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct sockaddr_in from, to;
+    struct netd_why why = { 0 };
+
+    if (sock < 0 || !k->setup.host_probe(k->setup.arg, &from, &to) ||
+        bind(sock, (const struct sockaddr *)&from, sizeof from) < 0 ||
+        hostside_nat_arm(k->setup.hostside, true, &why) < 0)
+        return;
+    k->phase = HOST;
+    (void)sendto(sock, "", 0, 0, (const struct sockaddr *)&to, sizeof to);
+    arm_timer(k, TRACE_WAIT);
+}
+
+static void conclude_host(struct kernel_uplink *k, const struct nft_trace_end *end)
+{
+    char text[NFT_TRACE_TEXT], host[sizeof k->host] = "";
+
+    k->phase = KNOWN;
+    if (end->dropped && strcmp(end->table, "vmnet_broker_uplink") != 0)
+        (void)snprintf(host, sizeof host,
+                       "guests do not reach the host: its %s drops what they send",
+                       nft_trace_text(end, text));
+    if (strcmp(host, k->host) != 0) {
+        (void)str_copy(k->host, sizeof k->host, host);
+        log_info("%s", *host ? host : "guests reach the host");
+        k->setup.changed(k->setup.arg);
+    }
+    if (k->again)
+        kernel_uplink_look(k);
+}
+
+const char *kernel_uplink_host(const struct kernel_uplink *k)
+{
+    return k->host;
+}
+
 /* The end of a round. */
 static void conclude(struct kernel_uplink *k, const struct way *four, const struct way *six)
 {
@@ -140,6 +190,8 @@ static void conclude(struct kernel_uplink *k, const struct way *four, const stru
         k->setup.changed(k->setup.arg);
     if (k->again)
         kernel_uplink_look(k);
+    else if (k->in_host)
+        probe_host(k);
 }
 
 static void conclude_failed(struct kernel_uplink *k, int err, const struct netd_why *why)
@@ -176,13 +228,6 @@ static void send_probes(const struct kernel_uplink *k)
         send_probe(AF_INET, (const struct sockaddr *)&four, sizeof four);
     if (k->plan.default6 && k->plan.kernel6)
         send_probe(AF_INET6, (const struct sockaddr *)&six, sizeof six);
-}
-
-static void arm_timer(const struct kernel_uplink *k, uint64_t usec)
-{
-    if (sd_event_source_set_time_relative(k->timer, usec) < 0 ||
-        sd_event_source_set_enabled(k->timer, SD_EVENT_ONESHOT) < 0)
-        log_warning("kernel uplink: cannot set a timer");
 }
 
 static void begin_probes(struct kernel_uplink *k, bool trace)
@@ -237,13 +282,15 @@ static void conclude_probes(struct kernel_uplink *k, const struct host_nat_verdi
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 {
     struct kernel_uplink *k = arg;
-    struct host_nat_verdict verdict;
+    struct host_nat_verdict verdict = { 0 };
     struct netd_why why = { 0 };
     int r = hostside_nat_look(k->setup.hostside, &verdict, &why);
 
     (void)source;
     (void)usec;
-    if (r < 0) {
+    if (k->phase == HOST) {
+        conclude_host(k, &verdict.end[NFT_TRACE_IPV4]);
+    } else if (r < 0) {
         conclude_failed(k, r, &why);
     } else if (k->phase == TRACING ||
                ((verdict.passed4 || !k->plan.default4) &&
@@ -423,7 +470,7 @@ void kernel_uplink_look(struct kernel_uplink *k)
     struct netd_why why = { 0 };
     int r;
 
-    if (k->phase == PROBING || k->phase == TRACING) {
+    if (k->phase != KNOWN && k->phase != STOPPED) {
         k->again = true;
         return;
     }

@@ -12,6 +12,7 @@
 #include "link.h"
 #include "nft.h"
 
+#include <netinet/in.h>
 #include <systemd/sd-event.h>
 
 struct kernel_uplink;
@@ -29,6 +30,8 @@ struct kernel_uplink_setup {
     struct nft *nft;
     struct hostside *hostside;
     struct journal *journal;
+    /* Whence and whither a probe of the host itself goes; false: no network has the host on it. */
+    bool (*host_probe)(void *arg, struct sockaddr_in *from, struct sockaddr_in *to);
     /* A way has opened or closed. */
     void (*changed)(void *arg);
     void *arg;
@@ -53,5 +56,7 @@ enum kernel_way kernel_uplink_way(const struct kernel_uplink *kernel, int family
 const char *kernel_uplink_why(const struct kernel_uplink *kernel, int family);
 /* What of the host's is where a network of ours is; "": nothing. */
 const char *kernel_uplink_overlap(const struct kernel_uplink *kernel);
+/* What keeps guests from reaching the host; "": nothing that we know of. */
+const char *kernel_uplink_host(const struct kernel_uplink *kernel);
 /* For the journal. */
 const struct host_nat_plan *kernel_uplink_plan(const struct kernel_uplink *kernel);

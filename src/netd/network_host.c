@@ -9,6 +9,7 @@
 #include "log.h"
 #include "str.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 
 static void name_port(const struct network *net, char name[static IFNAMSIZ])
@@ -134,6 +135,26 @@ static void on_way(void *arg)
     networks_tell_ways(all, false);
 }
 
+static bool on_host_probe(void *arg, struct sockaddr_in *from, struct sockaddr_in *to)
+{
+    const struct networks *all = arg;
+
+    FOREACH_NETWORK(net, all)
+    {
+        const struct subnet4 subnet = { net->def.ipv4_base, net->def.ipv4_prefix };
+
+        if (!net->serves || !(net->host & HOSTSIDE_IPV4))
+            continue;
+        *from = (struct sockaddr_in){ .sin_family = AF_INET,
+                                      .sin_port = htons(PROBE_PORT),
+                                      .sin_addr.s_addr = htonl(subnet4_gateway(subnet)) };
+        *to = *from;
+        to->sin_addr.s_addr = htonl(subnet4_host(subnet));
+        return true;
+    }
+    return false;
+}
+
 int networks_make_kernel(struct networks *all, const struct host_nat_plan *left)
 {
     const struct kernel_uplink_setup setup = { .event = all->tools.event,
@@ -141,6 +162,7 @@ int networks_make_kernel(struct networks *all, const struct host_nat_plan *left)
                                                .nft = all->tools.nft,
                                                .hostside = all->tools.hostside,
                                                .journal = all->tools.journal,
+                                               .host_probe = on_host_probe,
                                                .changed = on_way,
                                                .arg = all };
 

@@ -161,6 +161,8 @@ static void compose_note(const struct network *net, char ret[static NETD_WHY_SIZ
     else if (*six)
         (void)snprintf(ret, NETD_WHY_SIZE, "no kernel uplink for IPv6: %.*s", NETD_WHY_SIZE - 32,
                        six);
+    else
+        (void)str_copy(ret, NETD_WHY_SIZE, kernel_uplink_host(net->all->kernel));
 }
 
 static const char *engine_of_way(const struct network *net)

@@ -37,6 +37,8 @@ ufw_comes() {
         $tool -w -N ufw-user-input
         $tool -w -A ufw-user-input -i lo -j RETURN
         $tool -w -A ufw-user-input -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
+        # As ufw does: without neighbour discovery no IPv6 address is found, nor a router.
+        [ $tool = iptables ] || $tool -w -A ufw-user-input -p icmpv6 -j RETURN
         $tool -w -A ufw-user-input -j DROP
         $tool -w -A INPUT -i vmb+ -j ufw-user-input
         $tool -w -N ufw-user-forward

@@ -164,7 +164,13 @@ is_no_problem() {
     eventually 15 uplink_is kern "ip filter ufw-user-forward (rule"
     reaches web "$FOUR"
     guests_have_each_other
+    iptables -w -F ufw-user-forward
+    ip6tables -w -F ufw-user-forward
+    eventually 15 problem_is "guests do not reach the host: its ip filter ufw-user-input (rule"
+    not in_guest web ping -4 -c 1 -W 2 host.vmnet.internal
     ufw_goes
+    eventually 15 is_no_problem
+    eventually 15 in_guest web ping -4 -c 1 -W 2 host.vmnet.internal
     eventually 15 uplink_is kern ok
     eventually 15 reaches kern "$FOUR"
 }
