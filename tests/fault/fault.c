@@ -26,7 +26,8 @@ static struct {
     const char *failed;     /* the call; NULL: none yet */
     void *from[FRAMES];
     int n_from;
-} fault;
+    unsigned part, parts; /* of the rounds */
+} fault = { .parts = 1 };
 
 void fault_begin(void)
 {
@@ -114,18 +115,26 @@ static void run_round(void (*story)(void), unsigned target)
     fault.running = false;
 }
 
+void fault_share(unsigned part, unsigned parts)
+{
+    fault.part = part;
+    fault.parts = parts;
+}
+
 void fault_each(void (*story)(void), unsigned at_least)
 {
-    unsigned n = 0;
+    unsigned target = fault.part + 1, n = 0;
 
     run_round(story, 0);
-    do {
+    for (;; target += fault.parts, n++) {
+        assert_true(target < ROUNDS_MAX);
         fault_memory_forget();
-        run_round(story, ++n);
-        assert_true(n < ROUNDS_MAX);
-    } while (fault.failed);
-    print_message("             %u calls were made to fail\n", n - 1);
-    assert_true(n > at_least);
+        run_round(story, target);
+        if (!fault.failed)
+            break;
+    }
+    print_message("             %u calls were made to fail\n", n);
+    assert_true(target > at_least);
 }
 
 int fault_report(void **unused)

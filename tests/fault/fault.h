@@ -16,6 +16,8 @@
 /* Fails the test if anything is wrong in any round; says how many calls were made to fail,
  * of which there must be at_least so many, for a story that stops early shows nothing. */
 void fault_each(void (*story)(void), unsigned at_least);
+/* Before that: several processes share the rounds, and this one is number `part`, from 0. */
+void fault_share(unsigned part, unsigned parts);
 /* cmocka's teardown: in which round it was, and where the call that failed came from. */
 int fault_report(void **unused);
 
