@@ -432,6 +432,14 @@ int filter_remove_network(struct nft *nft, uint32_t index, const struct netd_net
                    index, index, key, key);
 }
 
+int filter_forget_host_drops(struct nft *nft, uint32_t index)
+{
+    char element[32];
+
+    (void)snprintf(element, sizeof element, "\"" HOST_PORT "%u\"", index);
+    return change_host_element(nft, false, "drops", element);
+}
+
 /* ---- ports ------------------------------------------------------------------------ */
 
 /* The port's name, and what belongs to it, as the kernel concatenates them. */

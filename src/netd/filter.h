@@ -15,6 +15,8 @@ int filter_add_network(struct nft *nft, uint32_t index, const struct netd_networ
 /* After its ports. */
 int filter_remove_network(struct nft *nft, uint32_t index, const struct netd_network *net,
                           bool host);
+/* After its links, which may have sent something until then. */
+int filter_forget_host_drops(struct nft *nft, uint32_t index);
 /* net: the network with this index; both calls must see the same. */
 int filter_add_port(struct nft *nft, uint32_t index, const struct netd_network *net,
                     const struct netd_interface *port);

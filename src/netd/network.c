@@ -140,6 +140,8 @@ int network_destroy(struct network *net, struct netd_why *why)
     dns_relay_stop(&net->relay);
     r = link_delete_group(all->tools.links, group_of(net->index));
     note(r == -ENODEV ? 0 : r, &first, why, net, "links");
+    if (host) /* of frames that were on their way when its rules went */
+        (void)filter_forget_host_drops(all->tools.nft, index);
     r = network_remove_directory(all, index);
     if (r == 0)
         r = journal_network_gone(all->tools.journal, index);
