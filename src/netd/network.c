@@ -262,6 +262,7 @@ void network_make_detour(struct network *net)
     (void)str_format(name, sizeof name, "vd%u", net->index);
     r = detour_make(net->all->tools.links, name, group_of(net->index), net->def.mtu);
     net->has_detour = r == 0;
+    net->no_detour = r < 0;
     if (r < 0)
         (void)log_failure(r,
                           "network '%s': checksums cannot be written early (ifb, clsact, u32, "
@@ -329,6 +330,7 @@ int network_make(struct network *net, struct netd_why *why)
                            net->def.name);
     if (r < 0)
         return why_failed(why, r, "network '%s': cannot start dnsmasq", net->def.name);
-    network_make_detour(net);
+    if (net->host) /* there is somebody to deceive from the first guest on */
+        network_make_detour(net);
     return make_rules(net, why);
 }

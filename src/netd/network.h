@@ -52,6 +52,7 @@ struct network {
     bool routed;             /* the router knows it */
     bool serves;             /* the building is over */
     bool has_detour;         /* for frames whose checksum is to be written */
+    bool no_detour;          /* because the kernel cannot */
     bool changed;            /* its ports have, and dnsmasq does not know yet */
     bool untold;             /* because its files cannot be written */
     /* After network_make(), once: 0 when it serves, or why it never will. */
@@ -161,6 +162,10 @@ void port_remove(struct port *port);
 void port_free(struct port *port); /* only the struct */
 /* What comes in by this device has its checksums first, as far as its network has a detour. */
 void port_take_detour(const struct network *net, int ifindex, const char *tap);
+/* From now on it has one, for all its ports. It takes the kernel 0.4 to 5 ms, so who waits for
+ * the first guest does not wait for this: a guest that is alone has no neighbour to deceive. Made
+ * when nobody waits, or before the second guest is let in. Has one already: fine. */
+void ports_take_detour(struct network *net);
 
 /* ---- spare.c ---------------------------------------------------------------------- */
 

@@ -34,6 +34,17 @@ static void take_detour(const struct port *port)
         port_take_detour(port->net, port->ifindex, port->interface.tap);
 }
 
+void ports_take_detour(struct network *net)
+{
+    if (net->has_detour || net->no_detour)
+        return;
+    network_make_detour(net);
+    for (const struct port *port = net->ports; port; port = port->next)
+        take_detour(port);
+    if (net->spare.fd >= 0)
+        port_take_detour(net, net->spare.ifindex, net->spare.tap);
+}
+
 /* plugged: it is on the bridge already, and down. */
 static int connect_port(const struct port *port, bool plugged, struct netd_why *why)
 {

@@ -221,6 +221,8 @@ static int port_open(struct network *net, struct port *port, int *ret_fds, struc
         r = journal_tap(tools->journal, net->index, &port->interface);
     if (r < 0)
         return why_unwritten(why, r, tools->state_path);
+    if (net->ports)
+        ports_take_detour(net);
     r = port_create(port, ret_fds, why);
     if (r < 0) {
         (void)journal_tap_gone(tools->journal, port->interface.tap);

@@ -55,6 +55,9 @@ static int on_time(sd_event_source *source, uint64_t usec, void *arg)
     (void)source;
     (void)usec;
     FOREACH_NETWORK(net, all)
+    if (net->serves && net->ports)
+        ports_take_detour(net);
+    FOREACH_NETWORK(net, all)
     if (net->serves && net->spare.fd < 0) {
         int r = make(net);
 
