@@ -93,7 +93,7 @@ static bool is_link_local(const struct rtmsg *route, const struct nlattr *dst)
 
 static void take_hops(struct reading *reading, const struct rtmsg *route, const struct nlattr *hops)
 {
-    const struct rtnexthop *hop = nla_data(hops);
+    struct rtnexthop *hop = nla_data(hops); /* RTNH_NEXT() would cast const away */
     int left = nla_len(hops);
 
     for (; RTNH_OK(hop, left); left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
