@@ -60,10 +60,19 @@ int network_plug_host(const struct network *net, struct netd_why *why)
 
 int network_part_host(struct network *net, struct netd_why *why)
 {
-    struct hostside *hostside = net->all->tools.hostside;
+    const struct network_tools *tools = &net->all->tools;
+    char port[IFNAMSIZ];
+    int r;
 
     net->host = 0;
-    return hostside ? hostside_part(hostside, net->index, why) : 0;
+    if (!tools->hostside)
+        return 0;
+    r = hostside_part(tools->hostside, net->index, why);
+    if (r < 0) { /* with this end the other one goes all the same */
+        name_port(net, port);
+        (void)link_delete(tools->links, port);
+    }
+    return r;
 }
 
 /* ---- news ---------------------------------------------------------------------------- */
