@@ -86,6 +86,35 @@ static bool is_engine_of(pid_t anchor, const struct args *args)
            has_arg(args, wanted);
 }
 
+/* ---- whose it is ----------------------------------------------------------------- */
+
+/* Of our user, and no container's: what is called as we are may be the netd of one, with the same
+ * number of a user, and no orphan of ours. Only in the process namespace of this /proc has a
+ * process one number. */
+static bool is_of_this_system(const char *status)
+{
+    const char *uid = strstr(status, "\nUid:"), *pids = strstr(status, "\nNSpid:");
+    unsigned real;
+    int inner;
+
+    if (!uid || sscanf(uid, "\nUid: %u", &real) != 1 || real != getuid())
+        return false;
+    return !pids || sscanf(pids, "\nNSpid: %*d %d", &inner) != 1;
+}
+
+static bool may_be_orphan(pid_t pid)
+{
+    char path[64], status[4096];
+
+    (void)str_format(path, sizeof path, "/proc/%d/status", (int)pid);
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, status, sizeof status - 1);
+    if (n <= 0)
+        return false;
+    status[n] = '\0';
+    return is_of_this_system(status);
+}
+
 /* ---- finding them ---------------------------------------------------------------- */
 
 static void look(struct sweep *s, pid_t pid, const char *name)
@@ -96,6 +125,8 @@ static void look(struct sweep *s, pid_t pid, const char *name)
 
     (void)str_format(text, sizeof text, "%d", (int)pid);
     if (process_born(pid, &process.born) < 0 || process.born >= s->born || s->n == ORPHANS_MAX)
+        return;
+    if (!may_be_orphan(pid))
         return;
     read_args(text, &args);
     if (!is_fork_of_netd(name, &args, &s->own) && !is_dnsmasq_of(s->directory, &args) &&

@@ -234,3 +234,36 @@ subnet_of() { # NETWORK
     stop_everything
     nothing_is_left
 }
+
+# As in a container: the same user, program and arguments, with processes and files of its own.
+container_runs() { # COMMAND...
+    unshare --pid --fork --kill-child --mount --propagation private -- bash -c '
+        mount -t proc proc /proc
+        for dir in "$0" "/run/user/$WORLD_UID"; do
+            mount -t tmpfs -o "mode=0700,uid=$WORLD_UID,gid=$WORLD_UID" inner "$dir"
+        done
+        . tests/system/world.bash
+        (user_shoes "$@")
+        exit' "$STATE" "$@" >"$WORLD/log/container" 2>&1 </dev/null 3>&- 4>&- 5>&- &
+}
+
+@test "the netd of a container, called as ours is, leaves nobody orphans" {
+    export WORLD_UID
+    container_runs vmnet-brokerctl run --network shared --name inner -- sleep 300
+    local container=$! anchor
+    eventually 10 running vmnet-anchor
+    eventually 10 running_dnsmasq
+    anchor=$(processes vmnet-anchor)
+    # Left behind by one that was killed: only then a new netd looks around.
+    as_user mkdir -m 700 "/run/user/$WORLD_UID/vmnet-broker"
+    as_user python3 -c 'import socket, sys
+socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind(sys.argv[1])' \
+        "/run/user/$WORLD_UID/vmnet-broker/netd.sock"
+    ctl run --network shared --name b -- true
+    kill -0 "$anchor"
+    not grep "journal.* lost" "$STATE/vmnet-broker/netd.log"
+    kill -KILL "$container"
+    eventually 10 not kill -0 "$anchor" 2>/dev/null
+    stop_everything
+    nothing_is_left
+}
