@@ -73,15 +73,16 @@ def ways_out(netd, b):
 
 
 def uplink_state(b, interface):
-    """The last one that is told within a moment."""
-    state = None
-    for _ in range(20):
-        data = b.event(smoke.UPLINK, 0.3)
+    """The one that it settles at, which is not "checking"; None within ten seconds: never."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        data = b.event(smoke.UPLINK, 1)
         if not data:
-            break
-        if smoke.text(data[:16]) == interface:
-            state = smoke.text(data[32:])
-    return state
+            continue
+        _, about, _, state, _ = map(smoke.text, smoke.UPLINK_NEWS.unpack(data))
+        if about == interface and state != "checking":
+            return state
+    return None
 
 
 def a_lab(netd, b):

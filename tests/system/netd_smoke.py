@@ -39,6 +39,7 @@ INTERFACE = struct.Struct("=64s64s64s16sII6sBBIB3x")
 RESERVATION = struct.Struct("=64sI6s2x")
 UPDATE_HEAD = struct.Struct("=64sIIII")
 STAT = struct.Struct("=64s16sQQQQQ")
+UPLINK_NEWS = struct.Struct("=64s16s16s200s200s")
 FORWARD = struct.Struct("=64s64sIIIIII16s16s")
 MAGIC = 0x76626E64
 
