@@ -63,3 +63,17 @@ size_t client_must(int sock, const char *request, char *buf, size_t size, int *f
         give_up("%s\n  answered %s", request, buf);
     return n;
 }
+
+double client_polite_median(int sock)
+{
+    enum { ASKED = 400, PAUSE_USEC = 1000 };
+    static char reply[65536];
+    double took[ASKED];
+    for (size_t i = 0; i < ASKED; i++) {
+        usleep(PAUSE_USEC);
+        double start = now_usec();
+        (void)client_must(sock, ACQUIRE("host"), reply, sizeof reply, NULL);
+        took[i] = now_usec() - start;
+    }
+    return median(took, ASKED);
+}

@@ -12,6 +12,9 @@ int client_connect(const char *path);
 size_t client_call(int sock, const char *request, char *buf, size_t size, int *fd);
 /* The same, and gives up when the reply is an error. */
 size_t client_must(int sock, const char *request, char *buf, size_t size, int *fd);
+/* The median time of an Acquire of "host", which exists, for a client that asks now and then, as
+ * a program that starts VMs does. In microseconds. */
+double client_polite_median(int sock);
 
 #define CALL(method, parameters)                                                                   \
     "{\"method\":\"com.github.nirs.vmnet-broker." method "\",\"parameters\":{" parameters "}}"

@@ -9,6 +9,7 @@
 #include "crowd.h"
 #include "dhcp.h"
 #include "measure.h"
+#include "scale.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,29 +212,15 @@ static void others_during_removal(void)
     report_ratio("acquire while a network with 50 TAPs goes", "us", &removing, &quiet, "1.0");
 }
 
-/* Of a client that asks now and then, as a program that starts VMs does. */
-static double polite_median(int sock)
-{
-    enum { ASKED = 400, PAUSE_USEC = 1000 };
-    double took[ASKED];
-    for (size_t i = 0; i < ASKED; i++) {
-        usleep(PAUSE_USEC);
-        double start = now_usec();
-        (void)client_must(sock, ACQUIRE("host"), reply, sizeof reply, NULL);
-        took[i] = now_usec() - start;
-    }
-    return median(took, ASKED);
-}
-
 static void beside_a_crowd(int sock, enum crowd what, size_t n_crowds, const char *words)
 {
     struct series quiet = { 0 }, disturbed = { 0 };
     for (size_t i = 0; i < ROUNDS; i++) {
         int crowds[CROWDS_MAX];
-        series_add(&quiet, polite_median(sock));
+        series_add(&quiet, client_polite_median(sock));
         for (size_t k = 0; k < n_crowds; k++)
             crowds[k] = crowd_start(broker_path, what, (uid_t)(CROWD_UID + k));
-        series_add(&disturbed, polite_median(sock));
+        series_add(&disturbed, client_polite_median(sock));
         for (size_t k = 0; k < n_crowds; k++)
             crowd_end(crowds[k]);
         (void)client_must(sock, ACQUIRE("host"), reply, sizeof reply, NULL);
@@ -290,8 +277,11 @@ int main(int argc, char **argv)
         others_during_removal();
     else if (strcmp(part, "hostile") == 0)
         measure_hostile();
+    else if (strcmp(part, "scale") == 0)
+        measure_scale(broker_path);
     else
-        give_up("usage: bench-control requests|offer|interface|removal|hostile BROKER-SOCKET");
+        give_up(
+            "usage: bench-control requests|offer|interface|removal|hostile|scale BROKER-SOCKET");
     close(holder);
     (void)unlink(bare_path);
     return 0;

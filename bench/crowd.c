@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -14,6 +15,8 @@
 #include <unistd.h>
 
 #define TALKERS 400
+#define USING   250
+#define OWN     25
 
 static void may_have_many_files(void)
 {
@@ -58,6 +61,25 @@ static _Noreturn void talk(const char *path, int there)
     }
 }
 
+static _Noreturn void use(const char *path, int there)
+{
+    static char buf[65536];
+    char request[200];
+    int socks[USING];
+
+    for (unsigned i = 0; i < USING; i++) {
+        socks[i] = client_connect(path);
+        (void)client_must(socks[i], ACQUIRE("host"), buf, sizeof buf, NULL);
+    }
+    for (unsigned i = 0; i < OWN; i++) {
+        (void)snprintf(request, sizeof request, ACQUIRE("net%u"), geteuid() % 10 * OWN + i);
+        (void)client_must(socks[i], request, buf, sizeof buf, NULL);
+    }
+    close(there);
+    for (;;)
+        pause();
+}
+
 int crowd_start(const char *path, enum crowd what, uid_t uid)
 {
     int there[2];
@@ -75,6 +97,8 @@ int crowd_start(const char *path, enum crowd what, uid_t uid)
             be_silent(path, there[1]);
         else if (what == CROWD_KNOCKING)
             knock(path, there[1]);
+        else if (what == CROWD_USING)
+            use(path, there[1]);
         else
             talk(path, there[1]);
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* crowd.h - clients that mean harm, each crowd a process of a user of its own.
+/* crowd.h - many clients, each crowd a process of a user of its own.
  *
- * They do as much of one thing as they can, and as the broker lets them.
+ * All but the last kind mean harm: they do as much of one thing as they can, and as the broker
+ * lets them.
  */
 #pragma once
 #include <sys/types.h>
@@ -10,6 +11,8 @@ enum crowd {
     CROWD_SILENT,   /* connects CROWD_SIZE times, and says nothing */
     CROWD_KNOCKING, /* connects and hangs up, without end */
     CROWD_TALKING,  /* many connections, each with requests waiting all the time */
+    CROWD_USING,    /* 250 that hold "host", 25 of them a network of their own, too: the Nth user
+                     * after a round number begins at "netM", M being 25 N */
 };
 
 #define CROWD_SIZE 10000
