@@ -110,11 +110,6 @@ int host_nat_plan(struct host_nat *nat, const struct subnet4 *ours, size_t n_our
 
 /* ---- making -------------------------------------------------------------------------- */
 
-static int there_already(int r)
-{
-    return r == -EEXIST ? 0 : r;
-}
-
 static int address_cable(struct host_nat *nat, uint32_t transit)
 {
     struct link_ctx *links = nat->tools.links;
@@ -122,9 +117,9 @@ static int address_cable(struct host_nat *nat, uint32_t transit)
     int r;
 
     transit6_host(addr6);
-    r = there_already(link_add_addr4(links, HOST_NAT_LINK, transit_host(transit), TRANSIT_PREFIX));
+    r = link_made(link_add_addr4(links, HOST_NAT_LINK, transit_host(transit), TRANSIT_PREFIX));
     if (r == 0)
-        r = there_already(link_add_addr6(links, HOST_NAT_LINK, addr6, TRANSIT6_PREFIX));
+        r = link_made(link_add_addr6(links, HOST_NAT_LINK, addr6, TRANSIT6_PREFIX));
     if (r == -EACCES || r == -EPERM || r == -EOPNOTSUPP) /* a host without IPv6 */
         r = 0;
     return r == 0 ? link_set_up(links, HOST_NAT_LINK) : r;

@@ -19,13 +19,13 @@
 #include "mem.h"
 #include "names.h"
 #include "str.h"
+#include "veth.h"
 
 #include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
-#include <linux/veth.h>
 #include <netlink/msg.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -92,48 +92,18 @@ static void name_link(uint32_t index, char name[static IFNAMSIZ])
 
 /* ---- making -------------------------------------------------------------------------- */
 
-/* One end: as it is called, with its MAC and MTU. */
-static bool put_end(struct nl_msg *msg, const char *name, struct mac mac, uint32_t mtu)
-{
-    bool bad = nla_put_string(msg, IFLA_IFNAME, name) < 0;
-
-    bad |= nla_put(msg, IFLA_ADDRESS, sizeof mac.b, mac.b) < 0;
-    return bad || nla_put_u32(msg, IFLA_MTU, mtu) < 0;
-}
-
-/* { kind, data { peer { head, its end, the namespace } } } */
-static bool put_veth(struct nl_msg *msg, const char *peer, uint32_t mtu, int netns)
-{
-    struct ifinfomsg head = { .ifi_family = AF_UNSPEC };
-    struct nlattr *info = nla_nest_start(msg, IFLA_LINKINFO);
-    bool bad = !info || nla_put_string(msg, IFLA_INFO_KIND, "veth") < 0;
-    struct nlattr *data = bad ? NULL : nla_nest_start(msg, IFLA_INFO_DATA);
-    struct nlattr *end = data ? nla_nest_start(msg, VETH_INFO_PEER) : NULL;
-
-    if (!end || nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO) < 0)
-        return true;
-    bad |= put_end(msg, peer, guard_mac, mtu); /* as every port of a bridge of ours */
-    bad |= nla_put_u32(msg, IFLA_NET_NS_FD, (uint32_t)netns) < 0;
-    nla_nest_end(msg, end);
-    nla_nest_end(msg, data);
-    nla_nest_end(msg, info);
-    return bad;
-}
-
 static int add_veth(const struct host *host, const struct host_link *link)
 {
-    struct ifinfomsg head = { .ifi_family = AF_UNSPEC };
-    struct nl_msg *msg = nlmsg_alloc_simple(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL);
+    const struct mac mac = host_mac(link->net.ipv4_base);
     char peer[IFNAMSIZ];
-    bool bad;
 
-    if (!msg)
-        return -ENOMEM;
     (void)str_format(peer, sizeof peer, HOST_PORT "%u", link->net.index);
-    bad = nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO) < 0;
-    bad |= put_end(msg, link->name, host_mac(link->net.ipv4_base), link->net.mtu);
-    bad |= put_veth(msg, peer, link->net.mtu, host->netns);
-    return link_request(host->links, msg, bad);
+    return veth_add(host->links, &(struct veth){ .name = link->name,
+                                                 .peer = peer,
+                                                 .mac = &mac,
+                                                 .peer_mac = &guard_mac, /* as every port's */
+                                                 .netns = host->netns,
+                                                 .mtu = link->net.mtu });
 }
 
 /* Only a link of ours gives way to the new one. */

@@ -10,6 +10,7 @@
 
 #include "fd.h"
 #include "log.h"
+#include "mem.h"
 #include "transit.h"
 
 #include <errno.h>
@@ -22,7 +23,6 @@
 #include <sys/socket.h>
 
 #define QUIET_USEC 200000u /* Docker's start is a burst of some dozens of changes */
-#define NEWS_MAX   32768
 
 /* ---- the watch ----------------------------------------------------------------------- */
 
@@ -50,17 +50,19 @@ static void tell_soon(struct host *host)
         log_warning("cannot set a timer");
 }
 
-static bool is_any(const struct nlmsghdr *h)
+static bool is_any(const struct host *host, const struct nlmsghdr *h)
 {
+    (void)host;
     (void)h;
     return true;
 }
 
 /* Each transaction ends with one of these, which names the program. */
-static bool is_others_rules(const struct nlmsghdr *h)
+static bool is_others_rules(const struct host *host, const struct nlmsghdr *h)
 {
     struct nlattr *attrs[NFTA_GEN_MAX + 1];
 
+    (void)host;
     if (h->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN))
         return false;
     if (nlmsg_parse((struct nlmsghdr *)(uintptr_t)h, sizeof(struct nfgenmsg), attrs, NFTA_GEN_MAX,
@@ -70,28 +72,11 @@ static bool is_others_rules(const struct nlmsghdr *h)
     return nla_strcmp(attrs[NFTA_GEN_PROC_NAME], HOSTSIDE_NAME) != 0;
 }
 
-static bool hear(int fd, bool (*matters)(const struct nlmsghdr *h))
-{
-    _Alignas(struct nlmsghdr) char buf[NEWS_MAX];
-    bool any = false;
-    ssize_t got;
-
-    while ((got = recv(fd, buf, sizeof buf, MSG_DONTWAIT)) > 0 || (got < 0 && errno == ENOBUFS)) {
-        int left = (int)got;
-
-        any |= got < 0;
-        for (struct nlmsghdr *h = (struct nlmsghdr *)buf; got > 0 && nlmsg_ok(h, left);
-             h = nlmsg_next(h, &left))
-            any |= matters(h);
-    }
-    return any;
-}
-
 static int on_rtnl(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
     (void)source;
     (void)events;
-    if (hear(fd, is_any))
+    if (host_news_read(fd, arg, is_any))
         tell_soon(arg);
     return 0;
 }
@@ -100,22 +85,9 @@ static int on_nft(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
     (void)source;
     (void)events;
-    if (hear(fd, is_others_rules))
+    if (host_news_read(fd, arg, is_others_rules))
         tell_soon(arg);
     return 0;
-}
-
-static int open_groups(int protocol, const int *groups, size_t n)
-{
-    const struct sockaddr_nl here = { .nl_family = AF_NETLINK };
-    AUTO_FD fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&here, sizeof here) < 0)
-        return -errno;
-    for (size_t i = 0; i < n; i++)
-        if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof groups[i]) < 0)
-            return -errno;
-    return fd_take(&fd);
 }
 
 static void watch_end(struct nat_watch *w)
@@ -139,9 +111,9 @@ static int watch_begin(struct host *host)
 
     if (w->rtnl >= 0)
         return 0;
-    r = w->rtnl = open_groups(NETLINK_ROUTE, routes, sizeof routes / sizeof *routes);
+    r = w->rtnl = host_news_open(NETLINK_ROUTE, routes, N_ELEMENTS(routes));
     if (r >= 0)
-        r = w->nft = open_groups(NETLINK_NETFILTER, rules, 1);
+        r = w->nft = host_news_open(NETLINK_NETFILTER, rules, N_ELEMENTS(rules));
     if (r >= 0)
         r = sd_event_add_io(host->event, &w->rtnl_source, w->rtnl, EPOLLIN, on_rtnl, host);
     if (r >= 0)

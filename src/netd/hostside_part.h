@@ -6,6 +6,7 @@
  *   hostside_check.c   may it be? Pure
  *   hostside_link.c    a link: made, looked after, deleted
  *   hostside_table.c   the host's nftables table `inet vmnet_broker`
+ *   hostside_news.c    what the kernel tells of the host
  *   hostside_watch.c   notices what others do to them
  *   hostside_nat.c     the kernel uplink (host_nat.h), and what of the host decides about it
  *
@@ -157,6 +158,16 @@ int host_table_remove(struct host *host, const struct host_link *link);
 int host_table_write(struct host *host);
 /* Is it what it was when we wrote it last? */
 bool host_table_is_ours(struct host *host);
+
+/* ---- hostside_news.c ----------------------------------------------------------------- */
+
+struct nlmsghdr;
+
+/* A netlink socket that hears of these groups, or a negative errno. The caller's. */
+int host_news_open(int protocol, const int *groups, size_t n);
+typedef bool (*host_news_concerns)(const struct host *host, const struct nlmsghdr *h);
+/* Reads all there is; true, when any of it concerns, or some was lost. */
+bool host_news_read(int fd, const struct host *host, host_news_concerns concerns);
 
 /* ---- hostside_watch.c ---------------------------------------------------------------- */
 

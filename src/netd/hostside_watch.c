@@ -11,6 +11,7 @@
 
 #include "fd.h"
 #include "log.h"
+#include "mem.h"
 
 #include <errno.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -22,7 +23,6 @@
 #define LOOK_USEC  20000u   /* what comes together is looked at together */
 #define NEXT_USEC  250000u  /* and between two looks, where rules change all the time */
 #define PAUSE_USEC 1000000u /* after a repair */
-#define NEWS_MAX   32768
 
 static uint64_t now_usec(void)
 {
@@ -135,25 +135,6 @@ void host_watch_rules(struct host *host)
 
 /* ---- hearing ------------------------------------------------------------------------- */
 
-/* Reads all there is; true, when any of it (or what was lost) is about us. */
-static bool hear(int fd, const struct host *host,
-                 bool (*concerns)(const struct host *host, const struct nlmsghdr *h))
-{
-    _Alignas(struct nlmsghdr) char buf[NEWS_MAX];
-    bool any = false;
-    ssize_t got;
-
-    while ((got = recv(fd, buf, sizeof buf, MSG_DONTWAIT)) > 0 || (got < 0 && errno == ENOBUFS)) {
-        int left = (int)got;
-
-        any |= got < 0;
-        for (struct nlmsghdr *h = (struct nlmsghdr *)buf; got > 0 && nlmsg_ok(h, left);
-             h = nlmsg_next(h, &left))
-            any |= concerns(host, h);
-    }
-    return any;
-}
-
 static bool is_our_link(const struct host *host, int ifindex)
 {
     for (uint32_t i = 0; i < NETWORKS_MAX; i++)
@@ -184,7 +165,7 @@ static int on_rtnl(sd_event_source *source, int fd, uint32_t events, void *arg)
 
     (void)source;
     (void)events;
-    if (!hear(fd, host, about_link))
+    if (!host_news_read(fd, host, about_link))
         return 0;
     host->watch.links_touched = true;
     look_soon(host);
@@ -197,30 +178,22 @@ static int on_nft(sd_event_source *source, int fd, uint32_t events, void *arg)
 
     (void)source;
     (void)events;
-    if (hear(fd, host, about_rules))
+    if (host_news_read(fd, host, about_rules))
         host_watch_rules(host);
     return 0;
 }
 
-static int open_groups(int protocol, uint32_t groups)
-{
-    const struct sockaddr_nl here = { .nl_family = AF_NETLINK, .nl_groups = groups };
-    AUTO_FD fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&here, sizeof here) < 0)
-        return -errno;
-    return fd_take(&fd);
-}
-
 int host_watch_begin(struct host *host)
 {
+    static const int links[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR };
+    static const int rules[] = { NFNLGRP_NFTABLES };
     struct host_watch *w = &host->watch;
     int r;
 
     w->nft = -1;
-    r = w->rtnl = open_groups(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+    r = w->rtnl = host_news_open(NETLINK_ROUTE, links, N_ELEMENTS(links));
     if (r >= 0)
-        r = w->nft = open_groups(NETLINK_NETFILTER, 1u << (NFNLGRP_NFTABLES - 1));
+        r = w->nft = host_news_open(NETLINK_NETFILTER, rules, N_ELEMENTS(rules));
     if (r >= 0)
         r = sd_event_add_io(host->event, &w->rtnl_source, w->rtnl, EPOLLIN, on_rtnl, host);
     if (r >= 0)

@@ -307,22 +307,16 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 
 /* ---- a round --------------------------------------------------------------------------- */
 
-static int there_already(int r)
-{
-    return r == -EEXIST ? 0 : r;
-}
-
 static int route_cable(const struct kernel_uplink *k)
 {
     uint8_t host6[16];
     int r;
 
     transit6_host(host6);
-    r = there_already(link_add_default4(k->setup.links, CABLE, transit_host(k->plan.transit),
-                                        uplink_table(KERNEL_SLOT)));
+    r = link_made(link_add_default4(k->setup.links, CABLE, transit_host(k->plan.transit),
+                                    uplink_table(KERNEL_SLOT)));
     if (r == 0)
-        r = there_already(
-            link_add_default6(k->setup.links, CABLE, host6, uplink_table(KERNEL_SLOT)));
+        r = link_made(link_add_default6(k->setup.links, CABLE, host6, uplink_table(KERNEL_SLOT)));
     return r == 0 ? way_out_add_bound(k->setup.links, KERNEL_SLOT) : r;
 }
 
@@ -343,10 +337,9 @@ static int address_cable(const struct kernel_uplink *k, struct netd_why *why)
     (void)sysctl_set("ipv4/conf/all/rp_filter", "0"); /* the main table does not lead there */
     (void)sysctl_set("ipv6/conf/all/forwarding", "1");
     transit6_inside(addr6);
-    r = there_already(
-        link_add_addr4(links, CABLE, transit_inside(k->plan.transit), TRANSIT_PREFIX));
+    r = link_made(link_add_addr4(links, CABLE, transit_inside(k->plan.transit), TRANSIT_PREFIX));
     if (r == 0)
-        r = there_already(link_add_addr6(links, CABLE, addr6, TRANSIT6_PREFIX));
+        r = link_made(link_add_addr6(links, CABLE, addr6, TRANSIT6_PREFIX));
     if (r == 0)
         r = link_set_up(links, CABLE);
     if (r == 0)
@@ -354,19 +347,12 @@ static int address_cable(const struct kernel_uplink *k, struct netd_why *why)
     return r < 0 ? why_failed(why, r, "cannot address '%s' in the namespace", CABLE) : 0;
 }
 
-static uint64_t now_usec(void)
-{
-    struct timespec now = { 0 };
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
-}
-
 /* Somebody who switches off again whatever we switch on shall have his way in the end. */
 static int note_repairs(struct kernel_uplink *k, unsigned mended, struct netd_why *why)
 {
-    uint64_t now = now_usec();
+    uint64_t now = 0;
 
+    (void)sd_event_now(k->setup.event, CLOCK_MONOTONIC, &now);
     if (k->repaired != 0 && now - k->repaired > QUARREL_TIME)
         k->repairs = 0;
     if (mended > 0) {

@@ -7,6 +7,7 @@
 #pragma once
 #include "addr.h"
 
+#include <errno.h>
 #include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,6 +31,12 @@ int link_index(struct link_ctx *ctx, const char *name);
 
 /* The other way round. */
 int link_name(struct link_ctx *ctx, uint32_t index, char name[static IFNAMSIZ]);
+
+/* For whoever completes what may be there already: what exists counts as made. */
+static inline int link_made(int r)
+{
+    return r == -EEXIST ? 0 : r;
+}
 
 /* A bridge with its MAC pinned (a bridge without one takes over a port's), no
  * spanning tree, no multicast snooping, in interface group `group`. Left down. */

@@ -25,11 +25,6 @@
  * engine sees losses: 1.9 Gbit/s up, with this length 7.8 and no retransmission. */
 #define QUEUE_FRAMES 20000
 
-static int there_already(int r)
-{
-    return r == -EEXIST ? 0 : r;
-}
-
 static int address_tap(struct uplink *u)
 {
     /* The kernel would make one up to a second after the first carrier, and until then
@@ -40,17 +35,17 @@ static int address_tap(struct uplink *u)
     struct engine_addresses at;
 
     engine_addresses(u->slot, &at);
-    int r = there_already(link_add_addr4(u->links, link, at.ipv4, at.ipv4_prefix));
+    int r = link_made(link_add_addr4(u->links, link, at.ipv4, at.ipv4_prefix));
     if (r == 0)
-        r = there_already(link_add_addr6(u->links, link, link_local, 64));
+        r = link_made(link_add_addr6(u->links, link, link_local, 64));
     if (r == 0)
-        r = there_already(link_add_addr6(u->links, link, at.ipv6, at.ipv6_len));
+        r = link_made(link_add_addr6(u->links, link, at.ipv6, at.ipv6_len));
     if (r == 0)
         r = link_set_up(u->links, link);
     if (r == 0)
-        r = there_already(link_add_default4(u->links, link, at.ipv4_gateway, table));
+        r = link_made(link_add_default4(u->links, link, at.ipv4_gateway, table));
     if (r == 0)
-        r = there_already(link_add_default6(u->links, link, at.ipv6_gateway, table));
+        r = link_made(link_add_default6(u->links, link, at.ipv6_gateway, table));
     return r;
 }
 

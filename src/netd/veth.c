@@ -10,9 +10,14 @@
 #include <netlink/msg.h>
 #include <sys/socket.h>
 
-static bool put_end(struct nl_msg *msg, const char *name, unsigned mtu)
+/* One end: as it is called, with its MAC and MTU. */
+static bool put_end(struct nl_msg *msg, const char *name, const struct mac *mac, unsigned mtu)
 {
-    return nla_put_string(msg, IFLA_IFNAME, name) < 0 || nla_put_u32(msg, IFLA_MTU, mtu) < 0;
+    bool bad = nla_put_string(msg, IFLA_IFNAME, name) < 0;
+
+    if (mac)
+        bad |= nla_put(msg, IFLA_ADDRESS, sizeof mac->b, mac->b) < 0;
+    return bad || nla_put_u32(msg, IFLA_MTU, mtu) < 0;
 }
 
 /* { kind, data { peer { head, its end, the namespace } } } */
@@ -26,7 +31,7 @@ static bool put_veth(struct nl_msg *msg, const struct veth *veth)
 
     if (!end || nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO) < 0)
         return true;
-    bad |= put_end(msg, veth->peer, veth->mtu);
+    bad |= put_end(msg, veth->peer, veth->peer_mac, veth->mtu);
     bad |= nla_put_u32(msg, IFLA_NET_NS_FD, (uint32_t)veth->netns) < 0;
     nla_nest_end(msg, end);
     nla_nest_end(msg, data);
@@ -43,7 +48,7 @@ int veth_add(struct link_ctx *links, const struct veth *veth)
     if (!msg)
         return -ENOMEM;
     bad = nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO) < 0;
-    bad |= put_end(msg, veth->name, veth->mtu);
+    bad |= put_end(msg, veth->name, veth->mac, veth->mtu);
     bad |= put_veth(msg, veth);
     return link_request(links, msg, bad);
 }

@@ -5,8 +5,9 @@
 #include "link.h"
 
 struct veth {
-    const char *name, *peer; /* here and there */
-    int netns;               /* where "there" is; borrowed */
+    const char *name, *peer;          /* here and there */
+    const struct mac *mac, *peer_mac; /* NULL: the kernel's choice */
+    int netns;                        /* where "there" is; borrowed */
     unsigned mtu;
 };
 
