@@ -62,9 +62,12 @@ int call_list(struct connection *c, json_t *networks)
     return r;
 }
 
-void say_not_running(const struct ctl *ctl)
+int say_not_running(const struct ctl *ctl)
 {
-    fputs(ctl->choice == ENDPOINT_SYSTEM ? "the system's broker is not running\n"
-                                         : "no broker is running; acquiring a network starts one\n",
-          stderr);
+    if (ctl->choice == ENDPOINT_SYSTEM) {
+        complain("the system's broker is not running");
+        return EXIT_FAILED;
+    }
+    fputs("no broker is running; acquiring a network starts one\n", stderr);
+    return EXIT_OK;
 }

@@ -22,7 +22,9 @@ int call_check(const struct reply *reply, const char *network);
  * said. */
 int call_list(struct connection *c, json_t *networks);
 
-/* On standard error. */
-void say_not_running(const struct ctl *ctl);
+/* On standard error. Returns the exit status of who wanted to know what there is: a user without a
+ * broker has no network, and the first one starts it; a system's broker is a service, which is
+ * there or has failed. */
+int say_not_running(const struct ctl *ctl);
 
 #define AUTO_CONNECTION __attribute__((cleanup(connection_close))) struct connection

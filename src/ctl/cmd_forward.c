@@ -25,13 +25,14 @@ DEFINE_AUTO(struct table *, table_free);
 
 /* ---- live -------------------------------------------------------------------------- */
 
-/* The broker must run: it is not started for this. */
+/* The broker must run: it is not started for this. 0; -ENOTCONN: there is none, nor need be;
+ * another negative errno. */
 static int open_broker(const struct ctl *ctl, struct connection *c)
 {
     int r = call_open(ctl, c);
 
-    if (r == -ENOTCONN)
-        say_not_running(ctl);
+    if (r == -ENOTCONN && say_not_running(ctl) != EXIT_OK)
+        r = -EREMOTEIO;
     return r;
 }
 

@@ -49,9 +49,7 @@ int cmd_list(struct ctl *ctl, int argc, char **argv)
         return r;
 
     r = call_open(ctl, &c);
-    if (r == -ENOTCONN)
-        say_not_running(ctl);
-    else if (r < 0 || call_list(&c, networks) < 0)
+    if (r == -ENOTCONN ? say_not_running(ctl) != EXIT_OK : r < 0 || call_list(&c, networks) < 0)
         return EXIT_FAILED;
     if (ctl->json)
         return print_json(networks);

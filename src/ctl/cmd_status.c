@@ -136,8 +136,7 @@ static void print_all(const json_t *parameters)
  * not got it. */
 static int not_running(const struct ctl *ctl, const char *name)
 {
-    say_not_running(ctl);
-    if (name)
+    if (say_not_running(ctl) != EXIT_OK || name)
         return EXIT_FAILED;
     if (!ctl->json)
         return EXIT_OK;

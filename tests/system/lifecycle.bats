@@ -26,6 +26,31 @@ state_of() { # NETWORK
     nothing_is_left
 }
 
+@test "where no broker runs a user has no network, and the system's is missed" {
+    local socket=/run/vmnet-broker/broker.sock
+    ctl --user list
+    ctl --user status
+    ctl --user forward list
+    the_system_is_missed # there is no socket
+    mkdir /run/vmnet-broker
+    python3 -c 'import socket, sys
+socket.socket(socket.AF_UNIX).bind(sys.argv[1])' $socket
+    chmod 666 $socket
+    the_system_is_missed # a dead one's is left
+    rm -r /run/vmnet-broker
+}
+
+the_system_is_missed() {
+    local verb got
+    for verb in list status "forward list"; do
+        # shellcheck disable=SC2086 # two words
+        got=$(not ctl --system $verb --json 2>&1)
+        has "$got" "the system's broker is not running"
+        not has "$got" "[[]" 2>/dev/null # as if there were no network
+    done
+    ctl --system stop
+}
+
 @test "stop refuses while somebody holds a network, and says who" {
     hold shared
     run ctl stop
