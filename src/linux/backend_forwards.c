@@ -11,7 +11,7 @@
 #include "log.h"
 #include "loop_sdevent.h"
 #include "mem.h"
-#include "port_owner.h"
+#include "owner_search.h"
 #include "str.h"
 
 #include <errno.h>
@@ -20,12 +20,14 @@
 #define AGAIN_USEC  UINT64_C(5000000) /* twice as long after each refusal ... */
 #define AGAIN_TIMES 6u                /* ... so many times */
 
-/* One that netd has been asked; by what it is about, for the record may be gone by then. */
+/* One that netd has been asked, until its answer counts; by what it is about, for the record may
+ * be gone by then. */
 struct forward_question {
     TAILQ_ENTRY(forward_question) link;
     struct backend_netd *b;
     char network[NAME_SIZE];
     unsigned serial;
+    struct failure taken; /* netd's answer, while it is found out who has the port */
 };
 
 /* ---- entries ----------------------------------------------------------------------- */
@@ -129,21 +131,6 @@ static void say_refused(const struct record *record, struct forward_entry *f,
         tell_applied(record, failure);
 }
 
-/* netd knows that a port is taken. By whom, if not by us, the host knows. */
-static struct failure with_owner(const struct backend_netd *b, const struct forward_entry *f,
-                                 const struct failure *failure)
-{
-    struct failure more = *failure;
-    struct port_owner owner;
-    char words[PORT_OWNER_TEXT];
-
-    if (failure->err == -EADDRINUSE && !forward_taken(b, &f->spec, f) &&
-        port_owner_find(f->spec.protocol == NETD_UDP, (uint16_t)f->spec.external_port, &owner) == 0)
-        (void)failure_set(&more, failure->err, "%.*s by %s", (int)sizeof more.why / 2, failure->why,
-                          port_owner_words(&owner, words));
-    return more;
-}
-
 /* When the first of those that were refused is due. */
 static void set_timer(struct backend_netd *b)
 {
@@ -171,7 +158,6 @@ static void put_off(struct backend_netd *b, struct forward_entry *f)
 static void on_refused(struct record *record, struct forward_entry *f,
                        const struct failure *failure)
 {
-    const struct failure words = with_owner(record->b, f, failure);
     bool defined = f->spec.flags & NETD_FORWARD_DEFINED;
 
     if (failure->err == -ECONNRESET) { /* netd may have it all the same: it will say so */
@@ -182,36 +168,77 @@ static void on_refused(struct record *record, struct forward_entry *f,
     if (!defined) {
         if (f->wanted && !f->done) /* it was there before netd was another */
             log_warning("network '%s': port %u is forwarded no more: %s", record->def.name,
-                        f->spec.external_port, words.why);
-        tell_and_free(record, f, &words);
+                        f->spec.external_port, failure->why);
+        tell_and_free(record, f, failure);
         return;
     }
     put_off(record->b, f);
-    say_refused(record, f, &words);
+    say_refused(record, f, failure);
+}
+
+static struct record *asked_about(const struct forward_question *q, struct forward_entry **ret)
+{
+    struct record *record = record_find(q->b, q->network);
+    struct forward_entry *f = record ? by_serial(record, q->serial) : NULL;
+
+    if (!f)
+        return NULL; /* it went with its interface or network */
+    *ret = f;
+    return record;
 }
 
 static struct record *answered(struct forward_question *q, struct forward_entry **ret)
 {
     struct backend_netd *b = q->b;
-    struct record *record = record_find(b, q->network);
-    struct forward_entry *f = record ? by_serial(record, q->serial) : NULL;
+    struct record *record = asked_about(q, ret);
 
     TAILQ_REMOVE(&b->forward_questions, q, link);
     free(q);
     backend_schedule(b);
-    if (!f)
-        return NULL; /* it went with its interface or network */
-    f->asked = false;
-    *ret = f;
+    if (record)
+        (*ret)->asked = false;
     return record;
+}
+
+static void on_owner(void *arg, const struct port_owner *owner)
+{
+    struct forward_question *q = arg;
+    const struct failure taken = q->taken;
+    struct failure words = taken;
+    struct forward_entry *f = NULL;
+    struct record *record = answered(q, &f); /* which ends q */
+    char text[PORT_OWNER_TEXT];
+
+    if (!record)
+        return;
+    if (owner)
+        (void)failure_set(&words, taken.err, "%.*s by %s", (int)sizeof words.why / 2, taken.why,
+                          port_owner_words(owner, text));
+    on_refused(record, f, &words);
+}
+
+/* netd knows that a port is taken. By whom, if not by us, the host knows: until that is found
+ * out, netd's answer is not passed on. */
+static bool asks_for_owner(struct forward_question *q, const struct failure *failure)
+{
+    struct backend_netd *b = q->b;
+    struct forward_entry *f = NULL;
+
+    if (failure->err != -EADDRINUSE || !asked_about(q, &f) || forward_taken(b, &f->spec, f))
+        return false;
+    q->taken = *failure;
+    return owner_search_ask(b->owner_search, f->spec.protocol == NETD_UDP,
+                            (uint16_t)f->spec.external_port, on_owner, q) == 0;
 }
 
 static void on_added(void *arg, const struct failure *failure, const struct netd_answer *answer)
 {
     struct forward_entry *f = NULL;
-    struct record *record = answered(arg, &f);
 
     (void)answer;
+    if (failure && asks_for_owner(arg, failure))
+        return;
+    struct record *record = answered(arg, &f);
     if (!record)
         return;
     if (failure) {
@@ -451,6 +478,7 @@ void forwards_free(struct backend_netd *b)
 {
     struct forward_question *q;
 
+    owner_search_free(b->owner_search); /* before those that it would answer */
     while ((q = TAILQ_FIRST(&b->forward_questions))) {
         TAILQ_REMOVE(&b->forward_questions, q, link);
         free(q);
@@ -472,7 +500,9 @@ int forwards_init(struct backend_netd *b)
 {
     int r = sd_event_add_time(b->event, &b->forwards_again, CLOCK_MONOTONIC, 0, 0, on_again, b);
 
-    return r < 0 ? r : sd_event_source_set_enabled(b->forwards_again, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(b->forwards_again, SD_EVENT_OFF);
+    return r < 0 ? r : owner_search_new(b->event, &b->owner_search);
 }
 
 void forwards_describe(struct backend_netd *b, struct backend_view *ret)

@@ -53,6 +53,7 @@ struct backend_netd {
     TAILQ_HEAD(, forward_question) forward_questions; /* backend_forwards.c */
     sd_event_source *forwards_again;                  /* tries those that were refused */
     unsigned forwards_so_far;
+    struct owner_search *owner_search; /* who has a port that is taken */
     /* Handles of networks with a way out point into these: by the host's routes, and by
      * each interface of the host's. */
     char uplink[NETD_WHY_SIZE];

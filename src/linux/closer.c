@@ -1,79 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "closer.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <sys/queue.h>
-#include <unistd.h>
+#include "worker.h"
 
-struct item {
-    STAILQ_ENTRY(item) link;
-    int fd;
-};
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 /* One for the process: whoever ends an interface handle has no context to find another
  * by, and a second thread would gain nothing. */
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    STAILQ_HEAD(, item) queue;
-    pthread_t thread;
-    bool running, stop;
-} closer = { .lock = PTHREAD_MUTEX_INITIALIZER,
-             .wake = PTHREAD_COND_INITIALIZER,
-             .queue = STAILQ_HEAD_INITIALIZER(closer.queue) };
+static struct worker closer = WORKER_INIT(closer);
 
-static void *run(void *unused)
-{
-    (void)unused;
-    pthread_mutex_lock(&closer.lock);
-    for (;;) {
-        struct item *item = STAILQ_FIRST(&closer.queue);
-        if (item) {
-            STAILQ_REMOVE_HEAD(&closer.queue, link);
-            pthread_mutex_unlock(&closer.lock);
-            (void)close(item->fd);
-            free(item);
-            pthread_mutex_lock(&closer.lock);
-        } else if (closer.stop) {
-            break;
-        } else {
-            pthread_cond_wait(&closer.wake, &closer.lock);
-        }
-    }
-    pthread_mutex_unlock(&closer.lock);
-    return NULL;
-}
+struct item {
+    struct work work; /* first: it is found by this */
+    int fd;
+};
 
-/* With every signal blocked: they are the loop's. */
-static int start_locked(void)
+static void close_one(struct work *work)
 {
-    sigset_t all, before;
-    if (closer.running)
-        return 0;
-    (void)sigfillset(&all);
-    int r = pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (r != 0)
-        return -r;
-    r = pthread_create(&closer.thread, NULL, run, NULL);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    closer.running = r == 0;
-    return -r;
-}
+    struct item *item = (struct item *)work;
 
-static bool hand_over(struct item *item)
-{
-    pthread_mutex_lock(&closer.lock);
-    bool ok = start_locked() == 0;
-    if (ok) {
-        STAILQ_INSERT_TAIL(&closer.queue, item, link);
-        pthread_cond_signal(&closer.wake);
-    }
-    pthread_mutex_unlock(&closer.lock);
-    return ok;
+    (void)close(item->fd);
+    free(item);
 }
 
 void closer_close(int fd)
@@ -83,8 +31,8 @@ void closer_close(int fd)
         return;
     struct item *item = malloc(sizeof *item);
     if (item)
-        item->fd = fd;
-    if (!item || !hand_over(item)) {
+        *item = (struct item){ .work.run = close_one, .fd = fd };
+    if (!item || worker_give(&closer, &item->work) < 0) {
         (void)close(fd);
         free(item);
     }
@@ -93,12 +41,5 @@ void closer_close(int fd)
 
 void closer_stop(void)
 {
-    pthread_mutex_lock(&closer.lock);
-    bool running = closer.running;
-    closer.stop = true;
-    pthread_cond_signal(&closer.wake);
-    pthread_mutex_unlock(&closer.lock);
-    if (running)
-        (void)pthread_join(closer.thread, NULL);
-    closer.running = closer.stop = false;
+    worker_stop(&closer);
 }

@@ -7,10 +7,12 @@
 #include "fake_netd.h"
 #include "log.h"
 #include "mem.h"
+#include "port_owner.h"
 #include "str.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -340,29 +342,135 @@ static void what_netd_refuses_is_as_if_it_had_not_been_asked(void **unused)
     end_with_vm(&w);
 }
 
-/* Says of the port that it is taken, as netd would; and the host knows who has it. */
-static void a_taken_port_is_refused_with_the_name_of_who_has_it(void **unused)
+/* A host on which finding a port's owner takes as long as the test holds this. */
+static pthread_mutex_t slow_host = PTHREAD_MUTEX_INITIALIZER;
+static atomic_uint searches;
+
+int __real_port_owner_find(bool udp, uint16_t port, struct port_owner *ret);
+int __wrap_port_owner_find(bool udp, uint16_t port, struct port_owner *ret);
+
+int __wrap_port_owner_find(bool udp, uint16_t port, struct port_owner *ret)
 {
-    (void)unused;
+    atomic_fetch_add(&searches, 1);
+    pthread_mutex_lock(&slow_host);
+    int r = __real_port_owner_find(udp, port, ret);
+    pthread_mutex_unlock(&slow_host);
+    return r;
+}
+
+/* A port of the host's that this program has. */
+static int take_port(uint16_t *port)
+{
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof address;
-    char words[64];
-    struct world w;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
     assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
     assert_int_equal(listen(fd, 1), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+/* netd says of the port that it is taken; and the host knows who has it. */
+static void ask_for_taken_port(struct world *w, uint16_t port)
+{
+    struct forward_request request = to_interface(w);
+
+    request.listen = here4;
+    request.external_port = port;
+    misbehave(TAKEN, NETD_ADD_FORWARD);
+    ask_forward(w, &request);
+}
+
+/* The same, and the search for its owner goes on until the test gives the lock back. */
+static void hold_search(struct world *w, uint16_t port)
+{
+    unsigned before = atomic_load(&searches);
+
+    ((struct backend_netd *)w->backend.self)->request_usec *= 10; /* patience, on a busy machine */
+    pthread_mutex_lock(&slow_host);
+    ask_for_taken_port(w, port);
+    AWAIT(w, atomic_load(&searches) > before);
+}
+
+static void assert_taken_by_us(const struct world *w)
+{
+    char words[64];
+
+    (void)snprintf(words, sizeof words, "it is taken by process %d (test_backend_fo", getpid());
+    assert_words(w, -EADDRINUSE, words);
+}
+
+static void a_taken_port_is_refused_with_the_name_of_who_has_it(void **unused)
+{
+    (void)unused;
+    uint16_t port;
+    struct world w;
+    int fd = take_port(&port);
 
     begin_with_vm(&w);
-    struct forward_request request = to_interface(&w);
-    request.listen = here4;
-    request.external_port = ntohs(address.sin_port);
-    misbehave(TAKEN, NETD_ADD_FORWARD);
-    add(&w, &request);
-    (void)snprintf(words, sizeof words, "it is taken by process %d (test_backend_fo", getpid());
-    assert_words(&w, -EADDRINUSE, words);
+    ask_for_taken_port(&w, port);
+    await(&w, &w.forwarded, "forwarded");
+    assert_taken_by_us(&w);
+    assert_int_equal(of_alice(&w), 0);
     end_with_vm(&w);
+    (void)close(fd);
+}
+
+static void others_are_served_while_the_owner_of_a_port_is_found_out(void **unused)
+{
+    (void)unused;
+    uint16_t port;
+    struct world w;
+    int fd = take_port(&port);
+
+    begin_with_vm(&w);
+    struct iface_handle *web = w.iface;
+    hold_search(&w, port);
+    must_start(&w, "db");
+    assert_false(w.forwarded);
+    pthread_mutex_unlock(&slow_host);
+    await(&w, &w.forwarded, "forwarded");
+    assert_taken_by_us(&w);
+    iface_handle_free(web);
+    end_with_vm(&w);
+    (void)close(fd);
+}
+
+static void whoever_is_gone_is_not_told_who_has_the_port(void **unused)
+{
+    (void)unused;
+    uint16_t port;
+    struct world w;
+    int fd = take_port(&port);
+
+    begin_with_vm(&w);
+    hold_search(&w, port);
+    end_interface(&w);
+    await(&w, &w.forwarded, "told");
+    assert_words(&w, -ENOENT, "the VM that it leads to is gone");
+    w.forwarded = false;
+    pthread_mutex_unlock(&slow_host);
+    AWAIT(&w, TAILQ_EMPTY(&((struct backend_netd *)w.backend.self)->forward_questions));
+    assert_false(w.forwarded);
+    world_end(&w);
+    (void)close(fd);
+}
+
+static void a_search_under_way_at_the_end_is_abandoned(void **unused)
+{
+    (void)unused;
+    uint16_t port;
+    struct world w;
+    int fd = take_port(&port);
+
+    begin_with_vm(&w);
+    hold_search(&w, port);
+    pthread_mutex_unlock(&slow_host);
+    end_with_vm(&w);
+    assert_false(w.forwarded);
     (void)close(fd);
 }
 
@@ -548,6 +656,9 @@ int main(void)
         cmocka_unit_test(what_makes_no_sense_is_refused_at_once),
         cmocka_unit_test(what_netd_refuses_is_as_if_it_had_not_been_asked),
         cmocka_unit_test(a_taken_port_is_refused_with_the_name_of_who_has_it),
+        cmocka_unit_test(others_are_served_while_the_owner_of_a_port_is_found_out),
+        cmocka_unit_test(whoever_is_gone_is_not_told_who_has_the_port),
+        cmocka_unit_test(a_search_under_way_at_the_end_is_abandoned),
         cmocka_unit_test(the_next_netd_is_asked_for_those_it_does_not_know),
         cmocka_unit_test(a_request_that_netd_dies_at_fails_and_leaves_nothing),
         cmocka_unit_test(one_that_netd_dies_at_again_is_asked_for_again),
