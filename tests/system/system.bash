@@ -9,25 +9,33 @@
 SYSTEM_BROKER_UID=4201 SYSTEM_NETD_UID=4202
 SYSTEM_LOG=$WORLD/log/system
 
-make_system_users() {
-    local etc=$WORLD/etc name uid
-    [ ! -d "$etc" ] || return 0
+private_files() { # /etc as it is, and /var/lib empty
+    local etc=$WORLD/etc
     mkdir -p "$etc"/{changed,work}
     mount -t overlay -o "lowerdir=/etc,upperdir=$etc/changed,workdir=$etc/work" world /etc
     mount --bind "$WORLD/resolv.conf" "$(realpath -m /etc/resolv.conf)"
-    while read -r name uid; do
-        echo "$name:x:$uid:$uid::/nonexistent:/usr/sbin/nologin" >>/etc/passwd
-        echo "$name:x:$uid:" >>/etc/group
-        make_user "$uid"
-    done <<END
-alice 4101
-bob 4102
-carol 4103
-vmnet-broker $SYSTEM_BROKER_UID
-vmnet-netd $SYSTEM_NETD_UID
-END
-    echo "vmnet:x:4200:alice,bob" >>/etc/group
     mount -t tmpfs -o mode=0755 world /var/lib
+}
+
+make_account() { # NAME UID
+    echo "$1:x:$2:$2::/nonexistent:/usr/sbin/nologin" >>/etc/passwd
+    echo "$1:x:$2:" >>/etc/group
+    make_user "$2"
+}
+
+make_people() {
+    make_account alice 4101
+    make_account bob 4102
+    make_account carol 4103
+}
+
+make_system_users() {
+    [ ! -d "$WORLD/etc" ] || return 0
+    private_files
+    make_people
+    make_account vmnet-broker "$SYSTEM_BROKER_UID"
+    make_account vmnet-netd "$SYSTEM_NETD_UID"
+    echo "vmnet:x:4200:alice,bob" >>/etc/group
 }
 
 as() { # NAME FUNCTION... -> `as alice ctl list`, `as bob start_guest db --network shared`
@@ -180,6 +188,15 @@ nothing_is_left_of_system() {
         ! -name memory.json ! -name '*.lock')" ""
     not grep -E -A 12 'runtime error:|Sanitizer:' "$SYSTEM_LOG"
 }
+
+# Links, addresses, routes, rules, sysctls.
+the_host() {
+    "$WORLD/checkout/tests/snapshot" "$WORLD/checkout" /run/vmnet-broker | sed '/^## namespaces/,$d'
+}
+
+addresses_are_settled() {
+    is "$(ip -6 addr show tentative)" ""
+} 2>/dev/null
 
 # PID FIELD -> from /proc/PID/status
 status_field() {

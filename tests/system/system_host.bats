@@ -33,15 +33,6 @@ teardown_file() {
     diff -u "$BATS_FILE_TMPDIR/before" "$BATS_FILE_TMPDIR/after"
 }
 
-addresses_are_settled() {
-    is "$(ip -6 addr show tentative)" ""
-} 2>/dev/null
-
-# Links, addresses, routes, rules, sysctls.
-the_host() {
-    "$WORLD/checkout/tests/snapshot" "$WORLD/checkout" /run/vmnet-broker | sed '/^## namespaces/,$d'
-}
-
 # A service of the host's that listens everywhere, on port 8000.
 serve() {
     mkdir -p "$WORLD/www"
