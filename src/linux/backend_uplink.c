@@ -113,12 +113,23 @@ static const char *failure_of(const char *state)
     return strncmp(state, failed, strlen(failed)) == 0 ? state + strlen(failed) : NULL;
 }
 
+/* The note is about what these share; without one of them it is about nothing. */
+static bool any_leaves_by_own(const struct backend_netd *b)
+{
+    const struct record *record;
+
+    TAILQ_FOREACH (record, &b->records, link)
+        if (record->present && record->uplink[0] != '\0')
+            return true;
+    return false;
+}
+
 const char *uplink_problem(struct backend_netd *b)
 {
     const char *why = failure_of(b->uplink);
     const struct known_uplink *u;
 
-    if (b->uplink_note[0] != '\0')
+    if (b->uplink_note[0] != '\0' && any_leaves_by_own(b))
         return b->uplink_note;
     if (why && str_format(b->problem, sizeof b->problem, "the uplink has failed: %s", why) == 0)
         return b->problem;

@@ -135,8 +135,17 @@ static void arm_timer(const struct kernel_uplink *k, uint64_t usec)
         log_warning("kernel uplink: cannot set a timer");
 }
 
-/* As a guest would, and traced on its way. */
-static void probe_host(struct kernel_uplink *k)
+static void set_host(struct kernel_uplink *k, const char *host)
+{
+    if (strcmp(host, k->host) == 0)
+        return;
+    (void)str_copy(k->host, sizeof k->host, host);
+    log_info("%s", *host ? host : "nothing that we know of keeps guests from the host any more");
+    k->setup.changed(k->setup.arg);
+}
+
+/* As a guest would, and traced on its way. False: there is none. */
+static bool send_host_probe(struct kernel_uplink *k)
 {
     AUTO_FD sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct sockaddr_in from, to;
@@ -145,9 +154,18 @@ static void probe_host(struct kernel_uplink *k)
     if (sock < 0 || !k->setup.host_probe(k->setup.arg, &from, &to) ||
         bind(sock, (const struct sockaddr *)&from, sizeof from) < 0 ||
         hostside_nat_arm(k->setup.hostside, true, &why) < 0)
-        return;
-    k->phase = HOST;
+        return false;
     (void)sendto(sock, "", 0, 0, (const struct sockaddr *)&to, sizeof to);
+    return true;
+}
+
+static void probe_host(struct kernel_uplink *k)
+{
+    if (!send_host_probe(k)) {
+        set_host(k, "");
+        return;
+    }
+    k->phase = HOST;
     arm_timer(k, TRACE_WAIT);
 }
 
@@ -160,11 +178,7 @@ static void conclude_host(struct kernel_uplink *k, const struct nft_trace_end *e
         (void)snprintf(host, sizeof host,
                        "guests do not reach the host: its %s drops what they send",
                        nft_trace_text(end, text));
-    if (strcmp(host, k->host) != 0) {
-        (void)str_copy(k->host, sizeof k->host, host);
-        log_info("%s", *host ? host : "guests reach the host");
-        k->setup.changed(k->setup.arg);
-    }
+    set_host(k, host);
     if (k->again)
         kernel_uplink_look(k);
 }
@@ -496,6 +510,13 @@ static void end_in_host(struct kernel_uplink *k)
     (void)journal_host_nat(k->setup.journal, &k->plan);
 }
 
+/* Nobody is concerned any more. Who comes next is warned of what there is then. */
+static void forget_warnings(struct kernel_uplink *k)
+{
+    k->plan.overlap = (struct host_overlap){ .prefix = 0 };
+    k->overlap[0] = k->host[0] = '\0';
+}
+
 void kernel_uplink_stop(struct kernel_uplink *k)
 {
     if (k->phase == STOPPED && !k->in_host)
@@ -504,6 +525,7 @@ void kernel_uplink_stop(struct kernel_uplink *k)
     k->phase = STOPPED;
     k->again = false;
     k->four = k->six = (struct way){ .is = KERNEL_CHECKING };
+    forget_warnings(k);
     end_in_host(k);
 }
 

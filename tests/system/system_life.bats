@@ -5,6 +5,7 @@
 # with a TAP here.
 load lib
 load system
+load hosts
 export UNITS=yes
 
 setup_file() {
@@ -92,6 +93,34 @@ host_is_clean() {
     eventually 20 system_answers
     as bob ctl run --network shared -- true
     end_vms
+    eventually 30 system_is_over
+    host_is_clean
+}
+
+shared_is_gone() {
+    not as alice network_exists shared
+} 2>/dev/null
+
+no_problem() {
+    is "$(problems)" ""
+} 2>/dev/null
+
+@test "a warning of what overlapped a network ends with that network, while the instance lives on" {
+    local holder
+    as alice hold host
+    holder=$!
+    vm_of_alice web
+    overlap_comes "$(as alice status_of shared "n['status']['network']['ipv4_subnet']")"
+    eventually 15 problem_is "overlaps a network's subnet"
+    end_vms
+    eventually 20 shared_is_gone
+    eventually 5 no_problem
+    vpn_goes
+    vm_of_alice web
+    eventually 15 uplink_is shared ok
+    eventually 15 no_problem
+    end_vms
+    kill "$holder"
     eventually 30 system_is_over
     host_is_clean
 }

@@ -215,6 +215,23 @@ static void a_network_may_leave_by_another_way_than_the_others(void **unused)
     world_end(&w);
 }
 
+static void what_is_wrong_with_a_network_s_own_way_ends_with_it(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    const struct netd_uplink own = {
+        .network = "shared", .engine = "kernel", .state = "ok", .note = "a route overlaps"
+    };
+    fake_event(NETD_UPLINK, &own, sizeof own);
+    AWAIT(&w, strcmp(problem(&w), "a route overlaps") == 0);
+    ask_remove(&w);
+    await(&w, &w.removed, "removed");
+    assert_string_equal(problem(&w), "");
+    world_end(&w);
+}
+
 static void memory_that_cannot_be_written_harms_nobody(void **unused)
 {
     (void)unused;
@@ -980,6 +997,7 @@ int main(void)
         cmocka_unit_test(a_name_is_free_again_when_its_tap_is_gone),
         cmocka_unit_test(uplink_changes_are_seen_in_the_handle),
         cmocka_unit_test(a_network_may_leave_by_another_way_than_the_others),
+        cmocka_unit_test(what_is_wrong_with_a_network_s_own_way_ends_with_it),
         cmocka_unit_test(a_network_has_the_state_of_its_own_way_out),
         cmocka_unit_test(memory_that_cannot_be_written_harms_nobody),
         cmocka_unit_test(who_will_be_forgotten_is_not_written_down),
