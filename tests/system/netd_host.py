@@ -199,7 +199,8 @@ def reaching(web, lab):
     """Addresses, both ways. What the host answers goes back by the same way."""
     for guest, host, mac, host6, prefix in ((web, HOST1, MAC1, HOST1_6, ONE6),
                                             (lab, HOST2, MAC2, HOST2_6, TWO6)):
-        check(guest.resolve(host) == mac, f"{host} is resolved to the host's MAC")
+        check(any(guest.resolve(host) == mac for _ in range(20)),
+              f"{host} is resolved to the host's MAC")
         guest.gateway_mac = guest.bridge_mac = mac
         ear = Ear(7001)
         guest.send(0x0800, udp4(guest.ip, host, 4000, 7001, b"four"), dst=mac)
@@ -302,8 +303,10 @@ def deceiving(web, db):
     web.send(0x86DD, udp6(mine6, global6(db, ONE6), 4000, 7003, b"true"), dst=DB)
     seen = []
     db.wait_for(lambda k, p: seen.append((k, p)) or p[-4:] == b"true", 10)
+    # The host itself may ask for a guest at any time.
     wrong = [p for k, p in seen if b"false" in p or p[40:41] == b"\x88" or
-             (k == 0x0806 and p[14:18] == ipaddress.ip_address(HOST1).packed)]
+             (k == 0x0806 and p[14:18] == ipaddress.ip_address(HOST1).packed and
+              p[8:14] != mac_bytes(MAC1))]
     check(seen and not wrong, "no guest is the host: not its MAC, IPv4 or IPv6 address", wrong)
     ear.close()
 
@@ -348,12 +351,15 @@ def dhcp_stays_inside(web):
     raw.bind(("vmb0", 0))
     raw.setblocking(False)
     check(web.lease()[1] == "192.168.64.2", "a guest has its lease")
+    web.send(0x86DD, udp6(web.link_local, "ff02::1:2", 546, 547, b"solicit"),
+             dst="33:33:00:01:00:02")
     web.send(0x0800, udp4(web.ip, HOST1, 4000, 7004, b"last"), dst=MAC1)
     ear_end, heard = time.monotonic() + 10, []
     while time.monotonic() < ear_end and not any(b"last" in f for f in heard):
         with contextlib.suppress(BlockingIOError):
             heard.append(raw.recv(2000))
-    asked = [f for f in heard if f[12:14] == b"\x08\0" and f[23] == 17 and f[36:38] == b"\0\x43"]
+    asked = [f for f in heard if b"solicit" in f or
+             (f[12:14] == b"\x08\0" and f[23] == 17 and f[36:38] == b"\0\x43")]
     check(heard and not asked, "... and no server of the host's was asked", asked)
     raw.close()
 
