@@ -100,7 +100,9 @@ pending() {
 @test "what others could write, and what is no plain file, defines nothing and holds nobody up" {
     local directory name
     directory=$(user_home)/.config/vmnet-broker.d
-    as_user sh -c 'cd "$1" && echo "{ \"mode\": \"host\", \"subnet\": \"10.7.9.1\" }" >real.json && cp real.json ../away.json &&
+    as_user sh -c 'mkdir -p "$1" && cd "$1" &&
+        echo "{ \"mode\": \"host\", \"subnet\": \"10.7.9.1\" }" >real.json &&
+        cp real.json ../away.json &&
         ln -s ../away.json link.json && mkfifo fifo.json &&
         cp real.json open.json && chmod 0666 open.json &&
         cp real.json huge.json && truncate -s 1G huge.json' files "$directory"
