@@ -10,14 +10,16 @@
  *
  *   macs      port . MAC: of the frame, of the ARP sender, of the DHCP client
  *   ip4       port . its IPv4 address
+ *   plain     port . MAC . IPv4 . address, of strict networks: with `known` all that TCP needs
  *   known     interface group (a network's) . MAC: whoever is on the network
  *   floods    how many frames a port may have copied to everybody
  *   sources6, newcomers   IPv6 addresses that a port has used, and how fast it may
  *             begin to use more
  *   drops     frames refused, by port
- *   hosts     the ports by which the host is on its networks (system instance). Their frames
- *             go to a chain of their own: the host sends from its own addresses there, and
- *             from no other that it has
+ *   isolated  ports that reach the gateway and the host only
+ *
+ * The ports by which the host is on its networks (system instance) have chains of their own,
+ * too: the host sends from its own addresses there, and from no other that it has.
  *
  * Where a rule looks into a packet it does so to accept: nftables passes over a rule
  * whose field the packet is too short for, and what is passed over must not end in an
@@ -27,26 +29,22 @@
  * A bridge's own port isolation keeps isolated ports apart from each other only; here
  * an isolated VM reaches the gateway and no other VM, so what is forwarded from or to
  * it is dropped. The gateway's own frames are not forwarded ones, and the host's are let
- * through.
+ * through. The chain that asks for this is there as long as an isolated port is.
  *
  * Only iifname and iifgroup are used: bridge meta, reject and connection tracking in
  * the bridge family are modules that many kernels lack. The ports of our bridges are
  * all the guests' and the host's, and frames of the gateway itself do not pass prerouting.
  */
-#include "filter.h"
+#include "filter_part.h"
 
-#include "bridge.h"
 #include "log.h"
 #include "mem.h"
-#include "names.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-
-#define TABLE "bridge vmnet"
 
 /* Frames to everybody (broadcast, multicast, a MAC that nobody has) cost the host a
  * copy a port. An ARP scan of a /16 and 48 Mbit/s of multicast stay below this. */
@@ -59,16 +57,9 @@
 #define SOURCES_SIZE   "65535"
 #define SOURCES_MEMORY "10m"
 
-/* Raw, since a set holds one type of key, and these are one MAC in three places. */
-#define FRAME_SENDER "iifname . @ll,48,48"
-#define ARP_SENDER   "iifname . @nh,64,48"
-#define ARP_KIND     "@nh,0,48"             /* of Ethernet and IPv4, with their lengths */
-#define DHCP_CLIENT  "iifname . @th,288,48" /* BOOTP's chaddr */
-#define DHCP_KIND    "@th,64,24"            /* op, htype, hlen */
-#define DHCP_RELAY   "@th,256,32"           /* giaddr */
-#define ND_TARGET    "@th,64,128"
-
-#define GATEWAY_KEY (16 + MAC_TEXT)
+#define ARP_KIND   "@nh,0,48"   /* of Ethernet and IPv4, with their lengths */
+#define DHCP_KIND  "@th,64,24"  /* op, htype, hlen */
+#define DHCP_RELAY "@th,256,32" /* giaddr */
 
 DEFINE_AUTO(json_t *, json_decref);
 
@@ -89,23 +80,23 @@ static const char outline_text[] =
     "table " TABLE " {\n"
     "  set macs { typeof " FRAME_SENDER "; }\n"
     "  set ip4 { type ifname . ipv4_addr; }\n"
+    "  set plain { typeof " PLAIN_SENDER "; }\n"
     "  set known { type devgroup . ether_addr; }\n"
     "  set sources6 { type ifname . ipv6_addr; size " SOURCES_SIZE "; flags dynamic,timeout;\n"
     "                 timeout " SOURCES_MEMORY "; }\n"
     "  set drops { type ifname; size 4096; flags dynamic; counter; }\n"
     "  set isolated { type ifname; }\n"
-    "  set hosts { type ifname; }\n"
     "%s"
     "  map ports { type ifname : verdict; }\n"
     "  chain prerouting { type filter hook prerouting priority -300; policy drop; }\n"
-    "  chain forward { type filter hook forward priority -300; policy accept; }\n"
     "}\n";
 
 static const char forget_text[] =
     "flush table " TABLE "\n"
-    "flush set " TABLE " macs\nflush set " TABLE " ip4\nflush set " TABLE " known\n"
+    "add chain " TABLE " isolation\ndelete chain " TABLE " isolation\n"
+    "flush set " TABLE " macs\nflush set " TABLE " ip4\nflush set " TABLE " plain\n"
+    "flush set " TABLE " known\n"
     "flush set " TABLE " sources6\nflush set " TABLE " drops\nflush set " TABLE " isolated\n"
-    "flush set " TABLE " hosts\n"
     "flush set " TABLE " floods\nflush set " TABLE " newcomers\nflush map " TABLE " ports\n";
 
 /* An ARP probe has no sender address; it is for the guest's own address, because a
@@ -180,15 +171,12 @@ static const char rules_text[] =
     "    goto refuse\n"
     "  }\n"
 
+    /* First, most of all frames: all that a strict network's rules below ask of TCP over
+     * IPv4, in two look-ups instead of six. */
     "  chain prerouting {\n"
+    "    meta l4proto tcp iifgroup . ether daddr @known " PLAIN_SENDER " @plain accept\n"
     "    iifname vmap @ports\n"
     "    goto refuse\n"
-    "  }\n"
-    "  chain forward {\n"
-    "    iifname @isolated oifname != @hosts drop\n"
-    "    oifname @isolated iifname != @hosts drop\n"
-    /* A DHCP server of the host's that listens everywhere must not answer here. */
-    "    oifname @hosts udp dport { 67, 547 } drop\n"
     "  }\n"
     "}\n";
 
@@ -223,221 +211,27 @@ int filter_init(struct nft *nft)
     return r < 0 ? r : nft_run(nft, rules_text, l->flood, l->newcomer);
 }
 
-/* ---- networks --------------------------------------------------------------------- */
-
-/* What a strict chain must know of its network's IPv6. */
-struct texts6 {
-    char sources[PREFIX6_TEXT + 32];  /* what may be a source */
-    char routers[4 * ADDR6_TEXT + 8]; /* addresses of gateway and host: no guest's */
-    char targets[4 * 36 + 8];         /* the same, as raw payload is written */
-};
-
-static size_t raw_text(const uint8_t addr[static 16], char *text)
-{
-    size_t n = (size_t)sprintf(text, "0x");
-
-    for (size_t i = 0; i < 16; i++)
-        n += (size_t)sprintf(text + n, "%02x", addr[i]);
-    return n;
-}
-
-static void add_router(struct texts6 *t, const uint8_t addr[static 16])
-{
-    const char *comma = *t->routers ? ", " : "";
-    size_t n = strlen(t->routers), m = strlen(t->targets);
-    char text[ADDR6_TEXT];
-
-    (void)snprintf(t->routers + n, sizeof t->routers - n, "%s%s", comma, addr6_format(addr, text));
-    m += (size_t)sprintf(t->targets + m, "%s", comma);
-    (void)raw_text(addr, t->targets + m);
-}
-
-static void describe(const struct netd_network *net, bool host, struct texts6 *t)
-{
-    struct prefix6 prefix = { .len = net->ipv6_len };
-    char text[ADDR6_TEXT];
-    uint8_t addr[16];
-
-    *t = (struct texts6){ .sources = "fe80::/10" };
-    memcpy(prefix.addr, net->ipv6, sizeof prefix.addr);
-    mac_link_local(bridge_mac(net), addr);
-    add_router(t, addr);
-    mac_link_local(host_mac(net->ipv4_base), addr);
-    if (host)
-        add_router(t, addr);
-    if (net->ipv6_len == 0)
-        return;
-    (void)snprintf(t->sources, sizeof t->sources, "fe80::/10, %s/%u", addr6_format(net->ipv6, text),
-                   net->ipv6_len);
-    prefix6_gateway(&prefix, addr);
-    add_router(t, addr);
-    prefix6_host(&prefix, addr);
-    if (host)
-        add_router(t, addr);
-}
-
-/* Ether types first: a VLAN tag would hide everything behind it from the rest. IPv6
- * addresses inside the /64 are not bound to a port, so that privacy addresses work;
- * the gateway's and the host's are nobody else's. An address that has been let through once need
- * not be looked at again. */
-static int add_strict(struct nft *nft, uint32_t index, const struct netd_network *net, bool host)
-{
-    struct texts6 t;
-
-    describe(net, host, &t);
-    return nft_run(nft,
-                   "table " TABLE " { chain n%u {\n"
-                   "  ether type != { ip, arp, ip6 } goto refuse\n"
-                   "  " FRAME_SENDER " != @macs goto refuse\n"
-                   "  iifgroup . ether daddr != @known jump flood\n"
-                   "  ether type vmap { ip : goto guest_ip4, arp : goto guest_arp }\n"
-                   "  icmpv6 type nd-neighbor-advert " ND_TARGET " { %s } goto refuse\n"
-                   "  iifname . ip6 saddr @sources6 goto guest_ip6\n"
-                   "  ip6 saddr :: goto nameless6\n"
-                   "  ip6 saddr { %s } goto refuse\n"
-                   "  ip6 saddr != { %s } goto refuse\n"
-                   "  jump newcomer\n"
-                   "  goto guest_ip6\n"
-                   "}\n}\n",
-                   index, t.targets, t.routers, t.sources);
-}
-
-/* Nested guests have MACs that we do not know: a unicast frame to one is no flood. */
-static int add_lenient(struct nft *nft, uint32_t index, enum anti_spoofing how)
+int filter_add_forward_chain(struct nft *nft, const char *name, const char *rules)
 {
     return nft_run(nft,
-                   "table " TABLE " { chain n%u {\n"
-                   "  %s\n"
-                   "  meta pkttype { broadcast, multicast } jump flood\n"
-                   "  accept\n"
-                   "}\n}\n",
-                   index, how == SPOOF_MAC ? FRAME_SENDER " != @macs goto refuse" : "");
+                   "add chain " TABLE " %s { type filter hook forward priority -300; }\n"
+                   "flush chain " TABLE " %s\n"
+                   "table " TABLE " { chain %s {\n%s\n}\n}\n",
+                   name, name, name, rules);
 }
 
-/* The gateway is on the network, too: frames for it are no flood. */
-static const char *gateway_key(uint32_t index, const struct netd_network *net,
-                               char text[static GATEWAY_KEY])
+static int list_set(struct nft *nft, const char *set, json_t **ret)
 {
-    char mac[MAC_TEXT];
-
-    (void)snprintf(text, GATEWAY_KEY, "%u . %s", group_of(index), mac_format(bridge_mac(net), mac));
-    return text;
-}
-
-/* What the host may send: as strict as the strictest network, and for both families from the
- * addresses that it has there. */
-static int add_host_chain(struct nft *nft, uint32_t index, const struct netd_network *net)
-{
-    struct prefix6 prefix = { .len = net->ipv6_len };
-    char local_text[ADDR6_TEXT], text[ADDR6_TEXT] = "";
-    uint8_t local[16], global[16];
-
-    mac_link_local(host_mac(net->ipv4_base), local);
-    memcpy(prefix.addr, net->ipv6, sizeof prefix.addr);
-    prefix6_host(&prefix, global);
-    if (net->ipv6_len > 0)
-        (void)addr6_format(global, text);
-    return nft_run(nft,
-                   "table " TABLE " { chain h%u {\n"
-                   "  ether type != { ip, arp, ip6 } goto refuse\n"
-                   "  " FRAME_SENDER " != @macs goto refuse\n"
-                   "  ether type vmap { ip : goto guest_ip4, arp : goto guest_arp }\n"
-                   "  ip6 saddr :: goto nameless6\n"
-                   "  ip6 saddr != { %s%s%s } goto refuse\n"
-                   "  goto guest_ip6\n"
-                   "}\n}\n",
-                   index, addr6_format(local, local_text), *text ? ", " : "", text);
-}
-
-/* Adding first makes the deletion succeed when it was never there. */
-static int change_host_element(struct nft *nft, bool add, const char *set, const char *element)
-{
-    return add ? nft_run(nft, "add element " TABLE " %s { %s }\n", set, element)
-               : nft_run(nft,
-                         "add element " TABLE " %s { %s }\ndelete element " TABLE " %s { %s }\n",
-                         set, element, set, element);
-}
-
-static int change_host(struct nft *nft, bool add, uint32_t index, const struct netd_network *net)
-{
-    const struct subnet4 subnet = { .base = net->ipv4_base, .prefix = net->ipv4_prefix };
-    const struct mac mac = host_mac(net->ipv4_base);
-    char text[ADDR4_TEXT], mac_text[MAC_TEXT];
-    char elements[6][64];
-    static const char *const sets[] = { "macs", "ip4", "known", "hosts", "drops", "ports" };
-    int r = 0;
-
-    (void)snprintf(elements[0], sizeof *elements,
-                   "\"" HOST_PORT "%u\" . 0x%02x%02x%02x%02x%02x%02x", index, mac.b[0], mac.b[1],
-                   mac.b[2], mac.b[3], mac.b[4], mac.b[5]);
-    (void)snprintf(elements[1], sizeof *elements, "\"" HOST_PORT "%u\" . %s", index,
-                   addr4_format(subnet4_host(subnet), text));
-    (void)snprintf(elements[2], sizeof *elements, "%u . %s", group_of(index),
-                   mac_format(mac, mac_text));
-    (void)snprintf(elements[3], sizeof *elements, "\"" HOST_PORT "%u\"", index);
-    (void)snprintf(elements[4], sizeof *elements, "\"" HOST_PORT "%u\"", index);
-    (void)snprintf(elements[5], sizeof *elements, "\"" HOST_PORT "%u\" : goto h%u", index, index);
-    for (size_t i = 0; r == 0 && i < N_ELEMENTS(sets); i++)
-        r = change_host_element(nft, add, sets[i], elements[i]);
-    return r;
-}
-
-static int add_host(struct nft *nft, uint32_t index, const struct netd_network *net)
-{
-    int r = add_host_chain(nft, index, net);
-
-    return r < 0 ? r : change_host(nft, true, index, net);
-}
-
-static int remove_host(struct nft *nft, uint32_t index, const struct netd_network *net)
-{
-    int r = nft_run(nft, "add chain " TABLE " h%u\n", index);
-
-    if (r == 0)
-        r = change_host(nft, false, index, net);
-    return r < 0 ? r : nft_run(nft, "delete chain " TABLE " h%u\n", index);
-}
-
-int filter_add_network(struct nft *nft, uint32_t index, const struct netd_network *net, bool host)
-{
-    char key[GATEWAY_KEY];
+    AUTO_FREE char *text = NULL;
+    char command[64];
     int r;
 
-    if (net->anti_spoofing == SPOOF_STRICT)
-        r = add_strict(nft, index, net, host);
-    else
-        r = add_lenient(nft, index, net->anti_spoofing);
-    if (r == 0 && host)
-        r = add_host(nft, index, net);
+    (void)snprintf(command, sizeof command, "list set " TABLE " %s", set);
+    r = nft_list(nft, command, &text);
     if (r < 0)
         return r;
-    return nft_run(nft, "add element " TABLE " known { %s }\n", gateway_key(index, net, key));
-}
-
-int filter_remove_network(struct nft *nft, uint32_t index, const struct netd_network *net,
-                          bool host)
-{
-    char key[GATEWAY_KEY];
-    int r = host ? remove_host(nft, index, net) : 0;
-
-    (void)gateway_key(index, net, key);
-    if (r < 0)
-        return r;
-    /* Adding first makes the deletion succeed when it was never there. What the next
-     * network of this index lets through is not what this one did. */
-    return nft_run(nft,
-                   "flush set " TABLE " sources6\n"
-                   "add chain " TABLE " n%u\ndelete chain " TABLE " n%u\n"
-                   "add element " TABLE " known { %s }\ndelete element " TABLE " known { %s }\n",
-                   index, index, key, key);
-}
-
-int filter_forget_host_drops(struct nft *nft, uint32_t index)
-{
-    char element[32];
-
-    (void)snprintf(element, sizeof element, "\"" HOST_PORT "%u\"", index);
-    return change_host_element(nft, false, "drops", element);
+    *ret = json_loads(text, 0, NULL);
+    return *ret ? 0 : -EBADMSG;
 }
 
 /* ---- ports ------------------------------------------------------------------------ */
@@ -458,6 +252,24 @@ static struct nft_element element(const char *set, const char *tap, const void *
     return e;
 }
 
+/* MAC and IPv4 address as one. */
+static struct nft_element plain(const struct netd_interface *port)
+{
+    struct nft_element e = { .set = "plain", .len = NETD_TAP_SIZE + 12 };
+    const uint8_t *mac = port->mac;
+    const uint32_t ipv4 = htonl(port->ipv4);
+    uint8_t *value = e.key + NETD_TAP_SIZE;
+
+    memcpy(e.key, port->tap, strnlen(port->tap, NETD_TAP_SIZE));
+    memcpy(value, mac, 6);
+    memcpy(value + 6, (const uint8_t[]){ 0x08, 0x00 }, 2);
+    memcpy(value + 8, &ipv4, sizeof ipv4);
+    (void)snprintf(e.text, sizeof e.text,
+                   "\"%.16s\" . 0x%02x%02x%02x%02x%02x%02x" PLAIN_TYPE " . 0x%08x", port->tap,
+                   mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], port->ipv4);
+    return e;
+}
+
 static struct nft_element known(uint32_t index, const uint8_t mac[static 6])
 {
     const uint32_t group = group_of(index);
@@ -470,11 +282,16 @@ static struct nft_element known(uint32_t index, const uint8_t mac[static 6])
     return e;
 }
 
+static bool is_isolated(const struct netd_network *net, const struct netd_interface *port)
+{
+    return port->isolated || (net->flags & NETD_NET_ISOLATED);
+}
+
 static int change_port(struct nft *nft, bool add, uint32_t index, const struct netd_network *net,
                        const struct netd_interface *port)
 {
     uint32_t ipv4 = htonl(port->ipv4);
-    struct nft_element e[8];
+    struct nft_element e[9];
     char chain[16];
     size_t n = 0;
 
@@ -482,7 +299,9 @@ static int change_port(struct nft *nft, bool add, uint32_t index, const struct n
     e[n++] = element("macs", port->tap, port->mac, sizeof port->mac);
     if (port->ipv4)
         e[n++] = element("ip4", port->tap, &ipv4, sizeof ipv4);
-    if (port->isolated || (net->flags & NETD_NET_ISOLATED))
+    if (port->ipv4 && net->anti_spoofing == SPOOF_STRICT)
+        e[n++] = plain(port);
+    if (is_isolated(net, port))
         e[n++] = element("isolated", port->tap, NULL, 0);
     e[n++] = known(index, port->mac);
     e[n++] = element("floods", port->tap, NULL, 0);
@@ -493,13 +312,38 @@ static int change_port(struct nft *nft, bool add, uint32_t index, const struct n
     return nft_change_elements(nft, add, "vmnet", e, n);
 }
 
+static int keep_apart(struct nft *nft)
+{
+    return filter_add_forward_chain(nft, "isolation",
+                                    "iifname @isolated oifname != " HOST_PORTS " drop\n"
+                                    "oifname @isolated iifname != " HOST_PORTS " drop");
+}
+
 int filter_add_port(struct nft *nft, uint32_t index, const struct netd_network *net,
                     const struct netd_interface *port)
 {
-    return change_port(nft, true, index, net, port);
+    int r = is_isolated(net, port) ? keep_apart(nft) : 0;
+
+    return r < 0 ? r : change_port(nft, true, index, net, port);
 }
 
-int filter_remove_port(struct nft *nft, uint32_t index, const struct netd_network *net,
+/* A chain that is left over costs speed and nothing else. */
+static void stop_keeping_apart(struct nft *nft)
+{
+    AUTO(json_decref) json_t *root = NULL;
+    const json_t *item;
+    bool any = false;
+    size_t i;
+
+    if (list_set(nft, "isolated", &root) < 0)
+        return;
+    json_array_foreach (json_object_get(root, "nftables"), i, item)
+        any |= json_array_size(json_object_get(json_object_get(item, "set"), "elem")) > 0;
+    if (!any)
+        (void)nft_run(nft, "delete chain " TABLE " isolation\n");
+}
+
+static int remove_port(struct nft *nft, uint32_t index, const struct netd_network *net,
                        const struct netd_interface *port)
 {
     int r = change_port(nft, false, index, net, port);
@@ -510,6 +354,16 @@ int filter_remove_port(struct nft *nft, uint32_t index, const struct netd_networ
      * done, and only the kernel's word on it did not come. */
     r = change_port(nft, false, index, net, port);
     return r == -ENOENT ? 0 : r;
+}
+
+int filter_remove_port(struct nft *nft, uint32_t index, const struct netd_network *net,
+                       const struct netd_interface *port)
+{
+    int r = remove_port(nft, index, net, port);
+
+    if (r == 0 && is_isolated(net, port))
+        stop_keeping_apart(nft);
+    return r;
 }
 
 /* {"elem": {"val": "vt0.1", "counter": {"packets": 0, "bytes": 0}}} */
@@ -528,18 +382,13 @@ static void report_element(const json_t *item, void (*each)(void *, const char *
 int filter_drops(struct nft *nft, void (*each)(void *arg, const char *tap, uint64_t packets),
                  void *arg)
 {
-    AUTO_FREE char *text = NULL;
     AUTO(json_decref) json_t *root = NULL;
     json_t *item;
     size_t i, k;
-    int r;
+    int r = list_set(nft, "drops", &root);
 
-    r = nft_list(nft, "list set " TABLE " drops", &text);
     if (r < 0)
         return r;
-    root = json_loads(text, 0, NULL);
-    if (!root)
-        return -EBADMSG;
     json_array_foreach (json_object_get(root, "nftables"), i, item) {
         const json_t *elements = json_object_get(json_object_get(item, "set"), "elem");
         json_t *element;

@@ -38,7 +38,7 @@ struct nft_element {
     uint8_t key[32]; /* as the kernel has it: a name is 16 bytes, fields are padded to 4 */
     size_t len;
     const char *go_to; /* a map's verdict: the chain; NULL: a plain element */
-    char text[48];     /* the key as nft writes it, for when changes are gathered */
+    char text[64];     /* the key as nft writes it, for when changes are gathered */
 };
 
 /* All of them or none, added or deleted, in sets of one bridge table. nft_run() reads

@@ -28,6 +28,12 @@ def udp6(source, sport=9, dport=9, before=None):
     return whole if before is None else ext6(whole, before)
 
 
+def tcp4(source, destination):
+    """A segment in the middle of a connection: most of all frames are such."""
+    return ip4_packet(source, destination, 6,
+                      struct.pack("!HHIIBBHHH", 9, 9, 1, 1, 0x50, 0x10, 512, 0, 0) + MARK)
+
+
 def icmp6(source, kind, body=MARK, destination=ALL, code=0):
     return ip6_packet(source, destination, 58, struct.pack("!BBH", kind, code, 0) + body)
 
@@ -92,6 +98,10 @@ def forged_senders(web, db):
          [(0x0800, udp4(db.ip, "192.168.64.255", 9, 9, MARK), {})]),
         ("the gateway's IPv4 address", [gone("guest_ip4", "ip saddr != @ip4")],
          [(0x0800, udp4("192.168.64.1", "192.168.64.255", 9, 9, MARK), {})]),
+        ("TCP with another source MAC", [gone("n0", "ether saddr")],
+         [(0x0800, tcp4(web.ip, db.ip), dict(src=STRANGER, dst=db.mac))]),
+        ("TCP from the gateway's IPv4 address", [gone("guest_ip4", "ip saddr != @ip4")],
+         [(0x0800, tcp4("192.168.64.1", db.ip), dict(dst=db.mac))]),
         ("ARP with another sender MAC", [gone("guest_arp", "!= @macs")],
          [(0x0806, arp(1, STRANGER, web.ip, db.ip), {})]),
         ("ARP in a neighbour's name", [arp_end], [(0x0806, arp(2, web.mac, db.ip, db.ip), {})]),
@@ -314,12 +324,13 @@ def accepted(guest, frame):
 def honest_ones(scene, new, old):
     """By the detour: a checksum that belongs where it is written, and a frame to be cut up."""
     drain(old)
-    whole = udp4(new.ip, old.ip, 9, 9, MARK)
+    mark = b"honest%08d" % next(serial)  # what was refused before may still be on its way
+    whole = udp4(new.ip, old.ip, 9, 9, mark)
     frame = mac_bytes(old.mac) + mac_bytes(new.mac) + b"\x08\x00" + whole
     got = []
     header = struct.pack("=BBHHHH", 1, 0, 0, 0, 34, 6)
     hears(new, old, lambda: os.write(new.fds[0], header + frame),
-          lambda f: MARK in f and got.append(f[40:42]))
+          lambda f: mark in f and got.append(f[40:42]))
     check(len(got) == 1 and got[0] != b"\0\0", "passes: a checksum where it belongs", str(got))
     data = MARK * 5000
     head = struct.pack("!HHIIBBHHH", 9, 9, 1, 1, 0x50, 0x10, 1000, 0, 0)
@@ -522,6 +533,10 @@ def storms(scene, web, db, lab):
     for i in range(20000):
         web.send(0x0800, udp4(web.ip, "192.168.64.99", 9, 9, MARK), dst="52:54:00:12:34:56")
     check(scene.dropped(web) - before > 5000, "frames for a MAC that nobody has are a storm, too")
+    before = scene.dropped(web)
+    for i in range(20000):
+        web.send(0x0800, tcp4(web.ip, "192.168.64.99"), dst="52:54:00:12:34:56")
+    check(scene.dropped(web) - before > 5000, "... of TCP as well")
     before = scene.dropped(web)
     for i in range(20000):
         web.send(0x0800, udp4(web.ip, db.ip, 9, 9, MARK), dst=db.mac)

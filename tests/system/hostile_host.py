@@ -112,7 +112,7 @@ def one_after_another(spy, where, make, sniffer, opened):
 def nothing_leaves(scene, spy):
     uplink = tap_on_link(scene.netd, "uplink")
     one_after_another(spy, "the outside", lambda: packets_to(spy, OUTSIDE4, OUTSIDE6), uplink,
-                      lambda: scene.rules.without(gone("leaving", "@nat goto forbidden"), table=INET))
+                      lambda: scene.rules.also(INET, "forward", "accept"))
     uplink.close()
 
 
@@ -125,6 +125,23 @@ def no_other_guest(scene, spy, web):
     one_after_another(spy, "a guest of another network", lambda: packets_to(spy, web.ip, six),
                       bridge, lambda: scene.rules.also(INET, "forward", "accept"))
     bridge.close()
+
+
+def isolated_on_the_wire(scene, lone, db):
+    def harm(sender, receiver, seconds):
+        drain(receiver)
+        sender.send(0x0800, udp4(sender.ip, receiver.ip, 9, 9, MARK), dst=receiver.mac)
+        return any(MARK in frame for frame in receiver.frames(seconds))
+
+    for what, words, pair in (("an isolated guest's frame for its neighbour", "iifname @", (lone, db)),
+                              ("a neighbour's for an isolated guest", "oifname @", (db, lone))):
+        with scene.rules.without(gone("isolation", words)):
+            check(harm(*pair, PATIENCE), f"works without the rule: {what}")
+        check(not harm(*pair, 0.15), f"fails: {what}")
+
+
+def keeps_apart(scene):
+    return "@isolated" in scene.netd.inside("nft", "list", "table", "bridge", "vmnet")
 
 
 def isolated_from_neighbours(scene, lone, db):
@@ -283,7 +300,10 @@ def story(scene):
     ways_out_are_known(scene)
     nothing_leaves(scene, spy)
     no_other_guest(scene, spy, web)
+    isolated_on_the_wire(scene, lone, db)
     isolated_from_neighbours(scene, lone, db)
+    scene.leave(lone)
+    check(not keeps_apart(scene), "no frame is asked about isolation when no guest is isolated")
     only_its_own_gateway(scene, spy)
     no_tunnel_of_names(scene, spy, web)
     subprocess.run(["umount", "-l", "/etc/resolv.conf"], timeout=10, check=False)
