@@ -117,6 +117,7 @@ static void put_probe(struct text *t, const char *inside4, const char *inside6)
         "  counter probe6 { }\n"
         "  chain probe {\n"
         "    type filter hook postrouting priority 2147483647; policy accept;\n"
+        "    meta l4proto != udp accept\n" /* all that the host sends comes by here */
         "    ip daddr " PROBE4 " ct original ip saddr %s counter name probe4 drop\n"
         "    ip daddr " PROBE4 " ip saddr %s counter name probe4 drop\n"
         "    ip6 daddr " PROBE6 " ct original ip6 saddr %s counter name probe6 drop\n"

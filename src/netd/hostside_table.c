@@ -16,11 +16,15 @@
  */
 #include "hostside_part.h"
 
+#include "host_nat_rules.h"
 #include "mem.h"
+#include "names.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#define OUR_LINKS "\"" HOST_LINK "*\""
 
 /* Declared again without harm; rules come after. */
 static const char outline_text[] =
@@ -48,7 +52,12 @@ static const char rules_text[] =
     "    drop\n"
     "  }\n"
     "  chain input { iifname @links goto guest; }\n"
+    /* All that the host forwards comes by here: for what is none of ours, two comparisons of
+     * names, and two more for the kernel uplink's cable, which is no network's link. */
     "  chain forward {\n"
+    "    iifname != " OUR_LINKS " oifname != " OUR_LINKS " accept\n"
+    "    iifname " HOST_NAT_LINK " oifname != " OUR_LINKS " accept\n"
+    "    oifname " HOST_NAT_LINK " iifname != " OUR_LINKS " accept\n"
     "    iifname @links drop\n"
     "    oifname @links drop\n"
     "  }\n"

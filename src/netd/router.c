@@ -10,11 +10,12 @@
  *   gateways4/6  bridge . the address that its guests may ask: without the pair, a
  *                guest could ask its neighbours' gateways, which are local here too
  *   uplinks      every uplink that there can be (names.h)
- *   nat          bridge . uplink . protocol that may leave; `host` networks are never in
+ *   ways         bridge . uplink . protocol that may leave, and uplink . bridge . protocol for
+ *                the answers: the one look-up of most packets. `host` networks are never in
  *                it, and a network that has chosen an interface leaves by no other
  *
- * Each uplink has three chains, which are rewritten as things change, each in one
- * transaction, and reached by the name of the link:
+ * Each uplink has a chain, leaving, which asks three more that are rewritten as things
+ * change, each in one transaction:
  *
  *   unreachable  while the host has no route of a family, guests are told at once
  *                instead of waiting for a time-out
@@ -102,7 +103,7 @@ static const struct shares {
                 .services = "",
                 .leaving = "" };
 
-/* %s: sets, services and leaving of the above. */
+/* %s: sets and services of the above. */
 static const char table_text[] =
     "add table inet vmnet\n" /* so that deleting it works the first time, too */
     "delete table inet vmnet\n"
@@ -111,10 +112,7 @@ static const char table_text[] =
     "  set gateways4 { type ifname . ipv4_addr; }\n"
     "  set gateways6 { type ifname . ipv6_addr; }\n"
     "  set uplinks { type ifname; }\n"
-    "  set nat { type ifname . ifname . nf_proto; }\n"
-    "  map unreachable { type ifname : verdict; }\n"
-    "  map limits { type ifname : verdict; }\n"
-    "  map generation { type ifname : verdict; }\n"
+    "  map ways { type ifname . ifname . nf_proto : verdict; }\n"
     "%s"
 
     "  chain services {\n%s"
@@ -177,20 +175,13 @@ static const char table_text[] =
     "    meta nfproto ipv6 reject with icmpv6 admin-prohibited\n"
     "    drop\n"
     "  }\n"
-    "  chain leaving {\n"
-    "    iifname . oifname . meta nfproto != @nat goto forbidden\n"
-    "    oifname vmap @unreachable\n"
-    "    oifname vmap @limits\n"
-    "    ct state invalid drop\n" /* would leave without being masqueraded */
-    "%s"
-    "    oifname vmap @generation\n"
-    "    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu\n"
-    "    accept\n"
-    "  }\n"
+    /* Answers by a way that a network has left a moment ago are not in the map. */
+    "  chain arriving { ct state established,related accept; }\n"
     "  chain forward {\n"
     "    type filter hook forward priority filter; policy drop;\n"
-    "    oifname @uplinks goto leaving\n"
-    "    iifname @uplinks oifname @bridges ct state established,related accept\n"
+    "    iifname . oifname . meta nfproto vmap @ways\n"
+    "    oifname @uplinks goto forbidden\n"
+    "    iifname @uplinks oifname @bridges goto arriving\n"
     "  }\n"
     "  chain output {\n"
     "    type filter hook output priority filter;\n"
@@ -207,9 +198,27 @@ static const char table_text[] =
     "  }\n"
     "}\n";
 
+/* What one uplink has of its own. %1$u: its slot; %2$s: its link; %3$s: leaving of the above. */
+static const char uplink_text[] =
+    "add element inet vmnet uplinks { \"%2$s\" }\n"
+    "table inet vmnet {\n"
+    "  chain unreachable%1$u { }\n"
+    "  chain limits%1$u { }\n"
+    "  chain generation%1$u { }\n"
+    "  chain leaving%1$u {\n"
+    "    jump unreachable%1$u\n"
+    "    jump limits%1$u\n"
+    "    ct state invalid drop\n" /* would leave without being masqueraded */
+    "%3$s"
+    "    jump generation%1$u\n"
+    "    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu\n"
+    "    accept\n"
+    "  }\n"
+    "}\n";
+
 /* A transaction as it grows. The first error sticks, so that callers check once. */
 struct batch {
-    char text[12288]; /* the table, and what every uplink has of its own: 8 kB */
+    char text[16384]; /* the table, and what every uplink has of its own: 10 kB */
     size_t len;
     int err;
 };
@@ -245,22 +254,15 @@ static bool has_shares(struct nft *nft)
 int router_init(struct nft *nft)
 {
     const struct shares *s = has_shares(nft) ? &shares : &no_shares;
-    static const char *const chains[] = { "unreachable", "limits", "generation" };
     struct batch b = { .len = 0 };
 
     if (s == &no_shares)
         log_warning(
             "this kernel cannot count a guest's connections (nft_limit, nft_connlimit): one "
             "may use up what all share");
-    add_text(&b, table_text, s->sets, s->services, s->leaving);
-    for (unsigned slot = 0; slot < UPLINKS_ALL; slot++) {
-        add_text(&b, "add element inet vmnet uplinks { \"%s\" }\n", uplink_link(slot));
-        for (size_t i = 0; i < N_ELEMENTS(chains); i++)
-            add_text(&b,
-                     "add chain inet vmnet %s%u\n"
-                     "add element inet vmnet %s { \"%s\" : jump %s%u }\n",
-                     chains[i], slot, chains[i], uplink_link(slot), chains[i], slot);
-    }
+    add_text(&b, table_text, s->sets, s->services);
+    for (unsigned slot = 0; slot < UPLINKS_ALL; slot++)
+        add_text(&b, uplink_text, slot, uplink_link(slot), s->leaving);
     return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
 }
 
@@ -294,19 +296,31 @@ static void add_gateways(struct batch *b, bool remove, const char *bridge,
     }
 }
 
+/* Out, and back in. */
+static void add_way(struct batch *b, bool remove, const char *bridge, unsigned slot,
+                    const char *protocol)
+{
+    const char *link = uplink_link(slot);
+
+    add_text(b,
+             "add element inet vmnet ways { \"%s\" . \"%s\" . %s : goto leaving%u,\n"
+             "  \"%s\" . \"%s\" . %s : goto arriving }\n",
+             bridge, link, protocol, slot, link, bridge, protocol);
+    if (remove)
+        add_text(b,
+                 "delete element inet vmnet ways { \"%s\" . \"%s\" . %s, \"%s\" . \"%s\" . %s }\n",
+                 bridge, link, protocol, link, bridge, protocol);
+}
+
 static void add_ways(struct batch *b, bool remove, const char *bridge, const struct way_out *way,
                      const struct netd_network *net)
 {
-    char key[32];
-
     if (net->mode != NET_MODE_SHARED)
         return;
-    (void)snprintf(key, sizeof key, " . \"%s\" . ipv4", uplink_link(way->slot4));
     if (net->flags & NETD_NET_NAT44)
-        add_element(b, remove, "nat", bridge, key);
-    (void)snprintf(key, sizeof key, " . \"%s\" . ipv6", uplink_link(way->slot6));
+        add_way(b, remove, bridge, way->slot4, "ipv4");
     if (net->flags & NETD_NET_NAT66)
-        add_element(b, remove, "nat", bridge, key);
+        add_way(b, remove, bridge, way->slot6, "ipv6");
 }
 
 static int change_network(struct nft *nft, bool remove, const char *bridge,

@@ -60,7 +60,7 @@ def gets_out(guest, destination, uplink):
 
 
 def connections(scene, web, db, far):
-    limit = gone("leaving", "ct state new*add @flows")
+    limit = gone("leaving0", "ct state new*add @flows")
     uplink = tap_on_link(scene.netd, "uplink")
 
     def grown(flood):
