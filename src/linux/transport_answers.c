@@ -171,6 +171,23 @@ static void answer_report(struct call *call, const struct broker_report *report)
         time_share_spend(&c->share->time, began, monotonic_usec());
 }
 
+static void tell_missed(struct connection *c)
+{
+    const struct event missed = { .kind = EVENT_MISSED, .count = c->missed };
+
+    if (c->missed == 0)
+        return;
+    c->missed = 0;
+    reply_params(c, event_reply(&missed), true);
+}
+
+/* Who has read all there was must not wait for the next event to know that some were left out. */
+void connection_caught_up(struct connection *c)
+{
+    if (!c->broken && varlink_pending(c->stream) == 0)
+        tell_missed(c);
+}
+
 /* What waits to be sent is never more than a replyful: a client that does not read misses
  * events, and nothing else. */
 static void answer_event(struct call *call, const struct event *event)
@@ -183,11 +200,7 @@ static void answer_event(struct call *call, const struct event *event)
         c->missed++;
         return;
     }
-    if (c->missed > 0) {
-        const struct event missed = { .kind = EVENT_MISSED, .count = c->missed };
-        c->missed = 0;
-        reply_params(c, event_reply(&missed), true);
-    }
+    tell_missed(c);
     reply_params(c, event_reply(event), true);
     connection_soon(c);
 }

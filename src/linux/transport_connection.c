@@ -185,8 +185,10 @@ uint64_t connection_serve(struct connection *c, uint32_t events, unsigned calls,
 {
     struct share *share = c->share; /* outlives c */
 
-    if (events & EPOLLOUT)
+    if (events & EPOLLOUT) {
         connection_flush(c);
+        connection_caught_up(c);
+    }
     if (may_take_next(c)) {
         if (!c->eof && !varlink_has_message(c->stream))
             read_some(c);

@@ -91,6 +91,8 @@ void connection_soon(struct connection *c);
 
 /* Sends what waits to be sent. */
 void connection_flush(struct connection *c);
+/* After that: where nothing waits any more, tells of the events that were left out before. */
+void connection_caught_up(struct connection *c);
 /* One reply to the call, the last one unless it continues. message: the whole of it, taken over;
  * NULL: memory was short. */
 void connection_reply(struct connection *c, json_t *message, bool continues);

@@ -85,8 +85,7 @@ pending() {
     local seen=$BATS_TEST_TMPDIR/seen
     as_user_in_background monitor vmnet-brokerctl monitor --json
     local monitor=$!
-    eventually 5 grep -q . <(ctl status --json)
-    sleep 1
+    eventually 10 it_watches
     ctl acquire host -- true
     define lab '{"mode": "host", "subnet": "10.7.7.1", "mtu": 1350}' --replace
     eventually 5 pending mtu
@@ -95,6 +94,52 @@ pending() {
     pick "[__import__('json').loads(l)['what'] for l in open('$WORLD/log/monitor')]" <<<0 >"$seen"
     has "$(cat "$seen")" "'network_created', 'client_came', 'client_left'"
     has "$(cat "$seen")" definition_changed
+}
+
+it_watches() { # the monitor, which has heard of a client, once it is one
+    ctl acquire shared -- true
+    grep -q client_came "$WORLD/log/monitor"
+}
+
+# `acquire` and `release` of a network, as fast as one connection can.
+come_and_go() { # NETWORK TIMES
+    as_user python3 - "$WORLD/checkout/tests/wire" \
+        "/run/user/$WORLD_UID/vmnet-broker/broker.sock" "$@" <<'END'
+import sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+from varlink_client import Client
+with Client(sys.argv[2]) as client:
+    for _ in range(int(sys.argv[4])):
+        assert "error" not in client.acquire(sys.argv[3])
+        assert "error" not in client.call("Release", {"network_name": sys.argv[3]})
+END
+}
+
+# Of network lab, whose clients nobody else is: heard, missed of all, and what came last.
+heard_of_lab() {
+    python3 - "$WORLD/log/monitor" <<'END'
+import json, sys
+events = [json.loads(line) for line in open(sys.argv[1])]
+heard = sum(e["what"] in ("client_came", "client_left") and e.get("network") == "lab" for e in events)
+missed = sum(e["count"] for e in events if e["what"] == "missed")
+print(heard + missed, "missed" if missed > 0 else "none missed", heard > 0)
+END
+}
+
+all_are_accounted_for() {
+    is "$(heard_of_lab)" "8000 missed True"
+}
+
+@test "a monitor that does not read misses events, nobody waits for it, and it is told how many" {
+    as_user_in_background monitor vmnet-brokerctl monitor --json
+    local monitor=$!
+    eventually 10 it_watches
+    kill -STOP "$monitor"
+    come_and_go lab 4000
+    kill -CONT "$monitor"
+    eventually 10 all_are_accounted_for # with no other event to bring it
+    kill "$monitor"
 }
 
 @test "what others could write, and what is no plain file, defines nothing and holds nobody up" {
