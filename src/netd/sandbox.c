@@ -72,8 +72,8 @@ static const struct call_rule server_calls[] = { CALL("accept4"), CALL("shutdown
 /* forwarder_line.c: the way to the forwarder. */
 static const struct call_rule forwarder_socket_calls[] = { CALL("socketpair"), CALLS_END };
 
-/* kernel_uplink.c: probes. relay.c: the sockets that the relay gets. if_nametoindex() takes one of
- * these, too. */
+/* kernel_uplink_probe.c: probes. relay.c: the sockets that the relay gets. if_nametoindex() takes
+ * one of these, too. */
 static const struct call_rule relay_socket_calls[] = { CALL_IF("socket", 0, WHOLE, AF_INET),
                                                        CALL_IF("socket", 0, WHOLE, AF_INET6),
                                                        CALL("listen"), CALLS_END };

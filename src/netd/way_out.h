@@ -2,8 +2,8 @@
 /* way_out.h - by which uplink a network's packets leave.
  *
  * Uplink 0 has the main table's default route, which is everybody's. For each other one
- * there is a table with a default route of its own (uplink_tap.c, kernel_uplink.c), and a rule a
- * network, which sends there what came by its bridge. What the main table knows better than by a
+ * there is a table with a default route of its own (uplink_tap.c, kernel_uplink_make.c), and a rule
+ * a network, which sends there what came by its bridge. What the main table knows better than by a
  * default route (our own networks) goes that way first, and is dropped as ever.
  */
 #pragma once
