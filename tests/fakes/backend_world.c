@@ -178,7 +178,7 @@ void world_end(struct world *w)
 
 void await(struct world *w, const bool *flag, const char *what)
 {
-    uint64_t deadline = monotonic_usec() + 3000000;
+    uint64_t deadline = monotonic_usec() + 10000000;
     while (!*flag) {
         if (monotonic_usec() > deadline)
             fail_msg("waited in vain: %s", what);

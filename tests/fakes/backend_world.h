@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_USEC UINT64_C(400000) /* of the backend with netd, instead of 30 s */
+#define PATIENCE_USEC UINT64_C(1000000) /* of the backend with netd, instead of 30 s */
 
 struct world {
     char dir[64];
@@ -41,7 +41,7 @@ void world_end(struct world *w);
 void open_backend(struct world *w, const char *program);
 void close_backend(struct world *w);
 
-/* Runs the loop until the flag is set; a test that waits longer than three seconds fails. */
+/* Runs the loop until the flag is set; a test that waits longer than ten seconds fails. */
 void await(struct world *w, const bool *flag, const char *what);
 void run_for(struct world *w, unsigned ms);
 
@@ -69,7 +69,7 @@ const char *problem(struct world *w);
 
 #define AWAIT(w, condition)                                                                        \
     do {                                                                                           \
-        uint64_t deadline_ = monotonic_usec() + 3000000;                                           \
+        uint64_t deadline_ = monotonic_usec() + 10000000;                                          \
         while (!(condition)) {                                                                     \
             if (monotonic_usec() > deadline_)                                                      \
                 fail_msg("waited in vain: %s", #condition);                                        \
