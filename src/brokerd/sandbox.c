@@ -64,7 +64,7 @@ static const struct call_rule shared_socket_calls[] = { CALL_IF("fchmod", 1, 077
                                                         CALL_IF("fchmodat", 2, 07777, 0660),
                                                         CALL("fchownat"), CALLS_END };
 
-/* varlink_methods.c names clients' users: what the C library's name services (files,
+/* varlink_replies.c names clients' users: what the C library's name services (files,
  * systemd, sssd) do beyond the lists above. */
 static const struct call_rule name_service_calls[] = { CALL("fstatfs"),  CALL("fstatfs64"),
                                                        CALL("getppid"),  CALL("statfs"),

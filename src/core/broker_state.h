@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* broker_state.h - the broker itself, as broker.c (the verbs), leaving.c, persistent.c and
- * words.c share it. */
+/* broker_state.h - the broker itself, as the verbs (broker.c, interfaces.c, forwards.c), leaving.c,
+ * persistent.c and words.c share it. */
 #pragma once
 #include "broker.h"
 #include "catalog.h"
@@ -41,6 +41,8 @@ bool broker_name_accepted(struct peer *peer, struct call *call, const char *name
 bool broker_network_exists(struct peer *peer, struct call *call, const char *name);
 /* May the peer's request wait? */
 bool broker_may_wait(struct peer *peer, struct call *call);
+
+/* interfaces.c: the form of an interface's id. */
 bool broker_interface_id_valid(const char *id);
 
 enum report_kind { REPORT_LIST, REPORT_STATUS, REPORT_FORWARDS };

@@ -2,7 +2,7 @@
 #include "kept_reply.h"
 #include "json_text.h"
 #include "mem.h"
-#include "varlink_methods.h"
+#include "varlink_replies.h"
 
 #include <string.h>
 

@@ -10,7 +10,7 @@
 #include "log.h"
 #include "mem.h"
 #include "varlink_forwards.h"
-#include "varlink_methods.h"
+#include "varlink_replies.h"
 
 #include <errno.h>
 

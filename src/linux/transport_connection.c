@@ -18,7 +18,6 @@
 #include "log.h"
 #include "mem.h"
 #include "str.h"
-#include "varlink_methods.h"
 #include "varlink_service.h"
 
 #include <errno.h>

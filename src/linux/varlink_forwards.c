@@ -4,7 +4,7 @@
 
 #include "net_handle.h"
 #include "str.h"
-#include "varlink_methods.h"
+#include "varlink_replies.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

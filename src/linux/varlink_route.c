@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "varlink_route.h"
+
 #include "idl.h"
 #include "log.h"
 #include "mem.h"
 #include "str.h"
+#include "varlink_replies.h"
 
 #include <errno.h>
 #include <string.h>

@@ -13,6 +13,7 @@
 #include "transport_varlink.h"
 #include "varlink.h"
 #include "varlink_methods.h"
+#include "varlink_replies.h"
 
 #include <errno.h>
 #include <string.h>
