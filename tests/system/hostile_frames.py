@@ -34,6 +34,11 @@ def tcp4(source, destination):
                       struct.pack("!HHIIBBHHH", 9, 9, 1, 1, 0x50, 0x10, 512, 0, 0) + MARK)
 
 
+def tcp6(source, destination):
+    return ip6_packet(source, destination, 6,
+                      struct.pack("!HHIIBBHHH", 9, 9, 1, 1, 0x50, 0x10, 512, 0, 0) + MARK, 16)
+
+
 def icmp6(source, kind, body=MARK, destination=ALL, code=0):
     return ip6_packet(source, destination, 58, struct.pack("!BBH", kind, code, 0) + body)
 
@@ -86,7 +91,7 @@ def arp(op, sender_mac, sender_ip, target_ip, kind=(1, 0x0800, 6, 4), target_mac
 
 def forged_senders(web, db):
     own = udp4(web.ip, "192.168.64.255", 9, 9, MARK)
-    prefix = str(eui64(PREFIX, web.mac))
+    prefix, db6 = str(eui64(PREFIX, web.mac)), str(eui64(PREFIX, db.mac))
     gateway_local = str(eui64("fe80::", web.bridge_mac))
     source6 = gone("n0", "ip6 saddr { ")
     arp_end = open_end("guest_arp")
@@ -102,6 +107,10 @@ def forged_senders(web, db):
          [(0x0800, tcp4(web.ip, db.ip), dict(src=STRANGER, dst=db.mac))]),
         ("TCP from the gateway's IPv4 address", [gone("guest_ip4", "ip saddr != @ip4")],
          [(0x0800, tcp4("192.168.64.1", db.ip), dict(dst=db.mac))]),
+        ("TCP over IPv6 with another source MAC", [gone("n0", "ether saddr")],
+         [(0x86DD, tcp6(prefix, db6), dict(src=STRANGER, dst=db.mac))]),
+        ("TCP from the gateway's IPv6 address", [source6],
+         [(0x86DD, tcp6(GATEWAY6, db6), dict(dst=db.mac))]),
         ("ARP with another sender MAC", [gone("guest_arp", "!= @macs")],
          [(0x0806, arp(1, STRANGER, web.ip, db.ip), {})]),
         ("ARP in a neighbour's name", [arp_end], [(0x0806, arp(2, web.mac, db.ip, db.ip), {})]),
