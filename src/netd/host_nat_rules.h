@@ -9,7 +9,9 @@
  *   nat      what leaves has the host's address
  *   probe    the very last: counts the probe, and drops it
  *   host     likewise of what guests send to the host: the last of its input drops the probe
- *   trace    while it is asked who drops the probe: the kernel is to tell
+ *   trace, trace_out
+ *            while it is asked who drops the probe, or the neighbour discovery before it: the
+ *            kernel is to tell
  *
  * An accept here overrides nobody's drop: every other table is asked as well. That is why the
  * probe is needed. Composing is pure; host_nat.c runs the text.

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "names.h"
 #include "str.h"
+#include "transit.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -41,6 +42,21 @@ static void send_probe(int family, const struct sockaddr *to, socklen_t len)
         (void)sendto(sock, "", 0, 0, to, len);
 }
 
+static bool probes6(const struct kernel_uplink *k)
+{
+    return k->plan.default6 && k->plan.kernel6;
+}
+
+/* What was learnt before somebody came to drop neighbour discovery would let this probe pass, and
+ * nothing a few seconds later. */
+static void forget_host(const struct kernel_uplink *k)
+{
+    uint8_t host6[16];
+
+    transit6_host(host6);
+    (void)link_forget_neighbour6(k->setup.links, KERNEL_CABLE, host6);
+}
+
 static void send_probes(const struct kernel_uplink *k)
 {
     struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(PROBE_PORT) };
@@ -50,7 +66,7 @@ static void send_probes(const struct kernel_uplink *k)
     (void)inet_pton(AF_INET6, PROBE6, &six.sin6_addr);
     if (k->plan.default4)
         send_probe(AF_INET, (const struct sockaddr *)&four, sizeof four);
-    if (k->plan.default6 && k->plan.kernel6)
+    if (probes6(k))
         send_probe(AF_INET6, (const struct sockaddr *)&six, sizeof six);
 }
 
@@ -65,6 +81,8 @@ static void begin_probes(struct kernel_uplink *k, bool trace)
     }
     k->phase = trace ? TRACING : PROBING;
     k->probes = 0;
+    if (probes6(k))
+        forget_host(k);
     send_probes(k);
     arm_timer(k, trace ? TRACE_WAIT : PROBE_WAIT);
 }
@@ -79,7 +97,10 @@ static struct kernel_state judge(bool passed, const struct nft_trace_end *end)
     if (passed)
         return way;
     if (end->dropped)
-        (void)snprintf(way.why, sizeof way.why, "the host's %s drops what it should forward",
+        (void)snprintf(way.why, sizeof way.why,
+                       end->neighbours ? "the host's %s drops neighbour discovery on " HOST_NAT_LINK
+                                         ": let ICMPv6 pass there"
+                                       : "the host's %s drops what it should forward",
                        nft_trace_text(end, text));
     else
         (void)str_copy(way.why, sizeof way.why,
@@ -107,7 +128,7 @@ static void conclude_probes(struct kernel_uplink *k, const struct host_nat_verdi
 
 void kernel_uplink_probe(struct kernel_uplink *k)
 {
-    if (!k->plan.default4 && (!k->plan.default6 || !k->plan.kernel6))
+    if (!k->plan.default4 && !probes6(k))
         conclude_probes(k, &(struct host_nat_verdict){ 0 });
     else
         begin_probes(k, false);
@@ -162,8 +183,7 @@ void kernel_uplink_time_is_up(struct kernel_uplink *k)
     } else if (r < 0) {
         kernel_uplink_fail(k, r, &why);
     } else if (k->phase == TRACING ||
-               ((verdict.passed4 || !k->plan.default4) &&
-                (verdict.passed6 || !k->plan.default6 || !k->plan.kernel6))) {
+               ((verdict.passed4 || !k->plan.default4) && (verdict.passed6 || !probes6(k)))) {
         conclude_probes(k, &verdict);
     } else if (++k->probes >= PROBES) {
         begin_probes(k, true);

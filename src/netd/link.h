@@ -78,6 +78,9 @@ int tap_create(const char *name, unsigned queues, bool vnet_hdr, int *ret_fds);
 /* From now on it outlives its descriptors, of which fd is one, and our user may attach others. */
 int tap_keep(int fd);
 
+/* Whoever has this address is asked for again before the next packet goes there. */
+int link_forget_neighbour6(struct link_ctx *ctx, const char *name, const uint8_t addr[16]);
+
 /* From the link's own side: rx is what it received, that is, what a VM sent. */
 struct link_counters {
     uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* link_address.c - addresses and routes that lead by a link; see link.h. */
+/* link_address.c - addresses, neighbours and routes that lead by a link; see link.h. */
 #include "link.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_addr.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <netlink/msg.h>
 
@@ -66,6 +67,23 @@ int link_delete_addr4(struct link_ctx *ctx, const char *name, uint32_t addr, uns
 int link_delete_addr6(struct link_ctx *ctx, const char *name, const uint8_t addr[16], unsigned len)
 {
     return change_addr6(ctx, RTM_DELADDR, name, addr, len);
+}
+
+int link_forget_neighbour6(struct link_ctx *ctx, const char *name, const uint8_t addr[16])
+{
+    int index = link_index(ctx, name);
+    const struct ndmsg info = { .ndm_family = AF_INET6, .ndm_ifindex = index };
+    struct nl_msg *msg;
+    bool bad;
+
+    if (index < 0)
+        return index;
+    msg = nlmsg_alloc_simple(RTM_DELNEIGH, NLM_F_REQUEST);
+    if (!msg)
+        return -ENOMEM;
+    bad = nlmsg_append(msg, (void *)(uintptr_t)&info, sizeof info, NLMSG_ALIGNTO) < 0;
+    bad |= nla_put(msg, NDA_DST, 16, addr) < 0;
+    return link_request(ctx, msg, bad);
 }
 
 static int add_default(struct link_ctx *ctx, const char *name, int family, const void *via,

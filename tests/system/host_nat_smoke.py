@@ -114,6 +114,7 @@ class Driver:
         for how in "arm", "trace":
             self.ask(how)
             for _ in range(20):  # the other end may need a moment to come up
+                forget_host()
                 send_probes()
                 answer = self.ask("look")
                 if "?" not in answer or how == "trace":
@@ -123,6 +124,11 @@ class Driver:
             if "?" not in answer:
                 break
         return answer
+
+
+def forget_host():
+    """As netd does it: who is at the other end of the cable is asked for anew."""
+    sh("ip -6 neigh del fd76:6d6e:6574:ff::1 dev uplink8", check=False, inside="inside")
 
 
 def send_probes():
@@ -206,6 +212,16 @@ def docker(driver):
     expect("without it all is well", driver.probe(), "4:passed 6:passed")
 
 
+def neighbour_discovery(driver):
+    for hook, link in ("input", "iifname"), ("output", "oifname"):
+        nft(f"table inet admin {{ chain {hook} {{ type filter hook {hook} priority 0;"
+            f" {link} vmbup meta l4proto ipv6-icmp drop; }}; }}")
+        expect(f"neighbour discovery that is dropped in {hook} is named", driver.probe(),
+               f"4:passed 6:inet admin {hook} (rule")
+        nft("delete table inet admin")
+    expect("without it all is well", driver.probe(), "4:passed 6:passed")
+
+
 def ufw(driver):
     for tool in "iptables", "ip6tables":
         for line in ("-N ufw-reject", "-A ufw-reject -j REJECT", "-A FORWARD -j ufw-reject"):
@@ -259,7 +275,8 @@ def main():
     make_world(sys.argv[3])
     before = describe()
     driver = Driver(driver_path)
-    for story in (usual_host, no_router, docker, ufw, switched_off, taken_addresses, no_way):
+    for story in (usual_host, no_router, docker, neighbour_discovery, ufw, switched_off,
+                  taken_addresses, no_way):
         print(f"# {story.__name__}")
         story(driver)
     expect("end", driver.ask("end"), "ended")

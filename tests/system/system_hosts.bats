@@ -118,6 +118,31 @@ is_no_problem() {
     ip -6 route show | grep -q default
 }
 
+@test "a firewall that drops neighbour discovery on our cable is named, and IPv6 leaves by an engine" {
+    eventually 15 reaches web "$SIX"
+    nft -f - <<END
+table inet admin {
+    chain input {
+        type filter hook input priority filter; policy accept;
+        iifname vmbup meta l4proto ipv6-icmp drop
+    }
+}
+END
+    eventually 15 problem_is "no kernel uplink for IPv6: the host's inet admin input (rule"
+    has "$(problems)" "drops neighbour discovery on vmbup"
+    eventually 15 reaches web "$SIX"
+    eventually 15 reaches kern "$SIX"
+    reaches web "$FOUR"
+    reaches kern "$FOUR"
+    uplink_is shared ok
+    uplink_is kern ok
+    not is "$(engines)" ""
+    guests_have_each_other
+    nft delete table inet admin
+    eventually 15 is_no_problem
+    eventually 15 reaches web "$SIX"
+}
+
 @test "Docker's FORWARD drop: an engine takes over, and status names the chain" {
     docker_comes
     eventually 15 problem_is "ip filter FORWARD (policy drop)"
