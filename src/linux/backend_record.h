@@ -9,17 +9,18 @@
  * being removed: each is only a difference, which settles once netd has answered or
  * listed what it has. A record goes when neither side has anything of it.
  *
- *   backend_netd.c        the port's entry: made, inspected, told of by the line, ended
- *   backend_record.c      records, and telling those who wait
- *   backend_networks.c    subnets, BUILD, REMOVE, and the difference
- *   backend_spec.c        a definition in netd's words, and back
- *   backend_uplink.c      the ways out
- *   backend_update.c      what changes while VMs run: UPDATE
- *   backend_wishes.c      which ports of the host are to be forwarded ...
- *   backend_forwards.c    ... and ADD_FORWARD, REMOVE_FORWARD
- *   backend_interfaces.c  identities, OPEN_TAP, TAPs that go
- *   backend_inventory.c   what a netd has when we come to it
- *   backend_stranded.c    what VMs are still on, and nobody can reach
+ *   backend_netd.c          the port's entry: made, inspected, told of by the line, ended
+ *   backend_record.c        records, and telling those who wait
+ *   backend_networks.c      subnets, BUILD, REMOVE, and the difference
+ *   backend_spec.c          a definition in netd's words, and back
+ *   backend_uplink.c        the ways out
+ *   backend_update.c        what changes while VMs run: UPDATE
+ *   backend_wishes.c        which ports of the host are to be forwarded ...
+ *   backend_forward_list.c  ... which there are, and who waits for one
+ *   backend_forwards.c      ... and ADD_FORWARD, REMOVE_FORWARD
+ *   backend_interfaces.c    identities, OPEN_TAP, TAPs that go
+ *   backend_inventory.c     what a netd has when we come to it
+ *   backend_stranded.c      what VMs are still on, and nobody can reach
  *
  * The core's callbacks are called from the loop only, never from inside its own calls,
  * and may call back at once; so nobody keeps a pointer to a record across them.
@@ -197,13 +198,20 @@ unsigned forwards_of(void *self, uid_t uid);
 /* Those of the definition, from now on. 0 or -ENOMEM. */
 int forwards_define(struct record *record, const struct definition *def);
 
-/* ---- backend_forwards.c */
+/* ---- backend_forward_list.c */
 
 /* One that is wanted from now on; the caller schedules. NULL: memory. */
 struct forward_entry *forward_new(struct record *record, const struct netd_forward *spec);
 void forward_free(struct record *record, struct forward_entry *f);
 /* Somebody waits for it to be made, or to be gone. 0 or a negative errno. */
 int forward_wait(struct record *record, struct forward_entry *f, backend_forwarded done, void *arg);
+/* Who waits hears of it once; the entry stays. */
+void forward_tell(struct forward_entry *f, const struct failure *failure);
+/* The last word on one that is gone. */
+void forward_tell_and_free(struct record *record, struct forward_entry *f,
+                           const struct failure *failure);
+
+struct forward_entry *forward_by_serial(const struct record *record, unsigned serial);
 /* Is it wanted, and where `door` is: protocol, listen, external port, and a version of IP? */
 bool forward_is_at(const struct forward_entry *f, const struct netd_forward *door);
 /* One that is there on any network, but this one; NULL: none. */
@@ -212,7 +220,6 @@ struct forward_entry *forward_taken(const struct backend_netd *b, const struct n
 /* One that is just so, wanted or not. */
 struct forward_entry *forward_same(const struct record *record, const struct netd_forward *spec);
 
-void forwards_send(struct backend_netd *b); /* what netd is still to be asked for */
 bool forwards_waiting(const struct backend_netd *b);
 void forwards_fail_unsent(struct backend_netd *b, const struct failure *failure);
 /* The interface, or with NULL the network, has gone from netd, and with it its forwards. */
@@ -223,6 +230,10 @@ void forwards_changed(struct backend_netd *b, const struct netd_forward *forward
 void forwards_take(struct backend_netd *b, const struct netd_inventory *inventory);
 /* Adds what is wrong with a definition's. */
 void forwards_describe(struct backend_netd *b, struct backend_view *ret);
+
+/* ---- backend_forwards.c */
+
+void forwards_send(struct backend_netd *b); /* what netd is still to be asked for */
 int forwards_init(struct backend_netd *b);
 void forwards_free(struct backend_netd *b);
 

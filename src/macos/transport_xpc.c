@@ -17,6 +17,7 @@
 #include "net_handle.h"
 #include "str.h"
 #include "xpc_report.h"
+#include "xpc_request.h"
 
 #include <dispatch/dispatch.h>
 #include <errno.h>
@@ -29,25 +30,11 @@
 #define REFUSED_MAX 64u /* clients kept only to be told why not */
 #define FLUSH_SEC   2
 
-#define OUR_PREFIX "vmnet-broker."
-
-enum command { ACQUIRE, LIST, STATUS, STOP, N_COMMANDS };
-
-static const struct {
-    const char *name;
-    bool needs_network, may_name_network;
-} commands[N_COMMANDS] = {
-    [ACQUIRE] = { "acquire", true, true },
-    [LIST] = { OUR_PREFIX "list", false, false },
-    [STATUS] = { OUR_PREFIX "status", false, true },
-    [STOP] = { OUR_PREFIX "stop", false, false },
-};
-
 /* One request awaiting its answer. */
 struct call {
     TAILQ_ENTRY(call) link;
     struct client *client;
-    enum command command;
+    enum xpc_command command;
     xpc_object_t request, reply; /* retained */
     const char *network;         /* in the request; NULL: none */
 };
@@ -161,19 +148,19 @@ static void run(struct client *client, struct call *call)
 {
     const struct verbs *verbs = client->transport->verbs;
     switch (call->command) {
-    case ACQUIRE:
+    case XPC_ACQUIRE:
         verbs->acquire(client->peer, call, call->network);
         break;
-    case LIST:
+    case XPC_LIST:
         verbs->list(client->peer, call);
         break;
-    case STATUS:
+    case XPC_STATUS:
         verbs->status(client->peer, call, call->network);
         break;
-    case STOP:
+    case XPC_STOP:
         verbs->stop(client->peer, call);
         break;
-    case N_COMMANDS:
+    case XPC_COMMANDS:
         break;
     }
 }
@@ -238,7 +225,7 @@ static void fill_error(xpc_object_t reply, bool seed_protocol, enum status statu
 
 static void answer_error(struct call *call, enum status status, const char *message)
 {
-    fill_error(call->reply, call->command == ACQUIRE, status, message);
+    fill_error(call->reply, call->command == XPC_ACQUIRE, status, message);
     finish(call);
 }
 
@@ -252,58 +239,18 @@ const struct transport_ops transport_xpc_ops = {
 
 /* ---- requests ---- */
 
-/* NULL unless the value is there and is a string. */
-static const char *get_string(xpc_object_t request, const char *key)
-{
-    xpc_object_t value = xpc_dictionary_get_value(request, key);
-    if (!value || xpc_get_type(value) != XPC_TYPE_STRING)
-        return NULL;
-    return xpc_string_get_string_ptr(value);
-}
-
-/* Which command it is and for which network, or what is wrong with it. */
-static const char *parse(xpc_object_t request, enum command *ret, const char **ret_network)
-{
-    const char *name = get_string(request, "command");
-    enum command command = 0;
-
-    if (!name)
-        return "the string 'command' is missing";
-    while (command < N_COMMANDS && strcmp(commands[command].name, name) != 0)
-        command++;
-    if (command == N_COMMANDS)
-        return "the command is unknown";
-
-    bool has_network = xpc_dictionary_get_value(request, "network_name") != NULL;
-    const char *network = get_string(request, "network_name");
-    if (commands[command].needs_network && !has_network)
-        return "the string 'network_name' is missing";
-    if (commands[command].may_name_network && has_network && !network)
-        return "'network_name' is not a string";
-    *ret = command;
-    *ret_network = commands[command].may_name_network ? network : NULL;
-    return NULL;
-}
-
-/* A command beyond the seed protocol, whose replies have words. */
-static bool is_ours(const char *command)
-{
-    return strncmp(command, OUR_PREFIX, strlen(OUR_PREFIX)) == 0;
-}
-
 /* Without the core: what is refused before it becomes a call. */
 static void refuse(struct client *client, xpc_object_t request, xpc_object_t reply,
                    enum status status, const char *why)
 {
-    const char *name = get_string(request, "command");
     log_user(client->uid, LOG_LEVEL_INFO, "[pid %d] refused: %s", client->pid, why);
-    fill_error(reply, !name || !is_ours(name), status, why);
+    fill_error(reply, !xpc_request_is_ours(request), status, why);
     send_reply(client, reply);
     xpc_release(reply);
 }
 
 static void enqueue(struct client *client, xpc_object_t request, xpc_object_t reply,
-                    enum command command, const char *network)
+                    enum xpc_command command, const char *network)
 {
     struct call *call = calloc(1, sizeof *call);
     if (!call) {
@@ -322,7 +269,7 @@ static void enqueue(struct client *client, xpc_object_t request, xpc_object_t re
 
 static void handle_request(struct client *client, xpc_object_t request)
 {
-    enum command command;
+    enum xpc_command command;
     const char *network, *wrong;
 
     xpc_object_t reply = xpc_dictionary_create_reply(request);
@@ -336,7 +283,7 @@ static void handle_request(struct client *client, xpc_object_t request)
     } else if (client->n_calls >= CALLS_MAX) {
         refuse(client, request, reply, STATUS_NOT_ALLOWED,
                "too many requests at a time: wait for the answers");
-    } else if ((wrong = parse(request, &command, &network))) {
+    } else if ((wrong = xpc_request_parse(request, &command, &network))) {
         refuse(client, request, reply, STATUS_INVALID_REQUEST, wrong);
     } else {
         enqueue(client, request, reply, command, network);

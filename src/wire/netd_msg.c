@@ -1,45 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* netd_msg.c - the form of every message between broker and helper, as data.
  *
- * Two tables say it all: what each body's fields may hold, and which body each
- * operation has in which role. The checks walk the tables; a new field or
+ * Two tables say it all: what each body's fields may hold (in the words of netd_field.h),
+ * and which body each operation has in which role. The checks walk the tables; a new field or
  * operation is a new line, and nothing can be forgotten in code. Values that
  * need the whole body (a subnet's host bits) have one function per body.
  */
 #include "netd_msg.h"
+
 #include "mem.h"
+#include "netd_field.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
-/* ---- what a field may hold ---- */
-
-enum kind {
-    NAME,       /* name_valid()                                  */
-    NAME_OR_NO, /* the same, or ""                               */
-    WORD,       /* printable without blanks, not ""              */
-    WORD_OR_NO, /* the same, or ""                               */
-    TEXT,       /* printable, may be ""                          */
-    TAP,        /* an interface name: a word without '/' and ':' */
-    TAP_OR_NO,  /* the same, or ""                               */
-    DOMAIN_OR_NO,
-    MAC,
-    UNICAST4, /* an IPv4 address that a VM can have, or 0 */
-    RANGE,    /* a uint32_t within [min, max]             */
-    FLAG,     /* a byte, 0 or 1                           */
-};
-
-struct field {
-    enum kind kind;
-    size_t offset, size;
-    uint32_t min, max;
-};
-
-#define FIELD(kind, type, member, ...)                                                             \
-    {                                                                                              \
-        kind, offsetof(struct type, member), sizeof(((struct type *)0)->member), __VA_ARGS__       \
-    }
+/* ---- what each body holds ---- */
 
 static const struct field hello_fields[] = {
     FIELD(RANGE, netd_hello, zero, 0, 0),
@@ -146,113 +122,14 @@ static const struct field stranded_fields[] = {
     FIELD(RANGE, netd_stranded, holder, 0, INT32_MAX),
 };
 
-static bool is_nothing(const void *bytes, size_t size)
-{
-    const char *at = bytes;
-    for (size_t i = 0; i < size; i++)
-        if (at[i] != '\0')
-            return false;
-    return true;
-}
-
-/* NUL-ended, zero behind the NUL, and every byte within [low, '~']. */
-static bool is_text(const char *text, size_t size, char low)
-{
-    size_t len = strnlen(text, size);
-    if (len == size)
-        return false;
-    for (size_t i = 0; i < len; i++)
-        if (text[i] < low || text[i] > '~')
-            return false;
-    for (size_t i = len; i < size; i++)
-        if (text[i] != '\0')
-            return false;
-    return true;
-}
-
-static bool is_word(const char *text, size_t size)
-{
-    return text[0] != '\0' && is_text(text, size, '!');
-}
-
-static bool is_tap(const char *text, size_t size)
-{
-    return is_word(text, size) && interface_name_valid(text);
-}
-
-#define DOMAIN_MAX 253 /* RFC 1035, without the last dot */
-
-/* Labels as those of name_valid(), with dots between them. */
-static bool is_domain(const char *text, size_t size)
-{
-    char label[NAME_SIZE];
-
-    if (!is_word(text, size) || strlen(text) > DOMAIN_MAX)
-        return false;
-    for (const char *at = text, *end;; at = end + 1) {
-        size_t len = (size_t)((end = strchrnul(at, '.')) - at);
-        if (len >= sizeof label)
-            return false;
-        memcpy(label, at, len);
-        label[len] = '\0';
-        if (!name_valid(label) || *end == '\0')
-            return name_valid(label);
-    }
-}
-
-static bool is_unicast4(uint32_t addr)
-{
-    uint32_t first = addr >> 24;
-    return addr == 0 || (first >= 1 && first <= 223 && first != 127);
-}
-
-static bool field_ok(const struct field *field, const char *body)
-{
-    const char *at = body + field->offset;
-    uint32_t number = 0;
-    struct mac mac = { { 0 } };
-
-    if (field->size == sizeof number)
-        memcpy(&number, at, sizeof number);
-    if (field->size == sizeof mac)
-        memcpy(&mac, at, sizeof mac);
-    switch (field->kind) {
-    case NAME:
-        return is_word(at, field->size) && name_valid(at);
-    case NAME_OR_NO:
-        return is_text(at, field->size, '!') && (at[0] == '\0' || name_valid(at));
-    case WORD:
-        return is_word(at, field->size);
-    case WORD_OR_NO:
-        return is_text(at, field->size, '!');
-    case TEXT:
-        return is_text(at, field->size, ' ');
-    case TAP:
-        return is_tap(at, field->size);
-    case TAP_OR_NO:
-        return is_tap(at, field->size) || is_nothing(at, field->size);
-    case DOMAIN_OR_NO:
-        return is_domain(at, field->size) || is_nothing(at, field->size);
-    case MAC:
-        return mac_is_unicast(mac);
-    case UNICAST4:
-        return is_unicast4(number);
-    case RANGE:
-        return number >= field->min && number <= field->max;
-    case FLAG:
-        return at[0] == 0 || at[0] == 1;
-    }
-    return false;
-}
-
 /* ---- what needs the whole body ---- */
 
 static bool prefix6_ok(const struct netd_network *net)
 {
     if (net->ipv6_len == 0)
-        return is_nothing(net->ipv6, sizeof net->ipv6);
+        return netd_is_nothing(net->ipv6, sizeof net->ipv6);
     bool global = (net->ipv6[0] & 0xe0) == 0x20, local = (net->ipv6[0] & 0xfe) == 0xfc;
-    return net->ipv6_len == 64 && (global || local) && is_nothing(net->ipv6 + 8, 8);
+    return net->ipv6_len == 64 && (global || local) && netd_is_nothing(net->ipv6 + 8, 8);
 }
 
 static bool dns_servers_ok(const struct netd_network *net)
@@ -260,7 +137,7 @@ static bool dns_servers_ok(const struct netd_network *net)
     for (size_t i = 0; i < N_ELEMENTS(net->dns_servers); i++) {
         struct address server = netd_address_get(net->dns_servers[i]);
         if (i < net->n_dns_servers ? !dns_server_possible(&server, net->flags & NETD_NET_DNS)
-                                   : !is_nothing(net->dns_servers[i], 16))
+                                   : !netd_is_nothing(net->dns_servers[i], 16))
             return false;
     }
     return true;
@@ -274,14 +151,6 @@ static bool network_ok(const void *body)
     return net.ipv4_base != 0 && !host_bits && prefix6_ok(&net) && dns_servers_ok(&net);
 }
 
-static bool fields_ok(const struct field *fields, size_t n, const void *body)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!field_ok(&fields[i], body))
-            return false;
-    return true;
-}
-
 static bool update_ok(const void *body)
 {
     struct netd_update update;
@@ -290,9 +159,10 @@ static bool update_ok(const void *body)
         return false;
     for (size_t i = 0; i < N_ELEMENTS(update.reservations); i++) {
         const struct netd_reservation *r = &update.reservations[i];
-        if (i >= update.count ? !is_nothing(r, sizeof *r)
-                              : !fields_ok(reservation_fields, N_ELEMENTS(reservation_fields), r) ||
-                                    r->ipv4 == 0 || !is_nothing(r->zero, sizeof r->zero))
+        if (i >= update.count
+                ? !netd_is_nothing(r, sizeof *r)
+                : !netd_fields_ok(reservation_fields, N_ELEMENTS(reservation_fields), r) ||
+                      r->ipv4 == 0 || !netd_is_nothing(r->zero, sizeof r->zero))
             return false;
     }
     return true;
@@ -300,20 +170,21 @@ static bool update_ok(const void *body)
 
 static bool padding_ok(const void *body)
 {
-    return is_nothing((const char *)body + offsetof(struct netd_interface, zero),
-                      sizeof(((struct netd_interface *)0)->zero));
+    return netd_is_nothing((const char *)body + offsetof(struct netd_interface, zero),
+                           sizeof(((struct netd_interface *)0)->zero));
 }
 
 /* A request cannot name the TAP: that is netd's to choose. */
 static bool request_ok(const void *body)
 {
-    return is_nothing((const char *)body + offsetof(struct netd_interface, tap), NETD_TAP_SIZE) &&
+    return netd_is_nothing((const char *)body + offsetof(struct netd_interface, tap),
+                           NETD_TAP_SIZE) &&
            padding_ok(body);
 }
 
 static bool tap_ok(const void *body)
 {
-    return field_ok(&tap_field[0], body) && padding_ok(body);
+    return netd_fields_ok(tap_field, N_ELEMENTS(tap_field), body) && padding_ok(body);
 }
 
 static bool is_mapped4(const uint8_t addr[static 16], uint32_t *ret)
@@ -334,7 +205,7 @@ static bool listed_forward_ok(const void *body)
     if (!any && f.families != (listen4 ? NETD_IPV4 : NETD_IPV6))
         return false;
     if (is_mapped4(f.target, &v4))
-        return v4 != 0 && is_unicast4(v4);
+        return v4 != 0 && netd_is_unicast4(v4);
     return (f.target[0] & 0xe0) == 0x20 || (f.target[0] & 0xfe) == 0xfc;
 }
 
@@ -450,7 +321,8 @@ int netd_request_size(uint16_t number)
 
 static int body_check(enum body kind, const void *body, size_t len)
 {
-    if (len != bodies[kind].size || !fields_ok(bodies[kind].fields, bodies[kind].n_fields, body))
+    if (len != bodies[kind].size ||
+        !netd_fields_ok(bodies[kind].fields, bodies[kind].n_fields, body))
         return -EPROTO;
     return bodies[kind].whole && !bodies[kind].whole(body) ? -EPROTO : 0;
 }
