@@ -222,7 +222,8 @@ static void describe_end(const struct netd_session *session, int err, struct fai
     if (err == -EPROTONOSUPPORT)
         describe_version(session->theirs, failure);
     else if (err == -EPIPE || err == -ECONNRESET)
-        (void)failure_set(failure, -ECONNRESET, "vmnet-netd has ended");
+        (void)failure_set(failure, -ECONNRESET,
+                          "vmnet-netd has ended; try again, and the next one answers");
     else if (err == -EPROTO)
         (void)failure_set(failure, err,
                           "vmnet-netd said something that makes no sense; its session is closed");

@@ -89,6 +89,10 @@ static int ask(struct hostside *h, struct hostside_request *request, struct host
         r = partner_hear(&h->partner, ret, sizeof *ret, fds, &n);
     for (size_t i = 0; i < n; i++)
         (void)close(fds[i]);
+    if (r == -ETIMEDOUT || r == -EPIPE || r == -ECONNRESET) /* netd ends now: keep.c */
+        return why_refused(
+            why, r, "the process for the host's side %s; try again, and the next one does it",
+            r == -ETIMEDOUT ? "did not answer and was killed" : "has ended");
     if (r < 0)
         return why_failed(why, r, "the process for the host's side");
     ret->why.why[sizeof ret->why.why - 1] = '\0';

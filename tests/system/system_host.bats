@@ -175,6 +175,58 @@ broker_knows_both() {
         "['apart', 'lab', 'web']"
 } 2>/dev/null
 
+broker_is_well() {
+    is "$(vmnet-brokerctl --system status --json | pick "d['broker']['problems']")" "[]" &&
+        broker_knows_both
+} 2>/dev/null
+
+hostside_is_another() { # PID
+    [ -n "$(processes vmnet-hostside)" ] && [ "$(processes vmnet-hostside)" != "$1" ]
+}
+
+# A network that did not exist before has the host on it.
+new_network() { # NAME
+    mkdir -p /etc/vmnet-broker.d
+    echo '{ "mode": "host", "idle_timeout": 0 }' >"/etc/vmnet-broker.d/$1.json"
+    as alice ctl acquire "$1" -- vmnet-brokerctl status --json "$1" |
+        pick "d['networks'][0]['status']['network']['ipv4_gateway']" >"$WORLD/log/gateway"
+}
+
+# What VMs have goes on. Who asks for something new just then gets it, or is told to ask again.
+another_hostside_follows() { # SIGNAL
+    local host before said new=new-${1,,}
+    host=$(host_on lab) before=$(processes vmnet-hostside)
+    kill "-$1" "$before"
+    said=$(new_network "$new" 2>&1) || has "$said" "try again"
+    is "$(fetch lab "http://$host:8000/")" "the host's page"
+    is "$(curl -s --max-time 5 "http://$(address_of web)/")" "a guest's page"
+    is "$(fetch web http://203.0.113.80/four)" "the internet has /four for 198.51.100.2"
+    eventually 20 hostside_is_another "$before"
+    eventually 20 broker_is_well
+    new_network "$new"
+    is "$(host_on lab)" "$host"
+    is "$(fetch lab "http://$host:8000/")" "the host's page"
+    not fetch lab http://198.51.100.2:8000/
+}
+
+@test "a hostside that is killed is followed by another, and VMs notice nothing" {
+    another_hostside_follows KILL
+    has "$(cat "$SYSTEM_LOG")" "the hostside has ended"
+}
+
+@test "one that hangs while somebody waits for it is killed, and followed by another" {
+    another_hostside_follows STOP
+}
+
+@test "one that hangs is killed, though nobody needs it" {
+    local before
+    before=$(processes vmnet-hostside)
+    kill -STOP "$before"
+    eventually 20 hostside_is_another "$before"
+    eventually 20 broker_is_well
+    has "$(cat "$SYSTEM_LOG")" "hostside: process $before has been stopped; killing it"
+}
+
 @test "a network that is built anew has its subnet again, though the host had routes to it" {
     local gateway
     run as alice ctl run --network shared --name late -- echo '{ip}'
