@@ -91,6 +91,14 @@ routes_come() {
     ip -6 route add default via 2001:db8:1::1
 }
 
+forwarding_goes() {
+    local knob
+    for knob in /proc/sys/net/ipv4/conf/{eth0,vmbup}/forwarding \
+        /proc/sys/net/ipv6/conf/{eth0,vmbup}/force_forwarding; do
+        [ ! -e "$knob" ] || echo 0 >"$knob"
+    done
+}
+
 # Somebody else's services, and a LAN where our first choice would be.
 busy_host() {
     ip link add lan0 type veth peer name lan1 netns internet

@@ -66,13 +66,19 @@ teardown_file() {
 }
 
 @test "forwarding that somebody switches off is switched on again" {
-    for link in eth0 vmbup; do
-        echo 0 >/proc/sys/net/ipv4/conf/$link/forwarding
-    done
-    eventually 15 is "$(cat /proc/sys/net/ipv4/conf/{eth0,vmbup}/forwarding | tr -d '\n')" 11 ||
-        cat /proc/sys/net/ipv4/conf/{eth0,vmbup}/forwarding
+    forwarding_goes
+    eventually 15 forwarding_is_on 2>/dev/null || forwarding_is_on
     eventually 15 reaches web "$FOUR"
+    eventually 15 reaches web "$SIX"
     guests_have_each_other
+}
+
+forwarding_is_on() {
+    local knob
+    for knob in /proc/sys/net/ipv4/conf/{eth0,vmbup}/forwarding \
+        /proc/sys/net/ipv6/conf/{eth0,vmbup}/force_forwarding; do
+        [ ! -e "$knob" ] || is "$(cat "$knob")" 1
+    done
 }
 
 @test "a host without a default route says so, and guests keep what is theirs" {
