@@ -68,6 +68,7 @@ struct daemon {
     int leash;                    /* of who starts the system's netd; -1: systemd does */
     int state_dirfd, lock, ready; /* ready: -1 when nobody waits */
     int sockets[16];              /* listening, until the transport has them */
+    bool shut;                    /* ... which refuse everybody: another one is due */
     unsigned n_sockets;
     struct socket_file file;
     sd_event *event;
@@ -144,6 +145,43 @@ static int open_sockets(struct daemon *d, struct failure *failure)
     return 0;
 }
 
+/* Hands the sockets that were opened since to the transport. */
+static int listen_on_sockets(struct daemon *d, struct failure *failure)
+{
+    for (; d->n_sockets > 0; d->n_sockets--) {
+        int r = transport_varlink_listen(d->transport, d->sockets[d->n_sockets - 1]);
+        if (r < 0)
+            return failure_set(failure, r, "cannot listen: %s", strerror(-r));
+    }
+    return 0;
+}
+
+/* In the place of one that nobody can find, or that refuses everybody. */
+static int open_another(struct daemon *d, struct failure *failure)
+{
+    int r = bind_socket(d, failure);
+    if (r < 0)
+        return r;
+    transport_varlink_unlisten(d->transport);
+    r = listen_on_sockets(d, failure);
+    d->shut = r < 0;
+    return r;
+}
+
+/* Before we leave because nobody needs us. Who waits at systemd's socket is the next one's. */
+static bool last_call(void *arg)
+{
+    struct daemon *d = arg;
+    struct failure failure;
+
+    if (!d->file.path[0] || !transport_varlink_shut(d->transport))
+        return false;
+    d->shut = true;
+    if (open_another(d, &failure) < 0)
+        log_warning("%s; trying on", failure.why); /* check_socket() does */
+    return true;
+}
+
 static int make_loop(struct daemon *d, struct failure *failure)
 {
     sigset_t signals;
@@ -179,6 +217,8 @@ static int make_broker(struct daemon *d, struct failure *failure)
 {
     struct broker_config config = { .idle_timeout_sec = d->options.idle_timeout_sec,
                                     .exit_when_idle = d->options.on_demand,
+                                    .last_call = last_call,
+                                    .last_call_arg = d,
                                     .closed = d->options.system,
                                     .owner = d->options.system ? 0 : getuid(),
                                     .definitions =
@@ -202,17 +242,6 @@ static int make_backend(struct daemon *d, struct failure *failure)
     if (r < 0)
         return failure_set(failure, r, "cannot prepare for networks: %s", strerror(-r));
     broker_set_backend(d->broker, &backend);
-    return 0;
-}
-
-/* Hands the sockets that were opened since to the transport. */
-static int listen_on_sockets(struct daemon *d, struct failure *failure)
-{
-    for (; d->n_sockets > 0; d->n_sockets--) {
-        int r = transport_varlink_listen(d->transport, d->sockets[d->n_sockets - 1]);
-        if (r < 0)
-            return failure_set(failure, r, "cannot listen: %s", strerror(-r));
-    }
     return 0;
 }
 
@@ -252,15 +281,10 @@ static void check_socket(void *arg)
 
     d->loop.ops->timer_start(d->check, CHECK_USEC);
     log_file_look();
-    if (!socket_file_vanished(&d->file))
+    if (!d->shut && !socket_file_vanished(&d->file))
         return;
-    int r = bind_socket(d, &failure);
-    if (r == 0) {
-        transport_varlink_unlisten(d->transport); /* nobody can find the old one */
-        r = listen_on_sockets(d, &failure);
-    }
-    if (r < 0)
-        log_debug("the socket vanished: %s", failure.why);
+    if (open_another(d, &failure) < 0)
+        log_debug("clients do not find us: %s", failure.why);
     else
         log_info("%s had vanished, and was made anew", d->file.path);
 }

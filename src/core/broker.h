@@ -22,8 +22,13 @@ struct peer;
 struct broker_config {
     uint32_t idle_timeout_sec; /* of networks that do not say otherwise, and of the broker itself */
     bool exit_when_idle;       /* started on demand: leave after idle_timeout without users */
-    bool closed;               /* clients cannot enter the networks' namespace */
-    uid_t owner;               /* sees everything in List and Status; root always does */
+    /* Asked before it leaves by itself: from now on nobody can connect. true: somebody already
+     * had, is a peer, and others can connect again. NULL: who comes too late is the business of
+     * whoever starts the next one. */
+    bool (*last_call)(void *arg);
+    void *last_call_arg;
+    bool closed;                          /* clients cannot enter the networks' namespace */
+    uid_t owner;                          /* sees everything in List and Status; root always does */
     struct definition_source definitions; /* ops NULL: the built-in networks only */
     struct definition_source
         general_policy;          /* `allow` where definitions have none; ops NULL: all */

@@ -147,6 +147,8 @@ static void leave_if_idle(struct broker *broker)
         return;
     if (broker_now(broker) - broker->leaving.alone_since < timeout)
         return;
+    if (broker->config.last_call && broker->config.last_call(broker->config.last_call_arg))
+        return;
     log_info("nobody needs this broker any more: exiting");
     broker->loop->ops->quit(broker->loop->self, 0);
 }

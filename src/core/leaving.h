@@ -5,7 +5,8 @@
  * timeout and no network is left. An idle network that is to stay longer keeps it. So does a
  * connection, even one that never says a word: whoever connects is about to ask, or has a
  * library that keeps its connection, and must not find it closed. It holds nothing by that
- * but one small process.
+ * but one small process. That goes for those, too, who connect as the time comes and have not
+ * been accepted yet: the door is shut first, and then we look who stands behind it.
  *
  * Or because somebody asked it to (Stop): as soon as every network is removed, without
  * waiting for idle timers. Whoever uses a network, or acquires one meanwhile, comes first,

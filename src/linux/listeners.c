@@ -92,7 +92,8 @@ static int peer_groups(int fd, gid_t **ret, unsigned *n)
     return 0;
 }
 
-/* 0; -EAGAIN: nobody waits; another negative errno: we cannot accept now. */
+/* 1: one came in; 0: the one who waited has gone; -EAGAIN: nobody waits; another negative errno:
+ * we cannot accept now. */
 static int accept_one(struct listener *listener)
 {
     AUTO_FD fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -111,7 +112,7 @@ static int accept_one(struct listener *listener)
         .uid = ucred.uid, .gid = ucred.gid, .pid = ucred.pid, .groups = groups, .n_groups = n_groups
     };
     listener->all->accepted(listener->all->arg, fd_take(&fd), &cred);
-    return 0;
+    return 1;
 }
 
 /* In a flood of connections those that are there already come first. */
@@ -141,7 +142,7 @@ static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *
     if (must_wait(all, began))
         return 0;
     int r = 0;
-    for (unsigned i = 0; i < BURST && r == 0; i++)
+    for (unsigned i = 0; i < BURST && r >= 0; i++)
         r = accept_one(listener);
     if (r == -EAGAIN)
         all->short_of_fds = false; /* everybody is in */
@@ -178,6 +179,22 @@ static void listener_free(struct listener *listener)
     sd_event_source_disable_unref(listener->io);
     fd_closep(&listener->fd);
     free(listener);
+}
+
+/* A Unix socket that was shut down refuses connections, and gives out those that it had. */
+bool listeners_shut(struct listeners *all)
+{
+    struct listener *listener;
+    bool any = false;
+    int r;
+
+    TAILQ_FOREACH (listener, &all->list, link) {
+        (void)shutdown(listener->fd, SHUT_RDWR);
+        while ((r = accept_one(listener)) >= 0)
+            any |= r > 0;
+        (void)sd_event_source_set_enabled(listener->io, SD_EVENT_OFF); /* or it would spin */
+    }
+    return any;
 }
 
 void listeners_close(struct listeners *all)

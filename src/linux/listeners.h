@@ -9,6 +9,7 @@
 #pragma once
 #include "transport.h"
 
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 struct listeners;
@@ -22,5 +23,7 @@ int listeners_new(sd_event *event, listeners_accepted accepted, void *arg, struc
 int listeners_add(struct listeners *listeners, int fd);
 /* A descriptor has become free: who had to wait for one comes in. */
 void listeners_go_on(struct listeners *listeners);
+/* From now on nobody can connect; whoever already had is let in. Returns whether there was one. */
+bool listeners_shut(struct listeners *listeners);
 void listeners_close(struct listeners *listeners); /* all of them */
 void listeners_free(struct listeners *listeners);  /* NULL is fine */

@@ -107,6 +107,11 @@ int transport_varlink_listen(struct transport *transport, int fd)
     return listeners_add(transport->listeners, fd);
 }
 
+bool transport_varlink_shut(struct transport *transport)
+{
+    return listeners_shut(transport->listeners);
+}
+
 void transport_varlink_unlisten(struct transport *transport)
 {
     listeners_close(transport->listeners);

@@ -28,6 +28,10 @@ int transport_varlink_new(sd_event *event, const struct verbs *verbs, struct bro
  * given. 0 or a negative errno. */
 int transport_varlink_listen(struct transport *transport, int fd);
 
+/* From now on nobody can connect; whoever already had is a client like others. Returns whether
+ * there was one: for them another socket is due, and transport_varlink_unlisten(). */
+bool transport_varlink_shut(struct transport *transport);
+
 /* Closes the listening sockets; clients that are connected stay. */
 void transport_varlink_unlisten(struct transport *transport);
 

@@ -163,6 +163,10 @@ network_is() {
     done
 }
 
+@test "who connects at the moment in which the broker leaves is answered, whoever it is" {
+    as_user python3 "$WORLD/scripts/last_call.py" 500
+}
+
 @test "the network has a new id after it was created anew, and the same subnet" {
     local id subnet
     start_broker --idle-timeout 1

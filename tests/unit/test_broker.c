@@ -1264,6 +1264,47 @@ static void one_that_nobody_ever_called_leaves_too(void **unused)
     house_end(h);
 }
 
+struct door {
+    struct house *house;
+    struct peer *comes; /* set: who stood there */
+    bool somebody;
+    unsigned asked;
+};
+
+static bool at_last_call(void *arg)
+{
+    struct door *door = arg;
+
+    assert_false(door->house->loop.quit);
+    door->asked++;
+    if (door->somebody)
+        door->comes = come(door->house, ALICE);
+    return door->somebody;
+}
+
+static void who_stands_at_the_door_as_the_time_comes_keeps_the_broker(void **unused)
+{
+    struct door door = { .somebody = true };
+    struct house *h = house_build(&(struct broker_config){ .idle_timeout_sec = 120,
+                                                           .owner = OWNER,
+                                                           .exit_when_idle = true,
+                                                           .last_call = at_last_call,
+                                                           .last_call_arg = &door });
+    (void)unused;
+    door.house = h;
+    pass(h, IDLE);
+    assert_int_equal(door.asked, 1);
+    assert_false(h->loop.quit);
+    broker_peer_gone(door.comes);
+    door.somebody = false;
+    pass(h, IDLE - 1);
+    assert_int_equal(door.asked, 1);
+    pass(h, 1);
+    assert_int_equal(door.asked, 2);
+    assert_true(h->loop.quit);
+    house_end(h);
+}
+
 static void a_silent_connection_keeps_the_broker_and_starts_the_delay_anew(void **unused)
 {
     struct house *h = house_on_demand();
@@ -1553,6 +1594,7 @@ int main(void)
         cmocka_unit_test(other_users_may_not_stop_the_broker),
         cmocka_unit_test(a_broker_started_on_demand_leaves_after_its_last_network),
         cmocka_unit_test(one_that_nobody_ever_called_leaves_too),
+        cmocka_unit_test(who_stands_at_the_door_as_the_time_comes_keeps_the_broker),
         cmocka_unit_test(a_silent_connection_keeps_the_broker_and_starts_the_delay_anew),
         cmocka_unit_test(a_network_that_stays_longer_keeps_the_broker),
         cmocka_unit_test(interfaces_without_a_client_keep_the_broker),

@@ -960,6 +960,36 @@ static void whoever_keeps_the_broker_busy_queues_and_is_served_in_order(void **s
     assert_int_equal(core.peers, 0);
 }
 
+static int try_to_connect(void)
+{
+    AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return connect(fd, (struct sockaddr *)&world.address, world.address_len) < 0 ? -errno : 0;
+}
+
+static void
+whoever_had_connected_when_the_door_was_shut_is_served_and_nobody_else_connects(void **state)
+{
+    static const struct varlink_limits limits = { 1 << 16, 1 << 16, VARLINK_FDS_MAX };
+    (void)state;
+    assert_false(transport_varlink_shut(world.transport)); /* nobody stands there */
+    assert_int_equal(try_to_connect(), -ECONNREFUSED);
+    teardown(NULL);
+    setup(NULL);
+
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&world.address, world.address_len), 0);
+    assert_int_equal(core.peers, 0); /* not accepted yet */
+    assert_true(transport_varlink_shut(world.transport));
+    assert_int_equal(core.peers, 1);
+    assert_int_equal(try_to_connect(), -ECONNREFUSED);
+    transport_varlink_unlisten(world.transport);
+    struct varlink *client = varlink_new(fd, &limits);
+    say(client, "{" IN("Acquire") ",\"parameters\":{\"network_name\":\"shared\"}}");
+    assert_non_null(strstr(hear(client), "\"network\""));
+    varlink_free(client);
+    turn();
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -989,6 +1019,7 @@ int main(void)
         T(a_client_that_never_reads_is_not_read_either),
         T(answers_that_a_users_clients_do_not_read_are_bounded),
         T(whoever_keeps_the_broker_busy_queues_and_is_served_in_order),
+        T(whoever_had_connected_when_the_door_was_shut_is_served_and_nobody_else_connects),
     };
     return cmocka_run_group_tests_name("transport", tests, NULL, NULL);
 }
