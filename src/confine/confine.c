@@ -209,11 +209,19 @@ int confine_as(const struct confine_filter *filter)
     return 0;
 }
 
-/* What libcap-ng holds for us now, in all sets that may be changed: the bounding set is only
- * for those who are privileged already. */
-static int apply_capabilities(void)
+/* All sets, for who may change the bounding set; it matters to those only who can gain anything
+ * from it. libcap-ng complains in the system's log of who tries without being allowed to. */
+static capng_select_t sets_to_change(void)
 {
-    int r = capng_apply(CAPNG_SELECT_ALL);
+    bool all = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) > 0;
+
+    return all ? CAPNG_SELECT_ALL : CAPNG_SELECT_CAPS;
+}
+
+/* What libcap-ng holds for us now. */
+static int apply_capabilities(capng_select_t sets)
+{
+    int r = capng_apply(sets);
 
     if (r < 0)
         r = capng_apply(CAPNG_SELECT_CAPS);
@@ -232,13 +240,15 @@ int confine_without_capabilities(void)
 {
     if (has_none())
         return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+    capng_select_t sets = sets_to_change();
     capng_clear(CAPNG_SELECT_ALL);
-    return apply_capabilities();
+    return apply_capabilities(sets);
 }
 
 int confine_to_capabilities(const int *keep, size_t n)
 {
     bool had[CAP_LAST_CAP + 1] = { false };
+    capng_select_t sets = sets_to_change();
 
     for (size_t i = 0; i < n; i++)
         had[keep[i]] = capng_have_capability(CAPNG_PERMITTED, (unsigned)keep[i]);
@@ -248,5 +258,5 @@ int confine_to_capabilities(const int *keep, size_t n)
             capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET,
                          (unsigned)keep[i]) < 0)
             return -EPERM;
-    return apply_capabilities();
+    return apply_capabilities(sets);
 }

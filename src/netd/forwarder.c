@@ -12,7 +12,7 @@
 #include "packet.h"
 #include "str.h"
 
-#include <cap-ng.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stddef.h>
@@ -312,15 +312,12 @@ const struct call_rule forwarder_calls[] = {
 int forwarder_confine(void)
 {
     const struct call_rule *const lists[] = { forwarder_calls, calls_c_library, calls_event_loop };
-    bool privileged = capng_have_capability(CAPNG_PERMITTED, CAP_NET_RAW);
+    static const int raw[] = { CAP_NET_RAW };
+    int r = confine_to_capabilities(raw, N_ELEMENTS(raw));
 
-    capng_clear(CAPNG_SELECT_ALL);
-    if (privileged && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_RAW) < 0)
-        return -EPERM;
-    /* The bounding set is only for those to change who may. */
-    if (capng_apply(CAPNG_SELECT_ALL) < 0 && capng_apply(CAPNG_SELECT_CAPS) < 0)
-        return -EPERM;
-    int r = confine_files(NULL, 0, FILES_ALONE);
+    if (r < 0)
+        return r;
+    r = confine_files(NULL, 0, FILES_ALONE);
     return r < 0 && r != -EOPNOTSUPP ? r : confine_to(lists, N_ELEMENTS(lists));
 }
 

@@ -25,11 +25,11 @@ NAMESPACES = {"cgroup": 0x2000000, "ipc": NEWIPC, "net": 0x40000000, "mnt": NEWN
               "pid": 0x20000000, "user": 0x10000000, "uts": NEWUTS, "time": 0x80}
 FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10, "AF_NETLINK": 16, "AF_PACKET": 17}
 CAPABILITIES = {"CAP_NET_BIND_SERVICE": 10, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
-NOT_HERE = {"Type", "NotifyAccess", "Restart", "KillMode", "SendSIGKILL", "OOMPolicy", "RemoveIPC",
-            "LimitNOFILE", "DevicePolicy", "DeviceAllow", "IPAddressDeny", "KeyringMode",
-            "SystemCallArchitectures", "SystemCallErrorNumber", "ProtectClock", "ProtectKernelLogs",
-            "LockPersonality", "RestrictRealtime", "RestrictSUIDSGID", "PrivateMounts",
-            "StateDirectoryMode"}
+NOT_HERE = {"Type", "NotifyAccess", "Restart", "RestartSec", "KillMode", "SendSIGKILL",
+            "OOMPolicy", "RemoveIPC", "LimitNOFILE", "DevicePolicy", "DeviceAllow",
+            "IPAddressDeny", "KeyringMode", "SystemCallArchitectures", "SystemCallErrorNumber",
+            "ProtectClock", "ProtectKernelLogs", "LockPersonality", "RestrictRealtime",
+            "RestrictSUIDSGID", "PrivateMounts", "StateDirectoryMode"}
 
 
 def check(result, what):

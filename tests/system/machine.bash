@@ -4,8 +4,8 @@
 # `load machine`, by which ./test knows that such a file runs on one (tests/system/machine).
 
 # shellcheck disable=SC2034 # the tests' own
-SERVICES="vmnet-broker.service vmnet-netd.service"
-SOCKETS="vmnet-broker.socket vmnet-netd.socket"
+SERVICES=(vmnet-broker.service vmnet-netd.service)
+SOCKETS=(vmnet-broker.socket vmnet-netd.socket)
 # shellcheck disable=SC2034 # system.bash takes them from here
 SYSTEM_LOG=$WORLD/log/journal
 
@@ -20,28 +20,34 @@ on_a_machine() {
 install_system() {
     systemd-sysusers && systemd-tmpfiles --create vmnet-broker.conf
     systemctl daemon-reload
-    # shellcheck disable=SC2086 # two names
-    systemctl enable --now $SOCKETS
+    systemctl enable --now "${SOCKETS[@]}"
     usermod -aG vmnet alice
     usermod -aG vmnet bob
     export SYSTEM_BROKER_UID SYSTEM_NETD_UID
     SYSTEM_BROKER_UID=$(id -u vmnet-broker) SYSTEM_NETD_UID=$(id -u vmnet-netd)
 }
 
-property() { # UNIT NAME
-    systemctl show --property="$2" --value "$1"
+is_active() { # UNIT... -> all of them
+    local unit
+    for unit; do systemctl is-active --quiet "$unit" || return; done
 }
 
-main_pid() { # UNIT
-    property "$1" MainPID
+# --- of a service, by its name ----------------------------------------------------------
+
+property() { # SERVICE NAME
+    systemctl show --property="$2" --value "$1.service"
 }
 
-is_active() { # UNIT...
-    systemctl is-active --quiet "$@"
+main_pid() { # SERVICE -> nothing while it does not run
+    property "$1" MainPID | grep -vx 0
 }
 
-journal_of() { # UNIT
-    journalctl --unit="$1" --output=cat --no-pager
+group_of() { # SERVICE -> its control group's directory
+    echo "/sys/fs/cgroup$(property "$1" ControlGroup)"
+}
+
+has_said() { # SERVICE WORDS
+    journalctl --unit="$1.service" --output=cat --no-pager | grep -qF -- "$2"
 }
 
 tell_what_happened_on_machine() {
