@@ -37,8 +37,20 @@ static void print_broker(const json_t *broker)
         print_clean("problem   %s", or_dash(json_string_value(problem)));
 }
 
-static void print_network(const json_t *status)
+/* By which addresses host and VMs reach each other, in a system instance. */
+static void print_host(const json_t *details)
 {
+    const char *ipv4 = member_text(details, "host_ipv4_address");
+    const char *ipv6 = member_text(details, "host_ipv6_address");
+
+    if (ipv4 || ipv6)
+        print_clean("  host      %s%s%s", ipv4 ? ipv4 : "", ipv4 && ipv6 ? ", " : "",
+                    ipv6 ? ipv6 : "");
+}
+
+static void print_network(const json_t *details)
+{
+    const json_t *status = json_object_get(details, "status");
     const json_t *network = json_object_get(status, "network");
     print_clean("%s", or_dash(member_text(status, "name")));
     print_clean("  mode      %s, %s", or_dash(member_text(status, "mode")),
@@ -49,6 +61,7 @@ static void print_network(const json_t *status)
                 or_dash(member_text(network, "ipv4_gateway")));
     print_clean("  ipv6      %s, gateway %s", or_dash(member_text(network, "ipv6_prefix")),
                 or_dash(member_text(network, "ipv6_gateway")));
+    print_host(details);
     print_clean("  mtu       %lld", member_number(network, "mtu"));
     print_clean("  uplink    %s", or_dash(member_text(network, "uplink")));
 }
@@ -125,7 +138,7 @@ static void print_all(const json_t *parameters)
     json_array_foreach (json_object_get(parameters, "networks"), i, details) {
         const json_t *status = json_object_get(details, "status");
         putchar('\n');
-        print_network(status);
+        print_network(details);
         print_definition(details);
         print_clients(status, json_object_get(details, "clients"));
         print_interfaces(json_object_get(details, "interfaces"));

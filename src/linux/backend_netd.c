@@ -64,6 +64,8 @@ static void keep_stats(struct backend_netd *b, const struct netd_stats *stats)
     struct iface_entry *e;
     if (!record)
         return;
+    if (!stats->tap[0])
+        record->handle.host = stats->host;
     TAILQ_FOREACH (e, &record->handle.interfaces, link)
         if (strcmp(e->spec.tap, stats->tap) == 0)
             e->stats = *stats;

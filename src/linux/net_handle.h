@@ -37,6 +37,7 @@ struct forward_entry {
 
 struct net_handle {
     struct netd_network spec;
+    unsigned host;      /* the host is on it, when netd was last asked: enum netd_family */
     const char *uplink; /* "none", or the backend's text: "checking", "ok", "failed: why" */
     TAILQ_HEAD(, iface_entry) interfaces;
     TAILQ_HEAD(, forward_entry) forwards;

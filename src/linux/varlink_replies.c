@@ -238,16 +238,37 @@ static json_t *keys_json(definition_keys keys)
     return array;
 }
 
+/* NULL: the host is not on it with that family. */
+static json_t *host_json(const struct net_handle *handle, enum netd_family family)
+{
+    const struct netd_network *spec = handle ? &handle->spec : NULL;
+    char text[ADDR6_TEXT];
+    uint8_t addr[16];
+
+    if (!handle || !(handle->host & family))
+        return NULL;
+    if (family == NETD_IPV4) {
+        struct subnet4 subnet = { .base = spec->ipv4_base, .prefix = spec->ipv4_prefix };
+        return json_string(addr4_format(subnet4_host(subnet), text));
+    }
+    struct prefix6 prefix = { .len = spec->ipv6_len };
+    memcpy(prefix.addr, spec->ipv6, sizeof prefix.addr);
+    prefix6_host(&prefix, addr);
+    return json_string(addr6_format(addr, text));
+}
+
 static json_t *nth_details(const void *of, size_t i)
 {
     const struct broker_report *report = of;
     const struct network_view *network = &report->networks[i];
     const struct definition *definition = network->definition;
-    return json_pack("{s:o, s:o*, s:o*, s:o, s:o, s:o}", "status", network_status_json(network),
-                     "description", text_or_null(definition->description), "definition",
-                     text_or_null(definition->file), "pending", keys_json(network->pending),
-                     "clients", clients_json(network), "interfaces",
-                     interfaces_json(network, report));
+    return json_pack(
+        "{s:o, s:o*, s:o*, s:o*, s:o*, s:o, s:o, s:o}", "status", network_status_json(network),
+        "description", text_or_null(definition->description), "definition",
+        text_or_null(definition->file), "host_ipv4_address", host_json(network->handle, NETD_IPV4),
+        "host_ipv6_address", host_json(network->handle, NETD_IPV6), "pending",
+        keys_json(network->pending), "clients", clients_json(network), "interfaces",
+        interfaces_json(network, report));
 }
 
 static json_t *nth_problem(const void *arg, size_t i)

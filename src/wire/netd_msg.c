@@ -73,7 +73,9 @@ static const struct field reservation_fields[] = {
 
 static const struct field stats_fields[] = {
     FIELD(NAME, netd_stats, network),
-    FIELD(TAP, netd_stats, tap),
+    FIELD(TAP_OR_NO, netd_stats, tap),
+    FIELD(RANGE, netd_stats, host, 0, NETD_IPV4 | NETD_IPV6),
+    FIELD(RANGE, netd_stats, zero, 0, 0),
 };
 
 static const struct field name_fields[] = { FIELD(NAME, netd_name, network) };

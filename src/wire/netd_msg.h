@@ -26,7 +26,7 @@
 
 #define NETD_MAGIC 0x76626e64u /* "vbnd" */
 #ifndef NETD_VERSION           /* tests build another one */
-#define NETD_VERSION 3u
+#define NETD_VERSION 4u
 #endif
 #define NETD_MORE 1u /* flags of a reply: another one with this id follows */
 
@@ -182,11 +182,14 @@ struct netd_forward {
     uint8_t listen[16], target[16];
 };
 
+/* Of a TAP; or, with tap "" and without counters, of the network itself. */
 struct netd_stats {
     char network[NAME_SIZE];
     char tap[NETD_TAP_SIZE];
     uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets; /* the VM's point of view */
     uint64_t dropped;                                    /* by the frame filter */
+    uint32_t host; /* of a network: the host is on it, in which families: enum netd_family */
+    uint32_t zero;
 };
 
 struct netd_name {

@@ -77,6 +77,8 @@ static void fake_list(const struct netd_header *to)
 
 static void fake_stats(const struct netd_header *to)
 {
+    struct netd_stats itself = { .network = "shared", .host = NETD_IPV4 };
+    fake_say(to, NETD_MORE, 0, &itself, sizeof itself, NULL, 0);
     for (size_t i = 0; i < fake.n_taps; i++) {
         struct netd_stats s = { .rx_bytes = 7 };
         (void)str_copy(s.network, sizeof s.network, fake.taps[i].network);

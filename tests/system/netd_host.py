@@ -174,6 +174,8 @@ def on_it(netd, b):
           re.search(rf"vmb1\S* +UP .*{HOST2}/24 .*fd00:65::ffff:ffff:ffff:fffe/64", addresses),
           "the host has the last address of each network", addresses)
     check(MAC1 in sh("ip link show vmb0"), "... and a MAC that is the network's")
+    b.stats()
+    check(b.host == {"one": 3, "two": 3}, "... of which the broker hears", b.host)
     status = open(f"/proc/{pid_of('vmnet-hostside')}/status").read()
     caps = re.search(r"CapPrm:\s*(\w+)", status).group(1), re.search(r"CapEff:\s*(\w+)", status).group(1)
     check(caps == ("0000000000001000",) * 2 and re.search(r"NoNewPrivs:\s*1", status) and
@@ -495,6 +497,8 @@ def somebody_elses(b):
     check(t.ask("host.vmnet.internal") == (0, ["192.168.70.254"]) and
           t.ask("host.vmnet.internal", 28) == (0, []) and "inet6" not in sh("ip addr show vmb2"),
           "a host without IPv6 is on the network without it", sh("ip addr show vmb2"))
+    b.stats()
+    check(b.host["three"] == 1, "... of which the broker hears", b.host)
     sh("sysctl -qw net.ipv6.conf.default.disable_ipv6=0")
     t.close()
 

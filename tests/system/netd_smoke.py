@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 
-VERSION = 3
+VERSION = 4
 HELLO, INVENTORY, READY, BUILD, REMOVE, OPEN_TAP, STATS, LEAVE, UPDATE = range(1, 10)
 TAP_GONE, NETWORK_LOST, UPLINK, ANCHOR, LEASE, FORWARD_CHANGED = range(100, 106)
 NAT44, NAT66, DHCP, DNS, RA, ISOLATED = 1, 2, 4, 8, 16, 32
@@ -38,7 +38,7 @@ NETWORK = struct.Struct("=64s64sIIIIII16sIIII64s16s256s")
 INTERFACE = struct.Struct("=64s64s64s16sII6sBBIB3x")
 RESERVATION = struct.Struct("=64sI6s2x")
 UPDATE_HEAD = struct.Struct("=64sIIII")
-STAT = struct.Struct("=64s16sQQQQQ")
+STAT = struct.Struct("=64s16sQQQQQII")
 UPLINK_NEWS = struct.Struct("=64s16s16s200s200s")
 FORWARD = struct.Struct("=64s64sIIIIII16s16s")
 MAGIC = 0x76626E64
@@ -152,6 +152,7 @@ class Broker:
     def __init__(self, netd, hello=True, idle=30):
         self.netd, self.sock, self.id, self.events = netd, netd.connect(), 0, []
         self.networks, self.taps, self.forwards, self.idle = [], [], [], idle
+        self.host = {}  # by network, in which families: as the last stats() saw it
         if hello:
             self.hello()
 
@@ -254,8 +255,11 @@ class Broker:
         found = {}
         for body, _ in self.call(STATS):
             if body:
-                net, tap, rx, tx, rxp, txp, dropped = STAT.unpack(body)
-                found[text(tap)] = dict(rx=rxp, tx=txp, dropped=dropped)
+                net, tap, rx, tx, rxp, txp, dropped, host, _ = STAT.unpack(body)
+                if tap[0]:
+                    found[text(tap)] = dict(rx=rxp, tx=txp, dropped=dropped)
+                else:
+                    self.host[text(net)] = host
         return found
 
 

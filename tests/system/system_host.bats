@@ -66,6 +66,13 @@ link_local_of() { # LINK
     has "$(host_on web)" ".254"
 }
 
+@test "status says which addresses the host has on a network" {
+    is "$(as alice status_of shared "n['host_ipv4_address']")" "$(host_on web)"
+    is "$(as alice status_of shared "n['host_ipv6_address']")" "$(host_on web 6)"
+    is "$(as bob status_of host "n['host_ipv4_address']")" "$(host_on lab)"
+    has "$(as bob ctl status host)" "  host      $(host_on lab), $(host_on lab 6)"
+}
+
 @test "the host reaches guests of either mode, IPv4 and IPv6" {
     local guest
     for guest in web lab; do
@@ -270,6 +277,7 @@ END
     as carol start_guest own --network shared
     wait_guests own
     not in_guest own nslookup -type=a host.vmnet.internal
+    is "$(as carol ctl --user status --json | pick "'host_ipv4_address' in d['networks'][0]")" False
     is "$(ip -o link | grep -c vmb)" "$before"
     stop_guests own
     as carol ctl --user stop

@@ -69,6 +69,7 @@ static void a_network_is_built_used_and_removed(void **unused)
     assert_int_equal(w.backend.ops->inspect(w.backend.self, on_core_inspected, &w), 0);
     await(&w, &w.inspected, "inspected");
     assert_int_equal(TAILQ_FIRST(&w.handle->interfaces)->stats.rx_bytes, 7);
+    assert_int_equal(w.handle->host, NETD_IPV4);
     assert_string_equal(problem(&w), "");
 
     end_interface(&w);
