@@ -117,12 +117,6 @@ int socket_file_bind(const char *path, bool shared, struct socket_file *ret,
     return fd_take(&fd);
 }
 
-bool socket_file_vanished(const struct socket_file *file)
-{
-    struct stat st;
-    return file->path[0] && lstat(file->path, &st) < 0 && errno == ENOENT;
-}
-
 void socket_file_remove(struct socket_file *file)
 {
     struct stat st;

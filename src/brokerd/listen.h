@@ -24,9 +24,6 @@ struct socket_file {
 int socket_file_bind(const char *path, bool shared, struct socket_file *ret,
                      struct failure *failure);
 
-/* Has the file vanished under us (a runtime directory removed at logout)? */
-bool socket_file_vanished(const struct socket_file *file);
-
 /* Removes it, if it is still the one we made. */
 void socket_file_remove(struct socket_file *file);
 

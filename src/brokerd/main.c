@@ -21,6 +21,7 @@
 #include "loop_sdevent.h"
 #include "mem.h"
 #include "options.h"
+#include "path_watch.h"
 #include "sandbox.h"
 #include "start.h"
 #include "str.h"
@@ -39,12 +40,17 @@
 
 /* Somebody who starts us again as we exit must not find the lock taken. */
 #define LOCK_WAIT_MSEC 5000
-/* How long clients cannot find us after the runtime directory was removed and made anew;
- * less than LOCK_WAIT_MSEC, for they try to start another one. */
-#define CHECK_USEC     (2 * USEC_PER_SEC)
+
+/* Whoever fills the log is a client. */
+static struct peer *peer_new(struct broker *broker, const struct peer_cred *cred,
+                             struct failure *failure)
+{
+    log_file_look();
+    return broker_peer_new(broker, cred, failure);
+}
 
 static const struct verbs verbs = {
-    .peer_new = broker_peer_new,
+    .peer_new = peer_new,
     .peer_gone = broker_peer_gone,
     .acquire = broker_acquire,
     .release = broker_release,
@@ -68,12 +74,11 @@ struct daemon {
     int leash;                    /* of who starts the system's netd; -1: systemd does */
     int state_dirfd, lock, ready; /* ready: -1 when nobody waits */
     int sockets[16];              /* listening, until the transport has them */
-    bool shut;                    /* ... which refuse everybody: another one is due */
     unsigned n_sockets;
     struct socket_file file;
     sd_event *event;
     struct loop loop;
-    struct timer *check;
+    struct path_watch *socket_watch; /* NULL: the socket is not ours to keep */
     struct definition_watch *watch;
     struct broker *broker;
     struct transport *transport;
@@ -163,9 +168,7 @@ static int open_another(struct daemon *d, struct failure *failure)
     if (r < 0)
         return r;
     transport_varlink_unlisten(d->transport);
-    r = listen_on_sockets(d, failure);
-    d->shut = r < 0;
-    return r;
+    return listen_on_sockets(d, failure);
 }
 
 /* Before we leave because nobody needs us. Who waits at systemd's socket is the next one's. */
@@ -176,9 +179,10 @@ static bool last_call(void *arg)
 
     if (!d->file.path[0] || !transport_varlink_shut(d->transport))
         return false;
-    d->shut = true;
-    if (open_another(d, &failure) < 0)
-        log_warning("%s; trying on", failure.why); /* check_socket() does */
+    if (open_another(d, &failure) < 0) {
+        log_warning("%s; trying on", failure.why);
+        path_watch_lost(d->socket_watch);
+    }
     return true;
 }
 
@@ -274,30 +278,25 @@ static int make_transport(struct daemon *d, struct failure *failure)
 }
 
 /* A logout may remove the runtime directory under a broker whose VMs go on. */
-static void check_socket(void *arg)
+static int make_socket_again(void *arg)
 {
     struct daemon *d = arg;
     struct failure failure;
 
-    d->loop.ops->timer_start(d->check, CHECK_USEC);
-    log_file_look();
-    if (!d->shut && !socket_file_vanished(&d->file))
-        return;
-    if (open_another(d, &failure) < 0)
+    int r = open_another(d, &failure);
+    if (r < 0)
         log_debug("clients do not find us: %s", failure.why);
     else
         log_info("%s had vanished, and was made anew", d->file.path);
+    return r;
 }
 
 static int watch_socket(struct daemon *d, struct failure *failure)
 {
     if (!d->file.path[0])
         return 0;
-    d->check = d->loop.ops->timer_new(d->loop.self, check_socket, d);
-    if (!d->check)
-        return failure_set(failure, -ENOMEM, "not enough memory");
-    d->loop.ops->timer_start(d->check, CHECK_USEC);
-    return 0;
+    int r = path_watch_new(d->event, d->file.path, make_socket_again, d, &d->socket_watch);
+    return r < 0 ? failure_set(failure, r, "cannot watch %s: %s", d->file.path, strerror(-r)) : 0;
 }
 
 static int enter_sandbox(struct daemon *d, struct failure *failure)
@@ -324,9 +323,8 @@ static int set_up(struct daemon *d, struct failure *failure)
  * the lock is the last to go, with the process. */
 static void tear_down(struct daemon *d)
 {
+    path_watch_free(d->socket_watch);
     socket_file_remove(&d->file);
-    if (d->check)
-        d->loop.ops->timer_free(d->check);
     transport_varlink_free(d->transport);
     definition_watch_free(d->watch);
     broker_free(d->broker);

@@ -6,8 +6,7 @@
  * and a root that means this netd is a mistake.
  *
  * A logout may remove the runtime directory under us, while VMs go on and the session of
- * the broker, too. The next broker must find us: so we look every now and then, and bind
- * anew. Nothing tells of it reliably, since the directory's own file system goes with it.
+ * the broker, too. The next broker must find us: so we hear of that, and bind anew.
  */
 #include "server.h"
 
@@ -15,6 +14,7 @@
 #include "file.h"
 #include "log.h"
 #include "mem.h"
+#include "path_watch.h"
 #include "str.h"
 
 #include <fcntl.h>
@@ -24,10 +24,9 @@
 #include <sys/un.h>
 #include <time.h>
 
-#define SESSIONS_MAX 8u    /* one broker, and those that have not said hello */
-#define QUEUE_MAX    8192u /* packets: an inventory of many networks, twice */
-/* Less than a second netd waits for the one that has the lock (place.c). */
-#define CHECK_USEC   2000000u
+#define SESSIONS_MAX 8u       /* one broker, and those that have not said hello */
+#define QUEUE_MAX    8192u    /* packets: an inventory of many networks, twice */
+#define PAUSE_USEC   2000000u /* without a free descriptor; a broker waits longer */
 
 struct packet {
     struct packet *next;
@@ -54,7 +53,8 @@ struct server {
     sd_event *event;
     int fd;
     const char *path;
-    sd_event_source *source, *check;
+    sd_event_source *source, *pause;
+    struct path_watch *watch;
     struct server_events events;
     struct session *sessions, *broker;
     unsigned n_sessions;
@@ -282,6 +282,23 @@ static int session_new(struct server *server, int fd, pid_t pid)
     return 0;
 }
 
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *arg)
+{
+    const struct server *server = arg;
+
+    (void)source;
+    (void)usec;
+    return sd_event_source_set_enabled(server->source, SD_EVENT_ON);
+}
+
+/* Who waits would wake us without end. */
+static void pause_listening(const struct server *server)
+{
+    (void)sd_event_source_set_enabled(server->source, SD_EVENT_OFF);
+    (void)sd_event_source_set_time_relative(server->pause, PAUSE_USEC);
+    (void)sd_event_source_set_enabled(server->pause, SD_EVENT_ONESHOT);
+}
+
 static int on_connection(sd_event_source *source, int listening, uint32_t events, void *arg)
 {
     struct server *server = arg;
@@ -289,10 +306,11 @@ static int on_connection(sd_event_source *source, int listening, uint32_t events
     pid_t pid = 0;
     int r;
 
+    (void)source;
     (void)events;
     if (fd < 0) {
-        if (server->check && (errno == EMFILE || errno == ENFILE)) /* on_check() tries again */
-            (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        if (errno == EMFILE || errno == ENFILE)
+            pause_listening(server);
         return 0;
     }
     r = check_peer(server, fd, &pid);
@@ -374,50 +392,54 @@ int server_unlisten(const char *path)
     return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static int listen_again(struct server *server)
+static int take_new_socket(struct server *server, int fd)
 {
     sd_event_source *source = NULL;
-    AUTO_FD fd = -1;
-    int r;
+    int r = sd_event_add_io(server->event, &source, fd, EPOLLIN, on_connection, server);
 
-    r = fd = server->events.listen(server->events.arg);
-    if (r >= 0)
-        r = sd_event_add_io(server->event, &source, fd, EPOLLIN, on_connection, server);
     if (r < 0)
         return r;
     sd_event_source_disable_unref(server->source);
     fd_closep(&server->fd);
     server->source = source;
-    server->fd = fd_take(&fd);
+    server->fd = fd;
     return 0;
 }
 
-static int on_check(sd_event_source *source, uint64_t usec, void *arg)
+static int listen_again(void *arg)
 {
     struct server *server = arg;
-    struct stat st;
-    int r;
+    AUTO_FD fd = server->events.listen(server->events.arg);
+    int r = fd < 0 ? fd : take_new_socket(server, fd);
 
-    (void)usec;
-    (void)sd_event_source_set_time_relative(source, CHECK_USEC);
-    (void)sd_event_source_set_enabled(server->source, SD_EVENT_ON);
-    if (lstat(server->path, &st) == 0 || errno != ENOENT)
-        return 0;
-    r = listen_again(server);
-    if (r < 0)
+    if (r < 0) {
         log_debug("%s has vanished and cannot be made anew: %s", server->path, strerror(-r));
-    else
-        log_info("%s had vanished, and was made anew", server->path);
+        return r;
+    }
+    (void)fd_take(&fd);
+    log_info("%s had vanished, and was made anew", server->path);
     return 0;
 }
 
-/* From now on, again and again. */
-static int watch_path(struct server *server)
+static int add_sources(struct server *server, int fd)
 {
-    int r = sd_event_add_time_relative(server->event, &server->check, CLOCK_MONOTONIC, CHECK_USEC,
-                                       CHECK_USEC / 4, on_check, server);
+    int r = sd_event_add_io(server->event, &server->source, fd, EPOLLIN, on_connection, server);
 
-    return r < 0 ? r : sd_event_source_set_enabled(server->check, SD_EVENT_ON);
+    if (r >= 0)
+        r = sd_event_add_time(server->event, &server->pause, CLOCK_MONOTONIC, 0, 0, on_pause_over,
+                              server);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(server->pause, SD_EVENT_OFF);
+    if (r >= 0 && server->path)
+        r = path_watch_new(server->event, server->path, listen_again, server, &server->watch);
+    return r;
+}
+
+static void forget_sources(struct server *server)
+{
+    path_watch_free(server->watch);
+    sd_event_source_disable_unref(server->source);
+    sd_event_source_disable_unref(server->pause);
 }
 
 int server_new(sd_event *event, int fd, const char *path, const struct server_events *events,
@@ -431,12 +453,9 @@ int server_new(sd_event *event, int fd, const char *path, const struct server_ev
     server->event = event;
     server->path = path;
     server->events = *events;
-    r = sd_event_add_io(event, &server->source, fd, EPOLLIN, on_connection, server);
-    if (r >= 0 && path)
-        r = watch_path(server);
+    r = add_sources(server, fd);
     if (r < 0) {
-        sd_event_source_disable_unref(server->source);
-        sd_event_source_disable_unref(server->check);
+        forget_sources(server);
         free(server);
         return r;
     }
@@ -451,8 +470,7 @@ void server_free(struct server *server)
         return;
     while (server->sessions)
         session_free(server->sessions);
-    server->source = sd_event_source_disable_unref(server->source);
-    server->check = sd_event_source_disable_unref(server->check);
+    forget_sources(server);
     if (server->path)
         server->events.unlisten(server->events.arg);
     fd_closep(&server->fd);
