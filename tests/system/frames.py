@@ -184,4 +184,5 @@ def main():
     checks[sys.argv[1]](evil, good)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -51,6 +51,25 @@ teardown_file() {
     is "$(problems)" ""
 }
 
+tracked_by_the_host() {
+    cat /proc/sys/net/netfilter/nf_conntrack_count
+}
+
+@test "a guest's connections take its share of the host's table, and others still get out" {
+    local before taken
+    before=$(tracked_by_the_host)
+    WITHIN=60 as alice as_user env VMNET_BROKER_SOCKET=/run/vmnet-broker/broker.sock \
+        python3 "$WORLD/scripts/many_flows.py" 12000
+    taken=$(($(tracked_by_the_host) - before))
+    echo "the host tracks $taken more"
+    [ "$taken" -gt 3500 ] # it did what it could
+    [ "$taken" -lt 4600 ]
+    reaches web "$FOUR"
+    reaches kern "$FOUR"
+    reaches kern "$SIX"
+    uplink_is shared ok
+}
+
 @test "a LAN that is 192.168.64.0/24 keeps it, and ports 53 and 67 stay whose they are" {
     not has "$WEB_ADDRESS" "192.168.64."
     guests_have_each_other
