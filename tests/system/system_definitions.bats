@@ -6,7 +6,7 @@ load lib
 load system
 
 setup_file() {
-    [ "$(id -u)" = 0 ] || skip "optional: a system instance has several users, and only root has them"
+    [ "$(id -u)" = 0 ] || return 0
     make_system_users
     plug_in
     mkdir -m 0755 "$(directory)"

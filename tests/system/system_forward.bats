@@ -10,7 +10,7 @@ HOST=198.51.100.2 HOST6=2001:db8:1::2
 OUTSIDE=198.51.100.1 # as whom the internet comes
 
 setup_file() {
-    [ "$(id -u)" = 0 ] || skip "optional: a system instance has several users, and only root has them"
+    [ "$(id -u)" = 0 ] || return 0
     make_system_users
     mkdir -m 0755 "$WORLD/definitions"
     cat >"$WORLD/definitions/site.json" <<END

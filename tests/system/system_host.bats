@@ -7,7 +7,7 @@ load lib
 load system
 
 setup_file() {
-    [ "$(id -u)" = 0 ] || skip "optional: a system instance has several users, and only root has them"
+    [ "$(id -u)" = 0 ] || return 0
     make_system_users
     sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
     nft add table inet others

@@ -9,7 +9,7 @@ load hosts
 export UNITS=yes
 
 setup_file() {
-    [ "$(id -u)" = 0 ] || skip "optional: a system instance has several users, and only root has them"
+    [ "$(id -u)" = 0 ] || return 0
     make_system_users
     start_system --idle-timeout 1
 }
