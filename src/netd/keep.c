@@ -8,20 +8,22 @@
 #include "supervise.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/signalfd.h>
 
 /* One that ends takes netd with it. */
 struct watched {
     const struct partner *partner;
     struct keep *keep;
     sd_event_source *end;
-    struct stopped stopped;
 };
 
 struct keep {
     struct keep_setup setup;
     struct supervised anchor;
     struct watched spawner, hostside;
+    sd_event_source *children;
 };
 
 static int write_down_anchor(void *arg, const struct child *child)
@@ -63,7 +65,6 @@ static int on_end(sd_event_source *source, int fd, uint32_t events, void *arg)
 static int watch(struct keep *keep, struct watched *watched, const struct partner *partner)
 {
     *watched = (struct watched){ .partner = partner, .keep = keep };
-    stopped_watch(&watched->stopped, keep->setup.event, partner->what, &partner->child);
     /* Only its end is of interest: whatever it says is an answer, and read elsewhere. */
     return sd_event_add_io(keep->setup.event, &watched->end, partner->sock, 0, on_end, watched);
 }
@@ -71,7 +72,20 @@ static int watch(struct keep *keep, struct watched *watched, const struct partne
 static void unwatch(struct watched *watched)
 {
     watched->end = sd_event_source_disable_unref(watched->end);
-    stopped_forget(&watched->stopped);
+}
+
+static int on_child(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
+{
+    const struct keep *keep = arg;
+    const struct watched *const partners[] = { &keep->spawner, &keep->hostside };
+
+    (void)source;
+    (void)info; /* several at once are one signal */
+    for (size_t i = 0; i < N_ELEMENTS(partners); i++)
+        if (partners[i]->end)
+            stopped_look(partners[i]->partner->what, &partners[i]->partner->child);
+    stopped_look(keep->anchor.what, &keep->anchor.child);
+    return 0;
 }
 
 static int begin(struct keep *keep, const struct process *anchor)
@@ -82,6 +96,8 @@ static int begin(struct keep *keep, const struct process *anchor)
     r = watch(keep, &keep->spawner, spawner_partner(keep->setup.spawner));
     if (r >= 0 && keep->setup.hostside)
         r = watch(keep, &keep->hostside, hostside_partner(keep->setup.hostside));
+    if (r >= 0)
+        r = sd_event_add_signal(keep->setup.event, &keep->children, SIGCHLD, on_child, keep);
     if (r < 0)
         return r;
     if (child_adopt(anchor->pid, anchor->born, &child) < 0)
@@ -114,6 +130,7 @@ void keep_free(struct keep *keep)
         return;
     unwatch(&keep->spawner);
     unwatch(&keep->hostside);
+    sd_event_source_disable_unref(keep->children);
     supervise_leave(&keep->anchor);
     free(keep);
 }

@@ -61,13 +61,16 @@ static void give_up(struct netd *nd)
 
 static void set_up_signals(void)
 {
+    /* Anchor and spawner: nobody waits for them to end, and keep.c hears when they are stopped. */
+    const struct sigaction children = { .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT };
     sigset_t set;
 
-    (void)signal(SIGCHLD, SIG_IGN); /* anchor and spawner; nobody waits for them */
+    (void)sigaction(SIGCHLD, &children, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGCHLD);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
 }
 

@@ -1,13 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stopped.c - see stopped.h. The kernel tells nobody but a parent, which may be dead. */
+/* stopped.c - see stopped.h. */
 #include "stopped.h"
 
 #include "log.h"
 
 #include <signal.h>
+#include <stdbool.h>
+#include <sys/wait.h>
 #include <time.h>
 
-#define LOOK_USEC 1000000u /* what it served returns within two seconds; 20 µs a look */
+#define LOOK_USEC 5000000u /* 20 µs each, and a wake-up */
+
+static void end(const char *what, const struct child *child)
+{
+    log_warning("%s: process %d has been stopped; killing it", what, (int)child->pid);
+    (void)child_signal(child, SIGKILL);
+}
+
+/* *ret_stopped: since it was last asked. false: it is not our child, or has ended. */
+static bool is_own(const struct child *child, int options, bool *ret_stopped)
+{
+    siginfo_t info = { 0 };
+
+    if (child->pid <= 0 || waitid(P_PID, (id_t)child->pid, &info, WSTOPPED | WNOHANG | options) < 0)
+        return false;
+    *ret_stopped = info.si_pid == child->pid;
+    return true;
+}
+
+void stopped_look(const char *what, const struct child *child)
+{
+    bool stopped = false;
+
+    if (is_own(child, 0, &stopped) && stopped)
+        end(what, child);
+}
 
 static int on_look(sd_event_source *source, uint64_t usec, void *arg)
 {
@@ -15,10 +42,8 @@ static int on_look(sd_event_source *source, uint64_t usec, void *arg)
     const struct process process = { .pid = s->child->pid, .born = s->child->born };
 
     (void)usec;
-    if (process_stopped(&process)) {
-        log_warning("%s: process %d has been stopped; killing it", s->what, (int)process.pid);
-        (void)child_signal(s->child, SIGKILL);
-    }
+    if (process_stopped(&process))
+        end(s->what, s->child);
     (void)sd_event_source_set_time_relative(source, LOOK_USEC);
     (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     return 0;
@@ -26,9 +51,12 @@ static int on_look(sd_event_source *source, uint64_t usec, void *arg)
 
 void stopped_watch(struct stopped *s, sd_event *event, const char *what, const struct child *child)
 {
+    bool ignored;
     int r;
 
     stopped_forget(s);
+    if (is_own(child, WNOWAIT, &ignored))
+        return;
     s->what = what;
     s->child = child;
     r = sd_event_add_time_relative(event, &s->look, CLOCK_MONOTONIC, LOOK_USEC, LOOK_USEC / 4,

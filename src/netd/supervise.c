@@ -100,7 +100,6 @@ static int on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
 static int watch(struct supervised *s)
 {
     s->since = now_usec();
-    stopped_watch(&s->stopped, s->event, s->what, &s->child);
     return sd_event_add_io(s->event, &s->death, s->child.pidfd, POLLIN, on_death, s);
 }
 
@@ -120,6 +119,7 @@ int supervise_start(struct supervised *s)
 int supervise_adopt(struct supervised *s, const struct child *child)
 {
     s->child = *child;
+    stopped_watch(&s->stopped, s->event, s->what, &s->child);
     return watch(s);
 }
 

@@ -33,7 +33,6 @@ void uplink_forget_engine(struct uplink *u)
     if (u->child.pid == 0)
         return;
     u->child_source = sd_event_source_disable_unref(u->child_source);
-    stopped_forget(&u->stopped);
     (void)child_signal(&u->child, SIGKILL);
     child_forget(&u->child);
     fd_closep(&u->ready);
@@ -113,7 +112,6 @@ static int run_engine(struct uplink *u)
     if (r < 0)
         return r;
     u->ready = fd_take(&ready);
-    stopped_watch(&u->stopped, u->event, u->engine->name, &u->child);
     return sd_event_add_io(u->event, &u->child_source, u->child.pidfd, EPOLLIN, on_child_end, u);
 }
 

@@ -13,7 +13,6 @@
 #include "engine.h"
 #include "host_default.h"
 #include "netd_msg.h"
-#include "stopped.h"
 #include "uplink.h"
 
 #define MSEC 1000ull /* sd-event counts microseconds */
@@ -43,7 +42,6 @@ struct uplink {
 
     const struct engine *engine;
     struct child child;
-    struct stopped stopped;
     int ready;             /* read end of slirp4netns's --ready-fd: kept open, never read */
     bool engine4, engine6; /* the families that the host had when it started */
     uint32_t generation;

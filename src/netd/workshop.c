@@ -158,6 +158,21 @@ static int serve_one(struct workshop *shop)
     return r;
 }
 
+/* Who has ended is reaped, and who has been stopped serves nobody: stopped.h. A number is nobody
+ * else's until we have reaped it. */
+static void look_after_children(void)
+{
+    siginfo_t info = { 0 };
+
+    while (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG) == 0 && info.si_pid != 0) {
+        if (info.si_code == CLD_STOPPED) {
+            log_warning("process %d has been stopped; killing it", (int)info.si_pid);
+            (void)kill(info.si_pid, SIGKILL);
+        }
+        info.si_pid = 0;
+    }
+}
+
 _Noreturn void workshop_main(struct workshop *shop)
 {
     struct signalfd_siginfo ignored;
@@ -188,8 +203,7 @@ _Noreturn void workshop_main(struct workshop *shop)
         (struct pollfd){ .fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN };
     while (poll(on, 2, -1) > 0 || errno == EINTR) {
         if (on[1].revents && read(on[1].fd, &ignored, sizeof ignored) > 0)
-            while (waitpid(-1, NULL, WNOHANG) > 0)
-                ;
+            look_after_children();
         if (on[0].revents && serve_one(shop) < 0)
             break;
     }

@@ -76,7 +76,7 @@ def story_stopped(options):
 
 
 def is_replaced(world, kind):
-    """netd looks every second."""
+    """The spawner hears of it, or netd."""
     world.take_outages()
     hung = the(kind)
     kill(hung, signal.SIGSTOP)
