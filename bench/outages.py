@@ -22,8 +22,8 @@ import time
 
 EVERY, ANSWER, ECHO = 0.05, 1.0, 7
 FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6}
-WELL, AT_LEAST, AT_MOST = 2.0, 3.0, 30.0  # seconds
 AIM = 5.0
+WELL, AT_LEAST, AT_MOST = 2.0, AIM + 1, 30.0  # seconds
 
 
 def now():
