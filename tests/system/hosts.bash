@@ -59,6 +59,23 @@ ufw_goes() {
     done
 }
 
+# An administrator's rule against all ICMPv6 from us: without neighbour discovery IPv6 ends as soon
+# as the neighbours that were known are forgotten.
+discovery_goes() {
+    nft -f - <<END
+table inet admin {
+    chain input {
+        type filter hook input priority filter; policy accept;
+        iifname vmbup meta l4proto ipv6-icmp drop
+    }
+}
+END
+}
+
+discovery_comes() {
+    nft delete table inet admin
+}
+
 # A VPN: a link of its own, and by it half the world twice, which beats any default route.
 vpn_comes() {
     ip link add tun0 type veth peer name vpn0 netns internet
