@@ -10,6 +10,7 @@
 #include "fd.h"
 #include "forwarding.h"
 #include "host_view.h"
+#include "log.h"
 #include "mem.h"
 #include "names.h"
 #include "veth.h"
@@ -26,6 +27,7 @@ struct host_nat {
     struct host_nat_tools tools;
     uint32_t transit; /* of the cable; 0: there is none that we know of */
     int trace;        /* -1: not traced */
+    bool timeouts;    /* the kernel can forget soon what has ended */
     uint64_t seen4, seen6;
     char *text, *looks; /* the table: as we wrote it, and what it looked like then */
 };
@@ -38,6 +40,10 @@ int host_nat_new(const struct host_nat_tools *tools, struct host_nat **ret)
         return -ENOMEM;
     nat->tools = *tools;
     nat->trace = -1;
+    nat->timeouts = nft_accepts(tools->nft, host_nat_timeouts_try);
+    if (!nat->timeouts)
+        log_info("this kernel cannot forget a guest's ended connections soon "
+                 "(CONFIG_NF_CONNTRACK_TIMEOUT): they stay in the host's table for two minutes");
     *ret = nat;
     return 0;
 }
@@ -165,9 +171,9 @@ static bool rules_stand(const struct host_nat *nat, const char *text)
 
 static int make_rules(struct host_nat *nat, const struct host_nat_plan *plan, unsigned *mended)
 {
-    const struct host_nat_rules rules = { .transit = plan->transit,
-                                          .only4 = plan->on4,
-                                          .only6 = plan->on6 };
+    const struct host_nat_rules rules = {
+        .transit = plan->transit, .only4 = plan->on4, .only6 = plan->on6, .timeouts = nat->timeouts
+    };
     char text[8192]; /* 2 kB, and 70 bytes for each of 48 links */
     int r = host_nat_rules_text(&rules, text, sizeof text);
 

@@ -37,6 +37,15 @@
 #define HOST_PROBE "iifname \"vmb*\" udp sport " TEXT(PROBE_PORT) " udp dport " TEXT(PROBE_PORT)
 #define TRACE_HOST "add rule " HOST_NAT_TABLE " trace " HOST_PROBE " meta nftrace set 1\n"
 
+/* In seconds; 120 and 10 are usual. A late copy of a last segment is answered by a reset. */
+#define ENDED "policy = { time_wait : 5, close : 1 };"
+
+const char host_nat_timeouts_try[] = "table inet vmnet_broker_try {\n"
+                                     "  ct timeout ended4 { protocol tcp; l3proto ip; " ENDED " }\n"
+                                     "  chain ended { ct timeout set \"ended4\"; }\n"
+                                     "}\n"
+                                     "delete table inet vmnet_broker_try\n";
+
 const char host_nat_rules_end[] = NO_TABLE;
 const char host_nat_trace_on[] = NO_TRACE TRACE("ip daddr " PROBE4) TRACE("ip6 daddr " PROBE6)
     TRACE_HOST TRACE_NEIGHBOURS("trace", "iifname") TRACE_NEIGHBOURS("trace_out", "oifname");
@@ -106,6 +115,18 @@ static void put_forward(struct text *t, const char *inside4, const char *inside6
         inside4, inside6);
 }
 
+static void put_ended(struct text *t)
+{
+    put(t, "  ct timeout ended4 { protocol tcp; l3proto ip; " ENDED " }\n"
+           "  ct timeout ended6 { protocol tcp; l3proto ip6; " ENDED " }\n"
+           "  chain ended {\n"
+           "    type filter hook prerouting priority mangle; policy accept;\n"
+           "    iifname != " HOST_NAT_LINK " accept\n"
+           "    meta l4proto tcp ct state new meta nfproto ipv4 ct timeout set \"ended4\"\n"
+           "    meta l4proto tcp ct state new meta nfproto ipv6 ct timeout set \"ended6\"\n"
+           "  }\n");
+}
+
 static void put_nat(struct text *t, const char *inside4, const char *inside6)
 {
     put(t,
@@ -157,6 +178,8 @@ int host_nat_rules_text(const struct host_nat_rules *rules, char *text, size_t s
     put_forward(&t, inside4, inside6);
     put_nat(&t, inside4, inside6);
     put_probe(&t, inside4, inside6);
+    if (rules->timeouts)
+        put_ended(&t);
     put(&t, "}\n");
     put_links(&t, "only4", &rules->only4);
     put_links(&t, "only6", &rules->only6);

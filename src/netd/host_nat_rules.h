@@ -7,6 +7,9 @@
  *            switched on for these answers forward nothing else: the host is no more of a router
  *            than it was.
  *   nat      what leaves has the host's address
+ *   ended    connections that have ended are soon forgotten. They do not count as a guest's
+ *            (router.c), and the kernel keeps them for two minutes otherwise: who opens and
+ *            closes 2,200 a second would fill what all the host's programs share
  *   probe    the very last: counts the probe, and drops it
  *   host     likewise of what guests send to the host: the last of its input drops the probe
  *   trace, trace_out
@@ -45,11 +48,14 @@ struct host_nat_rules {
     uint32_t transit;        /* transit.h */
     struct link_names only4; /* these forward for us only, in IPv4 ... */
     struct link_names only6; /* ... and in IPv6 */
+    bool timeouts;           /* the kernel has what host_nat_timeouts_try needs */
 };
 
 /* In the place of what there is; one transaction. 0 or -ENAMETOOLONG. */
 int host_nat_rules_text(const struct host_nat_rules *rules, char *text, size_t size);
 /* Takes it away, there or not. */
 extern const char host_nat_rules_end[];
+/* Accepted by kernels that know `ct timeout`; leaves nothing. */
+extern const char host_nat_timeouts_try[];
 /* The probe is traced, or no longer. */
 extern const char host_nat_trace_on[], host_nat_trace_off[];

@@ -70,6 +70,25 @@ tracked_by_the_host() {
     uplink_is shared ok
 }
 
+# Of connections that came by our cable: how many more seconds the host remembers each.
+remembered_for() {
+    sed -n 's/^ipv4 .* tcp *6 \([0-9]*\) TIME_WAIT src=169\.254\.255\..*/\1/p' /proc/net/nf_conntrack
+}
+
+an_end_is_remembered() {
+    reaches web "$FOUR"
+    remembered_for >"$BATS_TEST_TMPDIR/seconds"
+    [ -s "$BATS_TEST_TMPDIR/seconds" ]
+}
+
+@test "connections that have ended leave the host's table soon" {
+    local seconds
+    eventually 20 an_end_is_remembered
+    while read -r seconds; do
+        [ "$seconds" -le 5 ]
+    done <"$BATS_TEST_TMPDIR/seconds"
+}
+
 @test "a LAN that is 192.168.64.0/24 keeps it, and ports 53 and 67 stay whose they are" {
     not has "$WEB_ADDRESS" "192.168.64."
     guests_have_each_other

@@ -18,6 +18,7 @@ static const struct host_nat_rules usual = {
     .transit = 0xa9feff00, /* 169.254.255.0 */
     .only4 = { { "eth0", "tun0" }, 2 },
     .only6 = { { "eth0" }, 1 },
+    .timeouts = true,
 };
 
 static void the_table_stands_in_the_place_of_the_old_one(void **unused)
@@ -46,6 +47,19 @@ static void nothing_is_about_links_that_are_not_named(void **unused)
     assert_null(strstr(text, "add element"));
 }
 
+static void a_kernel_without_timeouts_is_not_asked_for_them(void **unused)
+{
+    struct host_nat_rules rules = usual;
+    char text[8192];
+
+    (void)unused;
+    assert_int_equal(host_nat_rules_text(&rules, text, sizeof text), 0);
+    assert_non_null(strstr(text, "ct timeout set"));
+    rules.timeouts = false;
+    assert_int_equal(host_nat_rules_text(&rules, text, sizeof text), 0);
+    assert_null(strstr(text, "ct timeout"));
+}
+
 static void every_number_of_links_fits(void **unused)
 {
     struct host_nat_rules rules = usual;
@@ -66,6 +80,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_stands_in_the_place_of_the_old_one),
         cmocka_unit_test(nothing_is_about_links_that_are_not_named),
+        cmocka_unit_test(a_kernel_without_timeouts_is_not_asked_for_them),
         cmocka_unit_test(every_number_of_links_fits),
     };
     return cmocka_run_group_tests_name("host_nat_rules", tests, NULL, NULL);
