@@ -101,6 +101,25 @@ static void add_interface(struct table *table, const json_t *iface)
     table_add(table, cells);
 }
 
+/* A VM that has used up its share of something notices only that nobody answers. */
+static void print_denied(const json_t *iface)
+{
+    const char *name =
+        member_text(iface, "name") ? member_text(iface, "name") : or_dash(member_text(iface, "id"));
+    long long questions = member_number(iface, "denied_questions");
+    long long connections = member_number(iface, "denied_connections");
+
+    if (questions > 0)
+        print_clean(
+            "  problem   %s asks DNS or DHCP more than its share: %lld packets were dropped "
+            "lately (vmnet-broker(8))",
+            name, questions);
+    if (connections > 0)
+        print_clean("  problem   %s has as many connections as its share: %lld packets of new ones "
+                    "were dropped lately (vmnet-broker(8))",
+                    name, connections);
+}
+
 static void print_interfaces(const json_t *interfaces)
 {
     size_t i;
@@ -112,6 +131,8 @@ static void print_interfaces(const json_t *interfaces)
     json_array_foreach (interfaces, i, iface)
         add_interface(table, iface);
     table_print(table, stdout, "  ");
+    json_array_foreach (interfaces, i, iface)
+        print_denied(iface);
 }
 
 /* What is said of it in a file, and what of that waits. */

@@ -193,13 +193,14 @@ static json_t *entry_json(const struct iface_entry *entry)
     const struct netd_interface *spec = &entry->spec;
     const struct netd_stats *stats = &entry->stats;
     char addr4[ADDR4_TEXT];
-    return json_pack("{s:s, s:s*, s:o, s:s*, s:s, s:I, s:i, s:I, s:I, s:I, s:I, s:I}", "id",
-                     spec->id, "name", or_null(spec->name), "mac_address", mac_json(spec->mac),
-                     "ipv4_address", addr4_or_null(spec->ipv4, addr4), "tap", spec->tap, "uid",
-                     (json_int_t)spec->uid, "queues", (int)spec->queues, "rx_bytes",
-                     (json_int_t)stats->rx_bytes, "tx_bytes", (json_int_t)stats->tx_bytes,
-                     "rx_packets", (json_int_t)stats->rx_packets, "tx_packets",
-                     (json_int_t)stats->tx_packets, "dropped", (json_int_t)stats->dropped);
+    return json_pack(
+        "{s:s, s:s*, s:o, s:s*, s:s, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id", spec->id,
+        "name", or_null(spec->name), "mac_address", mac_json(spec->mac), "ipv4_address",
+        addr4_or_null(spec->ipv4, addr4), "tap", spec->tap, "uid", (json_int_t)spec->uid, "queues",
+        (int)spec->queues, "rx_bytes", (json_int_t)stats->rx_bytes, "tx_bytes",
+        (json_int_t)stats->tx_bytes, "rx_packets", (json_int_t)stats->rx_packets, "tx_packets",
+        (json_int_t)stats->tx_packets, "dropped", (json_int_t)stats->dropped, "denied_questions",
+        (json_int_t)stats->denied_questions, "denied_connections", (json_int_t)stats->denied_flows);
 }
 
 static json_t *interfaces_json(const struct network_view *network,

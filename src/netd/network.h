@@ -9,6 +9,7 @@
  *   network_way.c   by which uplinks it leaves
  *   network_forwards.c   ports of the host that lead to VMs on them
  *   network_host.c       the host's own place on them
+ *   network_stats.c      what can be told of them in numbers
  *   spare.c      the device of the next one
  */
 #pragma once

@@ -8,7 +8,6 @@
 #include "mem.h"
 #include "router.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -370,57 +369,6 @@ void networks_list(struct networks *all, void (*network)(void *arg, const struct
         for (const struct port *p = net->ports; p; p = p->next)
             interface(arg, &p->interface);
     }
-}
-
-static void note_drops(void *arg, const char *tap, uint64_t packets)
-{
-    struct networks *all = arg;
-    unsigned index, k;
-    struct port *port;
-
-    if (sscanf(tap, "vt%u.%u", &index, &k) != 2 || index >= NETWORKS_MAX || !all->at[index])
-        return;
-    port = port_find(all->at[index], tap);
-    if (port)
-        port->dropped = packets;
-}
-
-static_assert((unsigned)HOSTSIDE_IPV4 == NETD_IPV4 && (unsigned)HOSTSIDE_IPV6 == NETD_IPV6,
-              "the broker knows families by the same numbers");
-
-static void tell_stats(const struct network *net,
-                       void (*each)(void *arg, const struct netd_stats *), void *arg)
-{
-    struct netd_stats itself = { .host = net->host };
-
-    memcpy(itself.network, net->def.name, sizeof itself.network);
-    each(arg, &itself);
-    for (const struct port *p = net->ports; p; p = p->next) {
-        struct netd_stats stats = { .dropped = p->dropped };
-        struct link_counters seen;
-
-        if (link_stats(net->all->tools.links, p->interface.tap, &seen) < 0)
-            continue; /* it has just gone; we shall hear of it */
-        memcpy(stats.network, p->interface.network, sizeof stats.network);
-        memcpy(stats.tap, p->interface.tap, sizeof stats.tap);
-        stats.rx_bytes = seen.tx_bytes; /* what we send is what the VM receives */
-        stats.tx_bytes = seen.rx_bytes;
-        stats.rx_packets = seen.tx_packets;
-        stats.tx_packets = seen.rx_packets;
-        each(arg, &stats);
-    }
-}
-
-int networks_stats(struct networks *all, void (*each)(void *arg, const struct netd_stats *),
-                   void *arg, struct netd_why *why)
-{
-    int r = filter_drops(all->tools.nft, note_drops, all);
-
-    if (r < 0)
-        return why_failed(why, r, "cannot read the filter's counters");
-    FOREACH_NETWORK(net, all)
-    tell_stats(net, each, arg);
-    return 0;
 }
 
 bool networks_stranded(const struct networks *all,

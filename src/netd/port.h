@@ -16,6 +16,7 @@ struct port {
     /* Another MAC still has a DHCP lease of our address; zero: none. dnsmasq gives the
      * address away only if it is told that both are the same host. */
     struct mac heir_of;
-    bool heir_known;  /* it was looked up */
-    uint64_t dropped; /* frames, when the filter was last asked */
+    bool heir_known;    /* it was looked up */
+    uint64_t dropped;   /* frames, when the filter was last asked */
+    uint64_t denied[2]; /* packets, likewise the router: by enum router_denied */
 };

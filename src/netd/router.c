@@ -50,6 +50,10 @@
  *             ports that datagrams to one address leave from. A connection that has ended
  *             does not count
  *
+ * What is dropped for that is counted by guest, in the sets denied_questions and denied_flows, and
+ * forgotten when nothing has been for a while (router_denied.c). A packet that is not dropped
+ * knows nothing of it.
+ *
  * Datagrams for dnsmasq are not tracked: a table of answered questions is of no use, a
  * guest could fill it, and a second question of one port would pass for an answer.
  *
@@ -83,23 +87,34 @@
     "type ifname . ether_addr; size 65535; flags dynamic,timeout; timeout 1m;"
 #define GUESTS_THAT_COUNT "type ifname . ether_addr; size 65535; flags dynamic;"
 
+/* So many guests are counted, and whoever does not fit is dropped all the same. */
+#define DENIED "type ifname . ether_addr; size 4096; flags dynamic,timeout; timeout 10m; counter;"
+
 /* Kernels without the modules behind this do without. */
 static const struct shares {
     const char *sets, *services, *leaving;
 } shares = { .sets = "  set asking { " GUESTS_FOR_A_WHILE " }\n"
                      "  set leasing { " GUESTS_FOR_A_WHILE " }\n"
                      "  set streams { " GUESTS_THAT_COUNT " }\n"
-                     "  set flows { " GUESTS_THAT_COUNT " }\n",
-             .services =
-                 "    udp dport 53 update @asking { " GUEST " " ASKING_LIMIT " } drop\n"
-                 "    udp dport { 67, 547 } update @leasing { " GUEST " " LEASING_LIMIT " } drop\n"
-                 "    icmpv6 type nd-router-solicit update @leasing { " GUEST " " LEASING_LIMIT
-                 " } drop\n"
-                 "    tcp dport 53 ct state new add @streams { " GUEST " " STREAMS_LIMIT
-                 " } drop\n",
-             .leaving = "    ct state new add @flows { " GUEST " " FLOWS_LIMIT " } drop\n" },
+                     "  set flows { " GUESTS_THAT_COUNT " }\n"
+                     "  set denied_questions { " DENIED " }\n"
+                     "  set denied_flows { " DENIED " }\n"
+                     "  chain deny_question { update @denied_questions { " GUEST " }\n drop\n }\n"
+                     "  chain deny_flow { update @denied_flows { " GUEST " }\n drop\n }\n",
+             .services = "    udp dport 53 update @asking { " GUEST " " ASKING_LIMIT
+                         " } goto deny_question\n"
+                         "    udp dport { 67, 547 } update @leasing { " GUEST " " LEASING_LIMIT
+                         " } goto deny_question\n"
+                         "    icmpv6 type nd-router-solicit update @leasing { " GUEST
+                         " " LEASING_LIMIT " } goto deny_question\n"
+                         "    tcp dport 53 ct state new add @streams { " GUEST " " STREAMS_LIMIT
+                         " } goto deny_question\n",
+             .leaving =
+                 "    ct state new add @flows { " GUEST " " FLOWS_LIMIT " } goto deny_flow\n" },
   no_shares = { .sets = "  set asking { type ifname . ether_addr; }\n"
-                        "  set leasing { type ifname . ether_addr; }\n",
+                        "  set leasing { type ifname . ether_addr; }\n"
+                        "  set denied_questions { type ifname . ether_addr; }\n"
+                        "  set denied_flows { type ifname . ether_addr; }\n",
                 .services = "",
                 .leaving = "" };
 
@@ -243,6 +258,7 @@ static bool has_shares(struct nft *nft)
     return nft_accepts(nft, "table inet vmnet_probe {\n"
                             "  set asking { " GUESTS_FOR_A_WHILE " }\n"
                             "  set flows { " GUESTS_THAT_COUNT " }\n"
+                            "  set denied { " DENIED " }\n"
                             "  chain probe {\n"
                             "    update @asking { " GUEST " " ASKING_LIMIT " }\n"
                             "    add @flows { " GUEST " " FLOWS_LIMIT " }\n"
@@ -333,7 +349,9 @@ static int change_network(struct nft *nft, bool remove, const char *bridge,
     add_ways(&b, remove, bridge, way, net);
     /* What its guests have used of their shares; others' begin anew, which does no harm. */
     if (remove)
-        add_text(&b, "flush set inet vmnet asking\nflush set inet vmnet leasing\n");
+        add_text(&b, "flush set inet vmnet asking\nflush set inet vmnet leasing\n"
+                     "flush set inet vmnet denied_questions\n"
+                     "flush set inet vmnet denied_flows\n");
     return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
 }
 

@@ -7,6 +7,7 @@
  * forgotten are reset at once (docs/decisions has the reasons for each rule).
  */
 #pragma once
+#include "addr.h"
 #include "netd_msg.h"
 #include "nft.h"
 #include "way_out.h"
@@ -35,6 +36,14 @@ int router_set_generation(struct nft *nft, unsigned slot, uint32_t gen);
 int router_set_reach(struct nft *nft, unsigned slot, bool ipv4, bool ipv6);
 /* What the engine can carry: datagrams in IPv4 fragments, ICMPv6. */
 int router_set_limits(struct nft *nft, unsigned slot, bool fragments, bool icmpv6);
+/* What a guest's share was used up for. */
+enum router_denied { DENIED_QUESTIONS, DENIED_FLOWS };
+/* each() for every guest of whom packets were dropped for that: how many, until none has been for
+ * ten minutes. */
+int router_denied(struct nft *nft, enum router_denied what,
+                  void (*each)(void *arg, const char *bridge, const struct mac *mac,
+                               uint64_t packets),
+                  void *arg);
 /* Packets from guests for sockets that have others' addresses get the mark, or not. */
 bool router_can_keep_sources(struct nft *nft);
 int router_keep_sources(struct nft *nft, bool keep);

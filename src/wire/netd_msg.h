@@ -188,6 +188,7 @@ struct netd_stats {
     char tap[NETD_TAP_SIZE];
     uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets; /* the VM's point of view */
     uint64_t dropped;                                    /* by the frame filter */
+    uint64_t denied_questions, denied_flows;             /* packets: the VM had used up its share */
     uint32_t host; /* of a network: the host is on it, in which families: enum netd_family */
     uint32_t zero;
 };

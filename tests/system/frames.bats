@@ -35,3 +35,7 @@ frames() { # CHECK
 @test "the router advertises prefix, MTU, resolver and search domain" {
     frames advertisement
 }
+
+@test "a guest that is denied more than its share is counted, and status says of what" {
+    frames shares
+}

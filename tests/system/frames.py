@@ -9,6 +9,7 @@ check first shows that an honest frame of its kind gets through, so that silence
 
 import select
 import struct
+import subprocess
 import sys
 import time
 import os
@@ -52,9 +53,25 @@ class Port:
                     return frame
         return None
 
-    def dropped(self):
+    def counters(self):
         details = call(self.sock, "Status", {"network_name": "shared"})[0]["networks"][0]
-        return next(i["dropped"] for i in details["interfaces"] if i.get("name") == self.name)
+        return next(i for i in details["interfaces"] if i.get("name") == self.name)
+
+    def dropped(self):
+        return self.counters()["dropped"]
+
+    def denied(self):
+        counters = self.counters()
+        return counters["denied_questions"], counters["denied_connections"]
+
+    def gateway_mac(self):
+        gateway = ip_bytes(self.network["ipv4_gateway"])
+        for _ in range(10):
+            self.send(ether(BROADCAST, self.mac, 0x0806, arp_request(self.mac, self.ip, gateway)))
+            frame = self.receives(lambda f: f[12:14] == b"\x08\x06" and f[28:32] == gateway)
+            if frame:
+                return frame[22:28]
+        raise AssertionError("the gateway does not answer")
 
 
 def checksum(data):
@@ -69,9 +86,9 @@ def ether(to, sender, kind, payload):
     return to + sender + struct.pack("!H", kind) + payload
 
 
-def udp4(source, destination, mark):
+def udp4(source, destination, mark, ports=(9999, 9)):
     """An IPv4 packet with a recognisable payload, to the discard port."""
-    udp = struct.pack("!HHHH", 9999, 9, 8 + len(mark), 0) + mark
+    udp = struct.pack("!HHHH", *ports, 8 + len(mark), 0) + mark
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0) + source + destination
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + udp
 
@@ -175,6 +192,30 @@ def check_advertisement(evil, good):
     assert struct.unpack("!I", options[5][0][4:8])[0] == good.network["mtu"], "another MTU"
     assert 25 in options, "no resolver (RDNSS)"
     assert b"\x06shared\x05vmnet\x08internal\x00" in options[31][0], "no search domain (DNSSL)"
+
+
+def check_shares(evil, good):
+    """Who asks, or begins, more than its share is told of it; a neighbour is not counted."""
+    router, gateway = evil.gateway_mac(), ip_bytes(evil.network["ipv4_gateway"])
+    outside = ip_bytes("203.0.113.80")
+
+    def flood(n, destination, ports):
+        for i in range(n):
+            evil.send(ether(router, evil.mac, 0x0800, udp4(evil.ip, destination, b"x", ports(i))))
+
+    flood(500, gateway, lambda i: (2000 + i, 53))
+    assert evil.denied() == (0, 0), evil.denied()
+    flood(4000, gateway, lambda i: (2000 + i, 53))
+    questions, connections = evil.denied()
+    assert questions > 0 and connections == 0, evil.denied()
+    flood(4500, outside, lambda i: (2000 + i, 9))
+    assert evil.denied()[0] >= questions and evil.denied()[1] > 300, evil.denied()
+    assert good.denied() == (0, 0), good.denied()
+    said = subprocess.run(["vmnet-brokerctl", "status", "shared"], timeout=20, check=True,
+                          capture_output=True, text=True).stdout
+    assert "problem   evil asks DNS or DHCP more than its share" in said, said
+    assert "problem   evil has as many connections as its share" in said, said
+    assert "problem   good" not in said, said
 
 
 def main():

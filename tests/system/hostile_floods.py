@@ -113,6 +113,12 @@ def resolves(guest, patience=3):
     return False
 
 
+def is_stopped_by(web, db):
+    """On a busy machine dnsmasq may not even hear most of them."""
+    ask_in_vain(web, 12000, 0.02)
+    return not resolves(db)
+
+
 def questions(scene, web, db):
     """dnsmasq's own limit, and ours in front of it. Each time it starts with an empty memory."""
     check(resolves(db, 10), "db resolves names")
@@ -124,12 +130,15 @@ def questions(scene, web, db):
     reconfigured(scene, 0, lambda text: original.replace("max=9000", "max=3000"))
     with scene.rules.without(gone("services", "udp dport 53*@asking"), table=INET):
         check(resolves(db, 10), "db resolves names again")
-        ask_in_vain(web, 12000, 0.02)
-        check(not resolves(db), "works without the rule: 12,000 of them")
+        check(any(is_stopped_by(web, db) for _ in range(5)),
+              "works without the rule: 12,000 of them")
     reconfigured(scene, 0, lambda text: original.replace("max=9000", "max=3000"))
     check(resolves(db, 10), "db resolves names again")
     ask_in_vain(web, 12000, 0.02)
     check(resolves(db), "fails: 400, or 12,000, questions that nobody answers")
+    denied = scene.broker.stats()
+    check(denied[web.tap]["denied_questions"] > 5000 and denied[db.tap]["denied_questions"] == 0,
+          "... and it is counted who asked them", denied)
     reconfigured(scene, 0, lambda text: original)
 
 

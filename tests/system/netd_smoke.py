@@ -38,7 +38,7 @@ NETWORK = struct.Struct("=64s64sIIIIII16sIIII64s16s256s")
 INTERFACE = struct.Struct("=64s64s64s16sII6sBBIB3x")
 RESERVATION = struct.Struct("=64sI6s2x")
 UPDATE_HEAD = struct.Struct("=64sIIII")
-STAT = struct.Struct("=64s16sQQQQQII")
+STAT = struct.Struct("=64s16sQQQQQQQII")
 UPLINK_NEWS = struct.Struct("=64s16s16s200s200s")
 FORWARD = struct.Struct("=64s64sIIIIII16s16s")
 MAGIC = 0x76626E64
@@ -255,9 +255,10 @@ class Broker:
         found = {}
         for body, _ in self.call(STATS):
             if body:
-                net, tap, rx, tx, rxp, txp, dropped, host, _ = STAT.unpack(body)
+                net, tap, rx, tx, rxp, txp, dropped, questions, flows, host, _ = STAT.unpack(body)
                 if tap[0]:
-                    found[text(tap)] = dict(rx=rxp, tx=txp, dropped=dropped)
+                    found[text(tap)] = dict(rx=rxp, tx=txp, dropped=dropped,
+                                            denied_questions=questions, denied_flows=flows)
                 else:
                     self.host[text(net)] = host
         return found
