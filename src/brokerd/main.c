@@ -49,22 +49,6 @@ static struct peer *peer_new(struct broker *broker, const struct peer_cred *cred
     return broker_peer_new(broker, cred, failure);
 }
 
-static const struct verbs verbs = {
-    .peer_new = peer_new,
-    .peer_gone = broker_peer_gone,
-    .acquire = broker_acquire,
-    .release = broker_release,
-    .start_interface = broker_start_interface,
-    .list = broker_list,
-    .status = broker_status,
-    .leases = broker_leases,
-    .monitor = broker_monitor,
-    .add_forward = broker_add_forward,
-    .remove_forward = broker_remove_forward,
-    .list_forwards = broker_list_forwards,
-    .stop = broker_stop,
-};
-
 struct daemon {
     struct options options;
     struct paths paths;
@@ -80,6 +64,7 @@ struct daemon {
     struct loop loop;
     struct path_watch *socket_watch; /* NULL: the socket is not ours to keep */
     struct definition_watch *watch;
+    struct verbs verbs;
     struct broker *broker;
     struct transport *transport;
 };
@@ -271,7 +256,9 @@ static int make_transport(struct daemon *d, struct failure *failure)
                                      .instance = d->options.system ? "system" : "user",
                                      .state_directory = d->paths.state,
                                      .log = d->log };
-    int r = transport_varlink_new(d->event, &verbs, d->broker, &about, &d->transport);
+    d->verbs = broker_verbs;
+    d->verbs.peer_new = peer_new;
+    int r = transport_varlink_new(d->event, &d->verbs, d->broker, &about, &d->transport);
     if (r < 0)
         return failure_set(failure, r, "cannot prepare for clients: %s", strerror(-r));
     return listen_on_sockets(d, failure);

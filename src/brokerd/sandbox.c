@@ -28,19 +28,8 @@
  * clients, netd, the starter. */
 static const struct call_rule socket_calls[] = { CALL_IF("socket", 0, WHOLE, AF_UNIX),
                                                  CALL("accept4"),
-                                                 CALL("bind"),
                                                  CALL("connect"),
-                                                 CALL("getpeername"),
-                                                 CALL("getsockname"),
-                                                 CALL("getsockopt"),
                                                  CALL("listen"),
-                                                 CALL("recv"),
-                                                 CALL("recvfrom"),
-                                                 CALL("recvmsg"),
-                                                 CALL("send"),
-                                                 CALL("sendmsg"),
-                                                 CALL("sendto"),
-                                                 CALL("setsockopt"),
                                                  CALL("shutdown"),
                                                  CALLS_END };
 
@@ -81,9 +70,9 @@ static void load_name_services(void)
 int broker_sandbox_calls(bool shared)
 {
     const struct call_rule *const lists[] = {
-        calls_c_library,    calls_event_loop,    calls_read_files, calls_write_files,
-        calls_thread,       socket_calls,        route_calls,      file_calls,
-        name_service_calls, shared_socket_calls, /* the last one */
+        calls_c_library, calls_event_loop,   calls_read_files,    calls_write_files,
+        calls_thread,    calls_sockets,      socket_calls,        route_calls,
+        file_calls,      name_service_calls, shared_socket_calls, /* the last one */
     };
 
     return confine_to(lists, N_ELEMENTS(lists) - (shared ? 0 : 1));

@@ -152,6 +152,12 @@ const struct call_rule calls_write_files[] = { CALL_IF("open", 1, O_ACCMODE, O_W
                                                CALL("unlinkat"),
                                                CALLS_END };
 
+const struct call_rule calls_sockets[] = {
+    CALL("bind"),    CALL("getpeername"), CALL("getsockname"), CALL("getsockopt"),
+    CALL("recv"),    CALL("recvfrom"),    CALL("recvmsg"),     CALL("send"),
+    CALL("sendmsg"), CALL("sendto"),      CALL("setsockopt"),  CALLS_END
+};
+
 /* Not mount(), unshare() and the like: that is how pasta and slirp4netns confine
  * themselves. */
 const struct call_rule calls_never[] = {

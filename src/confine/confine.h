@@ -153,6 +153,9 @@ extern const struct call_rule calls_thread[];
 extern const struct call_rule calls_read_files[];
 /* Opening them for writing, and nothing that changes one without that. */
 extern const struct call_rule calls_write_files[];
+/* Using sockets. Which ones may be made, and whether they may listen or connect, is for each
+ * program to say. */
+extern const struct call_rule calls_sockets[];
 /* Nothing, unless the sanitizers are in; confine_to() adds it by itself. */
 extern const struct call_rule calls_sanitizers[];
 /* For confine_not(): what no program of ours, and none that we start, ever does. */

@@ -405,3 +405,21 @@ void broker_stop(struct peer *peer, struct call *call)
     peer_park(peer, call);
     leaving_asked(broker, peer);
 }
+
+/* --- all of them, for a transport --- */
+
+const struct verbs broker_verbs = {
+    .peer_new = broker_peer_new,
+    .peer_gone = broker_peer_gone,
+    .acquire = broker_acquire,
+    .release = broker_release,
+    .start_interface = broker_start_interface,
+    .list = broker_list,
+    .status = broker_status,
+    .leases = broker_leases,
+    .monitor = broker_monitor,
+    .add_forward = broker_add_forward,
+    .remove_forward = broker_remove_forward,
+    .list_forwards = broker_list_forwards,
+    .stop = broker_stop,
+};

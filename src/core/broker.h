@@ -12,6 +12,7 @@
 #include "loop.h"
 #include "policy.h"
 #include "transport.h"
+#include "verbs.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -57,6 +58,9 @@ struct peer *broker_peer_new(struct broker *broker, const struct peer_cred *cred
  * released, every call of it forgotten. */
 void broker_peer_gone(struct peer *peer);
 const struct peer_cred *broker_peer_cred(const struct peer *peer);
+
+/* All that a transport calls. */
+extern const struct verbs broker_verbs;
 
 /* The verbs. Each answers `call` exactly once, now or later (ports/transport.h). */
 void broker_acquire(struct peer *peer, struct call *call, const char *network_name);

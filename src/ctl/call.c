@@ -40,6 +40,23 @@ int call_broker(struct connection *c, const char *method, json_t *parameters, co
     return r;
 }
 
+int call_about(const struct ctl *ctl, const char *method, const char *network, struct reply *ret)
+{
+    AUTO_CONNECTION c = CONNECTION_INIT;
+    json_t *parameters = json_pack("{s:s*}", "network_name", network);
+
+    if (!parameters) {
+        complain("the network's name is not UTF-8 text");
+        return -EILSEQ;
+    }
+    int r = call_open(ctl, &c);
+    if (r < 0) {
+        json_decref(parameters);
+        return r;
+    }
+    return call_broker(&c, method, parameters, network, ret);
+}
+
 /* One network a reply; a reply without one, when there is none. */
 int call_list(struct connection *c, json_t *networks)
 {

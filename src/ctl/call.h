@@ -15,6 +15,10 @@ int call_open(const struct ctl *ctl, struct connection *c);
 int call_broker(struct connection *c, const char *method, json_t *parameters, const char *network,
                 struct reply *ret);
 
+/* Connects for the one call about one network, or all of them (NULL). 0 with *ret to be cleared;
+ * -ENOTCONN, saying nothing: no broker runs; or another negative errno, said. */
+int call_about(const struct ctl *ctl, const char *method, const char *network, struct reply *ret);
+
 /* Says why a reply is an error; 0 when it is none. */
 int call_check(const struct reply *reply, const char *network);
 

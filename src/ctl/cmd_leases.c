@@ -47,24 +47,15 @@ static void print_table(const json_t *leases)
 
 int cmd_leases(struct ctl *ctl, int argc, char **argv)
 {
-    AUTO_CONNECTION c = CONNECTION_INIT;
     AUTO_REPLY reply = REPLY_INIT;
     int r = common_options(ctl, argc, argv, false, 0, 1);
     if (r >= 0)
         return r;
-    const char *name = argv[optind];
-    json_t *parameters = json_pack("{s:s*}", "network_name", name);
-    if (!parameters) {
-        complain("the network's name is not UTF-8 text");
-        return EXIT_FAILED;
-    }
 
-    r = call_open(ctl, &c);
-    if (r < 0)
-        json_decref(parameters);
+    r = call_about(ctl, "Leases", argv[optind], &reply);
     if (r == -ENOTCONN)
         say_not_running(ctl);
-    if (r < 0 || call_broker(&c, "Leases", parameters, name, &reply) < 0)
+    if (r < 0)
         return EXIT_FAILED;
     const json_t *leases = json_object_get(reply.parameters, "leases");
     if (ctl->json)

@@ -180,24 +180,16 @@ static int not_running(const struct ctl *ctl, const char *name)
 
 int cmd_status(struct ctl *ctl, int argc, char **argv)
 {
-    AUTO_CONNECTION c = CONNECTION_INIT;
     AUTO_REPLY reply = REPLY_INIT;
     int r = common_options(ctl, argc, argv, false, 0, 1);
     if (r >= 0)
         return r;
-    const char *name = argv[optind];
-    json_t *parameters = json_pack("{s:s*}", "network_name", name);
-    if (!parameters) {
-        complain("the network's name is not UTF-8 text");
-        return EXIT_FAILED;
-    }
 
-    r = call_open(ctl, &c);
-    if (r < 0) {
-        json_decref(parameters);
-        return r == -ENOTCONN ? not_running(ctl, name) : EXIT_FAILED;
-    }
-    if (call_broker(&c, "Status", parameters, name, &reply) < 0)
+    const char *name = argv[optind];
+    r = call_about(ctl, "Status", name, &reply);
+    if (r == -ENOTCONN)
+        return not_running(ctl, name);
+    if (r < 0)
         return EXIT_FAILED;
     if (ctl->json)
         return print_json(reply.parameters);

@@ -24,6 +24,7 @@
 
 static struct {
     struct loop loop;
+    struct verbs verbs;
     struct broker *broker;
     struct transport *transport;
     bool leaving; /* as soon as nobody uses a network */
@@ -109,19 +110,6 @@ static bool find_definitions(const char *dir)
 
 static bool start(const struct options *options)
 {
-    static const struct verbs verbs = {
-        .peer_new = peer_new,
-        .peer_gone = broker_peer_gone,
-        .acquire = broker_acquire,
-        .release = broker_release,
-        .start_interface = broker_start_interface,
-        .list = broker_list,
-        .status = broker_status,
-        .add_forward = broker_add_forward,
-        .remove_forward = broker_remove_forward,
-        .list_forwards = broker_list_forwards,
-        .stop = broker_stop,
-    };
     static const struct transport_events events = { on_unused, on_asked_to_leave, on_refused };
     struct broker_config config = {
         .idle_timeout_sec = options->idle_timeout_sec,
@@ -136,8 +124,10 @@ static bool start(const struct options *options)
     if (!daemon_state.broker || backend_vmnet_new(&backend) < 0)
         return false;
     broker_set_backend(daemon_state.broker, &backend);
-    if (transport_xpc_new(&verbs, daemon_state.broker, &events, VERSION, &daemon_state.transport) <
-        0)
+    daemon_state.verbs = broker_verbs;
+    daemon_state.verbs.peer_new = peer_new;
+    if (transport_xpc_new(&daemon_state.verbs, daemon_state.broker, &events, VERSION,
+                          &daemon_state.transport) < 0)
         return false;
     broker_definitions_changed(daemon_state.broker); /* the persistent ones */
     return true;

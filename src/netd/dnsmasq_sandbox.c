@@ -43,10 +43,8 @@ static const struct call_rule socket_calls[] = {
     CALL_IF("socket", 0, WHOLE, AF_INET), CALL_IF("socket", 0, WHOLE, AF_INET6),
     SOCKET_OF_PROTOCOL(AF_NETLINK, NETLINK_ROUTE),
     /* The C library asks for names of links through one. None that connects to a server. */
-    SOCKET_OF_TYPE(AF_UNIX, SOCK_DGRAM), CALL("accept"), CALL("accept4"), CALL("bind"),
-    CALL("connect"), CALL("getpeername"), CALL("getsockname"), CALL("getsockopt"), CALL("listen"),
-    CALL("recv"), CALL("recvfrom"), CALL("recvmsg"), CALL("send"), CALL("sendmsg"), CALL("sendto"),
-    CALL("setsockopt"), CALL("shutdown"),
+    SOCKET_OF_TYPE(AF_UNIX, SOCK_DGRAM), CALL("accept"), CALL("accept4"), CALL("connect"),
+    CALL("listen"), CALL("shutdown"),
     /* links by name, and the answer to a client that has no address yet */
     CALL_IF("ioctl", 1, WHOLE, SIOCGIFADDR), CALL_IF("ioctl", 1, WHOLE, SIOCGIFFLAGS),
     CALL_IF("ioctl", 1, WHOLE, SIOCGIFHWADDR), CALL_IF("ioctl", 1, WHOLE, SIOCGIFINDEX),
@@ -84,7 +82,7 @@ static const struct call_rule process_calls[] = {
 int dnsmasq_sandbox_prepare(struct confine_filter *ret)
 {
     const struct call_rule *const lists[] = {
-        calls_c_library, calls_read_files, calls_write_files,
+        calls_c_library, calls_read_files, calls_write_files, calls_sockets,
         start_calls,     socket_calls,     process_calls,
     };
 

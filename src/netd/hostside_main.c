@@ -125,8 +125,8 @@ static int on_request(sd_event_source *source, int fd, uint32_t events, void *ar
 
 /* ---- confinement --------------------------------------------------------------------- */
 
-/* hostside_link.c asks about links, knobs.c writes settings; all else is shared with netd, whose
- * netlink list has packet.c's sendmsg() and recvmsg(), too. */
+/* hostside_link.c asks about links, knobs.c writes settings; all else is shared with netd, and
+ * packet.c sends and receives as everybody does. */
 static const struct call_rule own_calls[] = {
     CALL_IF("ioctl", 1, WHOLE, SIOCGIFHWADDR), CALL_IF("ioctl", 1, WHOLE, SIOCGIFFLAGS),
     CALL_IF("open", 1, O_ACCMODE, O_WRONLY), CALL_IF("openat", 2, O_ACCMODE, O_WRONLY), CALLS_END
@@ -135,7 +135,7 @@ static const struct call_rule own_calls[] = {
 int hostside_confine_calls(void)
 {
     const struct call_rule *const lists[] = {
-        calls_c_library,       calls_event_loop,           calls_read_files,
+        calls_c_library,       calls_event_loop,           calls_read_files, calls_sockets,
         sandbox_netlink_calls, sandbox_name_service_calls, own_calls,
     };
 

@@ -31,21 +31,10 @@
  * receive in either way, libnftables waits by select(). uplink_tap.c and link.c ask about links by
  * ioctl(). */
 const struct call_rule sandbox_netlink_calls[] = { CALL_IF("socket", 0, WHOLE, AF_NETLINK),
-                                                   CALL("bind"),
-                                                   CALL("getpeername"),
                                                    CALL("_newselect"),
                                                    CALL("pselect6"),
                                                    CALL("pselect6_time64"),
                                                    CALL("select"),
-                                                   CALL("getsockname"),
-                                                   CALL("getsockopt"),
-                                                   CALL("recv"),
-                                                   CALL("recvfrom"),
-                                                   CALL("recvmsg"),
-                                                   CALL("send"),
-                                                   CALL("sendmsg"),
-                                                   CALL("sendto"),
-                                                   CALL("setsockopt"),
                                                    CALL_IF("ioctl", 1, WHOLE, SIOCETHTOOL),
                                                    CALL_IF("ioctl", 1, WHOLE, SIOCGIFINDEX),
                                                    CALL_IF("ioctl", 1, WHOLE, SIOCGIFNAME),
@@ -95,10 +84,19 @@ static const struct call_rule child_calls[] = {
 int sandbox_confine_calls(void)
 {
     const struct call_rule *const lists[] = {
-        calls_c_library,   calls_event_loop,      calls_read_files,
-        calls_write_files, sandbox_netlink_calls, tap_calls,
-        server_calls,      relay_socket_calls,    sandbox_name_service_calls,
-        file_calls,        child_calls,           forwarder_socket_calls,
+        calls_c_library,
+        calls_event_loop,
+        calls_read_files,
+        calls_write_files,
+        calls_sockets,
+        sandbox_netlink_calls,
+        tap_calls,
+        server_calls,
+        relay_socket_calls,
+        sandbox_name_service_calls,
+        file_calls,
+        child_calls,
+        forwarder_socket_calls,
         pipe_calls,
     };
 

@@ -86,6 +86,18 @@ static void on_forward(void *arg, const struct netd_forward *forward)
     ops_forward(arg, forward);
 }
 
+static int make_uplinks(struct netd *nd)
+{
+    const struct uplink_setup setup = { .event = nd->event,
+                                        .links = nd->links,
+                                        .nft = nd->nft,
+                                        .spawner = nd->spawner,
+                                        .changed = on_uplink,
+                                        .arg = &nd->ops };
+
+    return uplinks_new(&setup, nd->host_routes, &nd->uplinks);
+}
+
 static int open_tools(struct netd *nd)
 {
     int r;
@@ -98,8 +110,7 @@ static int open_tools(struct netd *nd)
     nd->nft = nft_new();
     if (!nd->nft)
         return -ENOMEM;
-    return uplinks_new(nd->event, nd->links, nd->nft, nd->spawner, nd->host_routes, on_uplink,
-                       &nd->ops, &nd->uplinks);
+    return make_uplinks(nd);
 }
 
 static void on_anchor(void *arg, const struct process *anchor)

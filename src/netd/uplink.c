@@ -141,14 +141,17 @@ int uplink_open_host_routes(void)
 
 static int add_sources(struct uplink *u)
 {
-    int r = sd_event_add_io(u->event, &u->host_source, u->host.sock, EPOLLIN, on_host_routes, u);
+    int r =
+        sd_event_add_io(u->setup.event, &u->host_source, u->host.sock, EPOLLIN, on_host_routes, u);
     if (r >= 0)
-        r = sd_event_add_io(u->event, &u->link_source, u->link_sock, EPOLLIN, on_link_change, u);
+        r = sd_event_add_io(u->setup.event, &u->link_source, u->link_sock, EPOLLIN, on_link_change,
+                            u);
     if (r >= 0)
-        r = sd_event_add_time_relative(u->event, &u->timer, CLOCK_BOOTTIME, 0, MSEC, on_timer, u);
-    if (r >= 0)
-        r = sd_event_add_time_relative(u->event, &u->settle, CLOCK_BOOTTIME, 0, MSEC, on_settled,
+        r = sd_event_add_time_relative(u->setup.event, &u->timer, CLOCK_BOOTTIME, 0, MSEC, on_timer,
                                        u);
+    if (r >= 0)
+        r = sd_event_add_time_relative(u->setup.event, &u->settle, CLOCK_BOOTTIME, 0, MSEC,
+                                       on_settled, u);
     if (r >= 0) /* an engine whose interface has gone must not wait for others to be served */
         r = sd_event_source_set_priority(u->host_source, SD_EVENT_PRIORITY_IMPORTANT);
     if (r < 0)
@@ -160,21 +163,15 @@ static int add_sources(struct uplink *u)
     return 0;
 }
 
-int uplink_new(sd_event *event, struct link_ctx *links, struct nft *nft, struct spawner *spawner,
-               unsigned slot, int host_routes, uplink_changed changed, void *arg,
+int uplink_new(const struct uplink_setup *setup, unsigned slot, int host_routes,
                struct uplink **ret)
 {
     struct uplink *u = calloc(1, sizeof *u);
     int r = -ENOMEM;
 
     if (u) {
-        u->event = event;
-        u->links = links;
-        u->nft = nft;
-        u->spawner = spawner;
+        u->setup = *setup;
         u->slot = slot;
-        u->changed = changed;
-        u->changed_arg = arg;
         u->host.sock = u->ready = u->child.pidfd = u->reach = -1;
         (void)str_copy(u->state, sizeof u->state, "none");
         r = u->link_sock = uplink_open_link_socket();
@@ -228,7 +225,7 @@ void uplink_stop(struct uplink *u)
     uplink_forget_engine(u);
     u->engine = NULL;
 
-    int r = link_delete(u->links, uplink_link(u->slot));
+    int r = link_delete(u->setup.links, uplink_link(u->slot));
     if (r < 0 && r != -ENODEV)
         log_failure(r, "%s: cannot delete the TAP", uplink_link(u->slot));
     uplink_report(u);

@@ -20,11 +20,19 @@ typedef void (*uplink_changed)(void *arg, const char *interface, const char *eng
                                const char *state);
 typedef int (*uplink_child_changed)(void *arg, unsigned slot, const struct child *child);
 
+/* What an uplink works with. All of it is borrowed. */
+struct uplink_setup {
+    sd_event *event;
+    struct link_ctx *links;
+    struct nft *nft;
+    struct spawner *spawner;
+    uplink_changed changed;
+    void *arg;
+};
+
 /* slot: which one it is (names.h). host_routes: an rtnetlink socket opened in the host's namespace
- * and subscribed to route, address and link changes (taken over). All else is borrowed. Starts
- * nothing. */
-int uplink_new(sd_event *event, struct link_ctx *links, struct nft *nft, struct spawner *spawner,
-               unsigned slot, int host_routes, uplink_changed changed, void *arg,
+ * and subscribed to route, address and link changes (taken over). Starts nothing. */
+int uplink_new(const struct uplink_setup *setup, unsigned slot, int host_routes,
                struct uplink **ret);
 /* Made when the first shared network appears, idempotent; ended when the last goes. interface:
  * by which it leaves the host; "" for slot 0. */

@@ -100,7 +100,7 @@ static int run_engine(struct uplink *u)
         return -errno;
     ready = ends[0];
     ready_write = ends[1];
-    int r = spawner_run(u->spawner,
+    int r = spawner_run(u->setup.spawner,
                         &(struct spawner_order){ .kind = u->engine->kind,
                                                  .network = u->slot,
                                                  .interface = u->host.interface,
@@ -112,7 +112,8 @@ static int run_engine(struct uplink *u)
     if (r < 0)
         return r;
     u->ready = fd_take(&ready);
-    return sd_event_add_io(u->event, &u->child_source, u->child.pidfd, EPOLLIN, on_child_end, u);
+    return sd_event_add_io(u->setup.event, &u->child_source, u->child.pidfd, EPOLLIN, on_child_end,
+                           u);
 }
 
 void uplink_check_carrier(struct uplink *u)
@@ -159,7 +160,7 @@ static bool tap_is_free(struct uplink *u)
     if (++u->busy < 5)
         return false;
     log_warning("%s: somebody unknown holds the TAP, making a new one", uplink_link(u->slot));
-    (void)link_delete(u->links, uplink_link(u->slot));
+    (void)link_delete(u->setup.links, uplink_link(u->slot));
     return true;
 }
 
@@ -178,10 +179,10 @@ void uplink_begin(struct uplink *u)
     r = uplink_prepare_tap(u);
     if (r == 0) {
         u->generation = next_generation(u->generation);
-        r = router_set_generation(u->nft, u->slot, u->generation);
+        r = router_set_generation(u->setup.nft, u->slot, u->generation);
     }
     if (r == 0)
-        r = router_set_limits(u->nft, u->slot, u->engine->fragments, u->engine->icmpv6);
+        r = router_set_limits(u->setup.nft, u->slot, u->engine->fragments, u->engine->icmpv6);
     if (r == 0)
         r = run_engine(u);
     if (r < 0) {

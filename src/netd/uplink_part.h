@@ -23,12 +23,7 @@
 enum uplink_phase { STOPPED, LOOKING, NO_ROUTE, STARTING, ATTACHED, WAITING };
 
 struct uplink {
-    sd_event *event; /* this and the next three: borrowed */
-    struct link_ctx *links;
-    struct nft *nft;
-    struct spawner *spawner;
-    uplink_changed changed;
-    void *changed_arg;
+    struct uplink_setup setup;
     uplink_child_changed child_watch;
     void *child_watch_arg;
     unsigned slot; /* names.h; 0 follows the host's routes ... */

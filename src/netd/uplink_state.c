@@ -46,7 +46,7 @@ void uplink_report(struct uplink *u)
         log_warning("%s: %s", uplink_link(u->slot), text);
     else
         log_info("%s: %s", uplink_link(u->slot), text);
-    u->changed(u->changed_arg, u->host.interface, uplink_engine(u), u->state);
+    u->setup.changed(u->setup.arg, u->host.interface, uplink_engine(u), u->state);
 }
 
 /* Guests hear "unreachable" at once for what cannot work. A restart is no such case:
@@ -58,9 +58,9 @@ static void set_reach(struct uplink *u)
 
     if (reach == u->reach)
         return;
-    if (router_set_reach(u->nft, u->slot, reach & 1, reach & 2) < 0)
+    if (router_set_reach(u->setup.nft, u->slot, reach & 1, reach & 2) < 0)
         log_warning("%s: cannot change the router's rules: %s", uplink_link(u->slot),
-                    nft_error(u->nft));
+                    nft_error(u->setup.nft));
     else
         u->reach = reach;
 }

@@ -35,17 +35,17 @@ static int address_tap(struct uplink *u)
     struct engine_addresses at;
 
     engine_addresses(u->slot, &at);
-    int r = link_made(link_add_addr4(u->links, link, at.ipv4, at.ipv4_prefix));
+    int r = link_made(link_add_addr4(u->setup.links, link, at.ipv4, at.ipv4_prefix));
     if (r == 0)
-        r = link_made(link_add_addr6(u->links, link, link_local, 64));
+        r = link_made(link_add_addr6(u->setup.links, link, link_local, 64));
     if (r == 0)
-        r = link_made(link_add_addr6(u->links, link, at.ipv6, at.ipv6_len));
+        r = link_made(link_add_addr6(u->setup.links, link, at.ipv6, at.ipv6_len));
     if (r == 0)
-        r = link_set_up(u->links, link);
+        r = link_set_up(u->setup.links, link);
     if (r == 0)
-        r = link_made(link_add_default4(u->links, link, at.ipv4_gateway, table));
+        r = link_made(link_add_default4(u->setup.links, link, at.ipv4_gateway, table));
     if (r == 0)
-        r = link_made(link_add_default6(u->links, link, at.ipv6_gateway, table));
+        r = link_made(link_add_default6(u->setup.links, link, at.ipv6_gateway, table));
     return r;
 }
 
@@ -92,9 +92,9 @@ int uplink_prepare_tap(struct uplink *u)
     if (r == 0)
         r = set_all_knobs(u);
     if (r == 0)
-        r = link_set_port(u->links, link, NULL, false, ENGINE_MTU, 0);
+        r = link_set_port(u->setup.links, link, NULL, false, ENGINE_MTU, 0);
     if (r == 0)
-        r = link_set_txqueuelen(u->links, link, QUEUE_FRAMES);
+        r = link_set_txqueuelen(u->setup.links, link, QUEUE_FRAMES);
     if (r == 0)
         r = address_tap(u);
     return r;

@@ -9,12 +9,7 @@
 #include <stdlib.h>
 
 struct uplinks {
-    sd_event *event; /* this and the next three: borrowed */
-    struct link_ctx *links;
-    struct nft *nft;
-    struct spawner *spawner;
-    uplink_changed changed;
-    void *changed_arg;
+    struct uplink_setup setup;
     uplink_child_changed child_watch;
     void *child_watch_arg;
     int host_routes[UPLINKS_MAX]; /* -1: the uplink has it */
@@ -43,20 +38,14 @@ int uplinks_open_host_routes(int ret[static UPLINKS_MAX])
     return 0;
 }
 
-int uplinks_new(sd_event *event, struct link_ctx *links, struct nft *nft, struct spawner *spawner,
-                int host_routes[static UPLINKS_MAX], uplink_changed changed, void *arg,
+int uplinks_new(const struct uplink_setup *setup, int host_routes[static UPLINKS_MAX],
                 struct uplinks **ret)
 {
     struct uplinks *all = calloc(1, sizeof *all);
 
     if (!all)
         return -ENOMEM;
-    *all = (struct uplinks){ .event = event,
-                             .links = links,
-                             .nft = nft,
-                             .spawner = spawner,
-                             .changed = changed,
-                             .changed_arg = arg };
+    all->setup = *setup;
     for (unsigned slot = 0; slot < UPLINKS_MAX; slot++)
         all->host_routes[slot] = fd_take(&host_routes[slot]);
     *ret = all;
@@ -84,8 +73,7 @@ void uplinks_set_child_watch(struct uplinks *all, uplink_child_changed child, vo
 
 static int make(struct uplinks *all, unsigned slot)
 {
-    int r = uplink_new(all->event, all->links, all->nft, all->spawner, slot, all->host_routes[slot],
-                       all->changed, all->changed_arg, &all->at[slot]);
+    int r = uplink_new(&all->setup, slot, all->host_routes[slot], &all->at[slot]);
 
     if (r < 0)
         return log_failure(r, "cannot prepare the uplink '%s'", uplink_link(slot));

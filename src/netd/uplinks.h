@@ -16,9 +16,8 @@ int uplinks_open_host_routes(int ret[static UPLINKS_MAX]);
 
 void uplinks_close_host_routes(int fds[static UPLINKS_MAX]); /* -1: none */
 
-/* host_routes: taken over, and -1 afterwards. All else is borrowed. Starts nothing. */
-int uplinks_new(sd_event *event, struct link_ctx *links, struct nft *nft, struct spawner *spawner,
-                int host_routes[static UPLINKS_MAX], uplink_changed changed, void *arg,
+/* host_routes: taken over, and -1 afterwards. Starts nothing. */
+int uplinks_new(const struct uplink_setup *setup, int host_routes[static UPLINKS_MAX],
                 struct uplinks **ret);
 void uplinks_free(struct uplinks *uplinks);
 void uplinks_set_child_watch(struct uplinks *uplinks, uplink_child_changed child, void *arg);

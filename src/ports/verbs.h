@@ -2,7 +2,7 @@
 /* verbs.h - what a transport asks of the core.
  *
  * The same functions as in core/broker.h, which says what each does; as a table,
- * because a transport does not see the core. brokerd/main.c fills it in, a test of a
+ * because a transport does not see the core. broker_verbs has them, a test of a
  * transport brings its own.
  */
 #pragma once

@@ -361,10 +361,12 @@ static bool make_namespaces(void)
     assert_int_equal(link_open(&world.tools.links), 0);
     world.tools.nft = nft_new();
     assert_non_null(world.tools.nft);
-    assert_int_equal(uplinks_new(world.tools.event, world.tools.links, world.tools.nft,
-                                 world.tools.spawner, host_routes, on_uplink, NULL,
-                                 &world.tools.uplinks),
-                     0);
+    const struct uplink_setup uplinks = { .event = world.tools.event,
+                                          .links = world.tools.links,
+                                          .nft = world.tools.nft,
+                                          .spawner = world.tools.spawner,
+                                          .changed = on_uplink };
+    assert_int_equal(uplinks_new(&uplinks, host_routes, &world.tools.uplinks), 0);
     return true;
 }
 

@@ -37,14 +37,6 @@ void __wrap_closer_close(int fd)
     fd_closep(&fd);
 }
 
-static const struct verbs verbs = {
-    broker_peer_new,    broker_peer_gone,       broker_acquire,
-    broker_release,     broker_start_interface, broker_list,
-    broker_status,      broker_leases,          broker_monitor,
-    broker_add_forward, broker_remove_forward,  broker_list_forwards,
-    broker_stop,
-};
-
 static struct house {
     struct fake_loop loop;
     sd_event *event;
@@ -82,7 +74,8 @@ static bool build(void)
         return false;
     struct backend backend = null_backend(&house.loop.loop, &nulls);
     broker_set_backend(house.broker, &backend);
-    if (transport_varlink_new(house.event, &verbs, house.broker, &about, &house.transport) < 0 ||
+    if (transport_varlink_new(house.event, &broker_verbs, house.broker, &about, &house.transport) <
+            0 ||
         transport_varlink_listen(house.transport, fd) < 0)
         return false;
     (void)fd_take(&fd);

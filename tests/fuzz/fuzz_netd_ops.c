@@ -4,7 +4,7 @@
  * answer passes the check of the other side.
  *
  * The input is a row of packets, each behind two bytes of length. What the operations do
- * is pretended here.
+ * is pretended here, or silent (fakes/silent_netd.c).
  */
 #include "fuzz.h"
 
@@ -29,17 +29,6 @@ struct uplink {
     int unused;
 };
 
-void life_set_timeout(struct life *life, uint32_t timeout_sec)
-{
-    (void)life;
-    (void)timeout_sec;
-}
-
-void life_consider(struct life *life)
-{
-    (void)life;
-}
-
 void life_make_way(struct life *life, const char *why)
 {
     (void)life;
@@ -52,39 +41,9 @@ int life_leave(struct life *life, struct netd_why *why)
     return world.networks > 0 ? why_refused(why, -EBUSY, "a TAP is in use") : 0;
 }
 
-const struct uplink *uplinks_at(const struct uplinks *uplinks, unsigned slot)
-{
-    (void)uplinks;
-    (void)slot;
-    return NULL;
-}
-
-const char *uplink_interface(const struct uplink *uplink)
-{
-    (void)uplink;
-    return "";
-}
-
-const char *uplink_engine(const struct uplink *uplink)
-{
-    (void)uplink;
-    return "none";
-}
-
-const char *uplink_state(const struct uplink *uplink)
-{
-    (void)uplink;
-    return "none";
-}
-
 static const struct netd_network shared = {
     .name = "shared", .id = "1", .mtu = 1500, .ipv4_base = 0xc0a84000, .ipv4_prefix = 24
 };
-
-void networks_tell_leases(const struct networks *all)
-{
-    (void)all;
-}
 
 void networks_list(struct networks *all, void (*each)(void *arg, const struct netd_network *),
                    void (*tap)(void *arg, const struct netd_interface *), void *arg)
@@ -93,18 +52,6 @@ void networks_list(struct networks *all, void (*each)(void *arg, const struct ne
     (void)tap;
     for (unsigned i = 0; i < world.networks; i++)
         each(arg, &shared);
-}
-
-bool networks_stranded(const struct networks *all,
-                       void (*each)(void *arg, const struct netd_stranded *), void *arg)
-{
-    (void)all, (void)each, (void)arg;
-    return false;
-}
-
-void networks_tell_ways(const struct networks *all, bool again)
-{
-    (void)all, (void)again;
 }
 
 int networks_build(struct networks *all, const struct netd_network *def, network_built built,

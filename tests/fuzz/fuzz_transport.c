@@ -28,14 +28,6 @@ void __wrap_closer_close(int fd)
     fd_closep(&fd);
 }
 
-static const struct verbs verbs = {
-    broker_peer_new,    broker_peer_gone,       broker_acquire,
-    broker_release,     broker_start_interface, broker_list,
-    broker_status,      broker_leases,          broker_monitor,
-    broker_add_forward, broker_remove_forward,  broker_list_forwards,
-    broker_stop,
-};
-
 struct house {
     struct fake_loop loop;
     sd_event *event;
@@ -63,7 +55,7 @@ static void house_build(struct house *h)
     MUST(h->broker && sd_event_new(&h->event) >= 0);
     struct backend backend = null_backend(&h->loop.loop, &nulls);
     broker_set_backend(h->broker, &backend);
-    MUST(transport_varlink_new(h->event, &verbs, h->broker, &about, &h->transport) == 0);
+    MUST(transport_varlink_new(h->event, &broker_verbs, h->broker, &about, &h->transport) == 0);
     MUST(transport_varlink_listen(h->transport, fd_take(&fd)) == 0);
 }
 

@@ -168,9 +168,13 @@ static void set_up(struct driver *d)
         log_error("%s", nft_error(d->nft));
     must(r, "router");
     must(sd_event_default(&d->event), "event loop");
-    must(uplink_new(d->event, d->links, d->nft, d->spawner, 0, host_routes, on_changed, d,
-                    &d->uplink),
-         "uplink");
+    const struct uplink_setup uplink = { .event = d->event,
+                                         .links = d->links,
+                                         .nft = d->nft,
+                                         .spawner = d->spawner,
+                                         .changed = on_changed,
+                                         .arg = d };
+    must(uplink_new(&uplink, 0, host_routes, &d->uplink), "uplink");
     uplink_set_child_watch(d->uplink, on_child, d);
     must(sd_event_add_io(d->event, NULL, STDIN_FILENO, EPOLLIN, on_input, d), "standard input");
 }

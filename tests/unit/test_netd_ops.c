@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What netd may be asked, and when, and that each request gets one answer. ops.c is
- * included; everything it works on is pretended below. */
+ * included; everything it works on is pretended below, or silent (fakes/silent_netd.c). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,17 +76,6 @@ struct session *server_broker(struct server *server)
     return world.broker ? &world.session : NULL;
 }
 
-void life_set_timeout(struct life *life, uint32_t timeout_sec)
-{
-    (void)life;
-    (void)timeout_sec;
-}
-
-void life_consider(struct life *life)
-{
-    (void)life;
-}
-
 static int outcome(struct netd_why *why)
 {
     return world.outcome < 0 ? why_failed(why, world.outcome, "it is not to be") : 0;
@@ -105,31 +94,6 @@ int life_leave(struct life *life, struct netd_why *why)
     return outcome(why);
 }
 
-const struct uplink *uplinks_at(const struct uplinks *uplinks, unsigned slot)
-{
-    (void)uplinks;
-    (void)slot;
-    return NULL;
-}
-
-const char *uplink_interface(const struct uplink *uplink)
-{
-    (void)uplink;
-    return "";
-}
-
-const char *uplink_engine(const struct uplink *uplink)
-{
-    (void)uplink;
-    return "none";
-}
-
-const char *uplink_state(const struct uplink *uplink)
-{
-    (void)uplink;
-    return "none";
-}
-
 static const struct netd_network network = {
     .name = "shared", .id = "1", .mtu = 1500, .ipv4_base = 0xc0a84000, .ipv4_prefix = 24
 };
@@ -137,11 +101,6 @@ static const struct netd_network network = {
 static const struct netd_interface interface = {
     .network = "shared", .id = "web", .mac = { 0x52, 0x54, 0, 0, 0, 1 }, .queues = 1
 };
-
-void networks_tell_leases(const struct networks *all)
-{
-    (void)all;
-}
 
 void networks_list(struct networks *all, void (*each)(void *arg, const struct netd_network *),
                    void (*tap)(void *arg, const struct netd_interface *), void *arg)
@@ -152,18 +111,6 @@ void networks_list(struct networks *all, void (*each)(void *arg, const struct ne
     (void)str_copy(with_tap.tap, sizeof with_tap.tap, "vt0.0");
     each(arg, &network);
     tap(arg, &with_tap);
-}
-
-bool networks_stranded(const struct networks *all,
-                       void (*each)(void *arg, const struct netd_stranded *), void *arg)
-{
-    (void)all, (void)each, (void)arg;
-    return false;
-}
-
-void networks_tell_ways(const struct networks *all, bool again)
-{
-    (void)all, (void)again;
 }
 
 int networks_build(struct networks *all, const struct netd_network *def, network_built built,

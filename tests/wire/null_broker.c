@@ -27,14 +27,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static const struct verbs verbs = {
-    broker_peer_new,    broker_peer_gone,       broker_acquire,
-    broker_release,     broker_start_interface, broker_list,
-    broker_status,      broker_leases,          broker_monitor,
-    broker_add_forward, broker_remove_forward,  broker_list_forwards,
-    broker_stop,
-};
-
 static int listen_at(const char *path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -72,7 +64,7 @@ static int serve(sd_event *event, int fd)
     int r = broker ? 0 : -ENOMEM;
     if (r == 0) {
         broker_set_backend(broker, &backend);
-        r = transport_varlink_new(event, &verbs, broker, &about, &transport);
+        r = transport_varlink_new(event, &broker_verbs, broker, &about, &transport);
     }
     if (r == 0)
         r = transport_varlink_listen(transport, fd);
