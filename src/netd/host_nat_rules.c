@@ -122,8 +122,9 @@ static void put_ended(struct text *t)
            "  chain ended {\n"
            "    type filter hook prerouting priority mangle; policy accept;\n"
            "    iifname != " HOST_NAT_LINK " accept\n"
-           "    meta l4proto tcp ct state new meta nfproto ipv4 ct timeout set \"ended4\"\n"
-           "    meta l4proto tcp ct state new meta nfproto ipv6 ct timeout set \"ended6\"\n"
+           "    ct state != new accept\n"
+           "    meta l4proto tcp meta nfproto ipv4 ct timeout set \"ended4\"\n"
+           "    meta l4proto tcp meta nfproto ipv6 ct timeout set \"ended6\"\n"
            "  }\n");
 }
 
