@@ -14,6 +14,7 @@
 #include "bridge.h"
 #include "fault.h"
 #include "fd.h"
+#include "filter.h"
 #include "json_text.h"
 #include "mem.h"
 #include "networks.h"
@@ -370,6 +371,31 @@ static bool make_namespaces(void)
     return true;
 }
 
+static void put_host_on_a_network(void)
+{
+    assert_int_equal(filter_add_network(world.tools.nft, 0, &lab, true), 0);
+    assert_int_equal(filter_remove_network(world.tools.nft, 0, &lab, true), 0);
+    assert_int_equal(filter_forget_host_drops(world.tools.nft, 0), 0);
+}
+
+/* Once the host has been on a network, the filter keeps a chain for it as long as there is a netd;
+ * and nothing else. */
+static void look_at_rules(void)
+{
+    world.rules = list_rules();
+    if (!world.tools.hostside)
+        return;
+    put_host_on_a_network();
+    assert_int_equal(nft_run(world.tools.nft, "flush chain bridge vmnet to_host\n"
+                                              "delete chain bridge vmnet to_host\n"),
+                     0);
+    AUTO_FREE char *without = list_rules();
+    assert_string_equal(without, world.rules);
+    put_host_on_a_network();
+    free(world.rules);
+    world.rules = list_rules();
+}
+
 static int make_world(void **unused)
 {
     const struct network_events events = { .tap_gone = on_tap_gone, .lease = on_lease };
@@ -393,7 +419,7 @@ static int make_world(void **unused)
     assert_int_equal(networks_adopt(world.all, &nothing, -1, &why), 0);
     world.links = count_links();
     world.processes = count_children(getpid());
-    world.rules = list_rules();
+    look_at_rules();
     return 0;
 }
 
