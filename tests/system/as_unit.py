@@ -29,7 +29,7 @@ NOT_HERE = {"Type", "NotifyAccess", "Restart", "RestartSec", "KillMode", "SendSI
             "OOMPolicy", "RemoveIPC", "LimitNOFILE", "DevicePolicy", "DeviceAllow",
             "IPAddressDeny", "KeyringMode", "SystemCallArchitectures", "SystemCallErrorNumber",
             "ProtectClock", "ProtectKernelLogs", "LockPersonality", "RestrictRealtime",
-            "RestrictSUIDSGID", "PrivateMounts", "StateDirectoryMode"}
+            "RestrictSUIDSGID", "PrivateMounts", "StateDirectoryMode", "ExecStopPost"}
 
 
 def check(result, what):
@@ -259,8 +259,17 @@ def filters(unit):
         yield memory
 
 
+def prepare(unit):
+    """What root does before, and nobody's sandbox hinders."""
+    for command in unit.all("ExecStartPre"):
+        if command[0] != "+":
+            sys.exit(f"as_unit: ExecStartPre={command}: as whom?")
+        subprocess.run(shlex.split(command[1:]), check=True, timeout=10)
+
+
 def main():
     unit = Unit(sys.argv[1])
+    prepare(unit)
     user = pwd.getpwnam(unit.one("User"))
     command = shlex.split(unit.one("ExecStart")) + sys.argv[2:]
     loaded = list(filters(unit))

@@ -34,7 +34,7 @@ UNITS=/usr/local/lib/systemd/system
     grep -E '^vmnet:.*:vmnet-broker$' "$root/etc/group"
 }
 
-@test "systemd-tmpfiles makes netd's directory and the namespace's name" {
+@test "systemd-tmpfiles makes netd's directory, and a place for the namespace's name" {
     [ "$(id -u)" = 0 ] || skip "optional: giving directories away needs root"
     local root=$BATS_TEST_TMPDIR/root
     mkdir -p "$root/etc"
@@ -42,7 +42,7 @@ UNITS=/usr/local/lib/systemd/system
     echo "vmnet-netd:x:4202:" >"$root/etc/group"
     systemd-tmpfiles --root="$root" --create /usr/local/lib/tmpfiles.d/vmnet-broker.conf
     is "$(stat -c '%u:%g %a' "$root/run/vmnet-netd")" "4202:4202 755"
-    is "$(readlink "$root/run/netns/vmnet-broker")" /run/vmnet-netd/netns
+    is "$(find "$root/run/netns")" "$root/run/netns"
 }
 
 @test "nothing is enabled by being installed" {
