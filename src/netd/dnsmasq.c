@@ -6,6 +6,7 @@
  */
 #include "dnsmasq_part.h"
 
+#include "asked.h"
 #include "fd.h"
 #include "leases.h"
 #include "log.h"
@@ -20,7 +21,28 @@
 
 #define READY_STEP     200u     /* us between looks; it takes 5 ms */
 #define READY_PATIENCE 5000000u /* us; on a machine that is busy with something else */
-#define PULSE_USEC     1000000u /* one that hangs is noticed within 5 s */
+#define PULSE_USEC     1000000u /* one that hangs is noticed within 5 s of a question */
+
+static void on_asked(void *arg)
+{
+    const struct dnsmasq *d = arg;
+
+    pulse_wake(d->pulse);
+}
+
+static void rest(void *arg)
+{
+    struct dnsmasq *d = arg;
+
+    asked_wait(d->setup.asked, d->setup.index, on_asked, d);
+}
+
+static void forget_pulse(struct dnsmasq *d)
+{
+    if (d->setup.asked)
+        asked_forget(d->setup.asked, d->setup.index);
+    pulse_free(take_ptr(&d->pulse));
+}
 
 /* From now on it serves. */
 static void watch(struct dnsmasq *d)
@@ -33,7 +55,9 @@ static void watch(struct dnsmasq *d)
                                  .child = &d->process.child,
                                  .server = { .sin_family = AF_INET, .sin_port = htons(53) },
                                  .name = name,
-                                 .every_usec = PULSE_USEC };
+                                 .every_usec = PULSE_USEC,
+                                 .rest = d->setup.asked ? rest : NULL,
+                                 .arg = d };
     int r = str_format(name, sizeof name, "gateway.%s." DNS_SUFFIX, net->name);
 
     setup.server.sin_addr.s_addr = htonl(subnet4_gateway(subnet));
@@ -207,7 +231,7 @@ void dnsmasq_ask_to_end(struct dnsmasq *d)
     if (!d)
         return;
     d->look = sd_event_source_disable_unref(d->look);
-    pulse_free(take_ptr(&d->pulse));
+    forget_pulse(d);
     supervise_ask_to_end(&d->process);
 }
 
@@ -228,7 +252,7 @@ void dnsmasq_leave(struct dnsmasq *d)
     if (!d)
         return;
     d->look = sd_event_source_disable_unref(d->look);
-    pulse_free(d->pulse);
+    forget_pulse(d);
     supervise_leave(&d->process);
     fd_closep(&d->leash);
     free(d);

@@ -18,6 +18,7 @@
 
 #include <systemd/sd-event.h>
 
+struct asked;
 struct dnsmasq;
 
 struct dnsmasq_setup {
@@ -27,9 +28,10 @@ struct dnsmasq_setup {
     const struct netd_network *net; /* all borrowed */
     const struct reservations *reserved;
     const char *bridge;
-    unsigned host;    /* the host is on it, too: enum hostside_family */
-    int dirfd;        /* the network's directory ... */
-    const char *path; /* ... and its name for dnsmasq */
+    unsigned host;       /* the host is on it, too: enum hostside_family */
+    struct asked *asked; /* NULL: nobody hears when guests ask */
+    int dirfd;           /* the network's directory ... */
+    const char *path;    /* ... and its name for dnsmasq */
     /* A process is about to begin, or was adopted: for the journal. Negative: not now. */
     int (*started)(void *arg, const struct child *child);
     /* Once after dnsmasq_start(): 0 when it serves, or why it does not. */

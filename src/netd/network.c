@@ -7,6 +7,7 @@
  */
 #include "network.h"
 
+#include "asked.h"
 #include "bridge.h"
 #include "detour.h"
 #include "fd.h"
@@ -130,6 +131,8 @@ int network_destroy(struct network *net, struct netd_why *why)
     dnsmasq_ask_to_end(net->dnsmasq);
     r = net->routed ? router_remove_network(all->tools.nft, net->bridge, &net->way, &net->def) : 0;
     note(r, &first, why, net, "router rules");
+    if (net->routed && all->tools.asked)
+        note(asked_remove_network(all->tools.nft, index, net->bridge), &first, why, net, "quota");
     way_out_remove(all->tools.links, net->bridge, &net->way);
     /* Its link goes before its rules, or what it sends meanwhile leaves a count behind. */
     note(network_part_host(net, why), &first, why, net, "host");
@@ -223,6 +226,7 @@ int network_new_dnsmasq(struct network *net)
                                          .reserved = &net->reserved,
                                          .bridge = net->bridge,
                                          .host = net->host,
+                                         .asked = net->all->tools.asked,
                                          .dirfd = net->dirfd,
                                          .path = net->path,
                                          .started = on_dnsmasq_started,
@@ -249,7 +253,11 @@ int network_add_rules(struct network *net, struct netd_why *why)
         return why_refused(why, r, "network '%s': cannot make its router rules: %s", net->def.name,
                            nft_error(nft));
     net->routed = true;
-    return 0;
+    if (net->all->tools.asked)
+        r = asked_add_network(nft, net->index, net->bridge);
+    return r < 0 ? why_refused(why, r, "network '%s': cannot hear when its guests ask: %s",
+                               net->def.name, nft_error(nft))
+                 : 0;
 }
 
 void network_make_detour(struct network *net)

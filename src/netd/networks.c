@@ -2,6 +2,7 @@
 /* networks.c - see networks.h: which networks there are, and what they share. */
 #include "network.h"
 
+#include "asked.h"
 #include "filter.h"
 #include "lease_watch.h"
 #include "log.h"
@@ -311,6 +312,16 @@ static int on_engine(void *arg, unsigned slot, const struct child *child)
                  : 0;
 }
 
+static void hear_questions(struct networks *all)
+{
+    int r = asked_new(all->tools.event, all->tools.nft, &all->tools.asked);
+
+    if (r < 0)
+        log_warning("cannot hear when guests ask (nft_quota): every dnsmasq is asked each second "
+                    "whether it lives: %s",
+                    strerror(-r));
+}
+
 int networks_new(const struct network_tools *tools, const struct network_events *events,
                  struct networks **ret, struct netd_why *why)
 {
@@ -336,6 +347,7 @@ int networks_new(const struct network_tools *tools, const struct network_events 
         networks_free(all);
         return r;
     }
+    hear_questions(all);
     *ret = all;
     return 0;
 }
@@ -349,6 +361,7 @@ void networks_free(struct networks *all)
     ports_unwatch(all);
     sd_event_source_disable_unref(all->host_news);
     stranded_free(all->stranded);
+    asked_free(all->tools.asked);
     free(all);
 }
 

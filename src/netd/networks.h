@@ -30,6 +30,7 @@ struct network_tools {
     struct uplink *uplink;
     struct journal *journal;
     struct forwards *forwards;
+    struct asked *asked;    /* networks.c's own; NULL: every dnsmasq is asked again and again */
     int state_dirfd;        /* netd's directory in the state directory ... */
     const char *state_path; /* ... and its name */
 };

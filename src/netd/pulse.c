@@ -93,22 +93,42 @@ static bool shows_life(struct pulse *pulse)
     return life;
 }
 
+/* And sees a while later. */
+static void ask_again(const struct pulse *pulse)
+{
+    ask(pulse);
+    (void)sd_event_source_set_time_relative(pulse->timer, pulse->setup.every_usec);
+    (void)sd_event_source_set_enabled(pulse->timer, SD_EVENT_ONESHOT);
+}
+
 static int on_time(sd_event_source *source, uint64_t usec, void *arg)
 {
     struct pulse *pulse = arg;
     const struct child *child = pulse->setup.child;
+    bool life = shows_life(pulse);
 
+    (void)source;
     (void)usec;
-    pulse->missed = shows_life(pulse) ? 0 : pulse->missed + 1;
+    pulse->missed = life ? 0 : pulse->missed + 1;
     if (pulse->missed >= MISSED_MAX && child->pid > 0) {
         log_warning("%s: process %d hangs; killing it", pulse->setup.what, (int)child->pid);
         (void)child_signal(child, SIGKILL);
         pulse->missed = 0;
     }
-    ask(pulse);
-    (void)sd_event_source_set_time_relative(source, pulse->setup.every_usec);
-    (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    if (life && pulse->setup.rest)
+        pulse->setup.rest(pulse->setup.arg);
+    else
+        ask_again(pulse);
     return 0;
+}
+
+void pulse_wake(struct pulse *pulse)
+{
+    if (!pulse)
+        return;
+    (void)shows_life(pulse); /* what it did before does not count */
+    pulse->missed = 0;
+    ask_again(pulse);
 }
 
 int pulse_new(const struct pulse_setup *setup, struct pulse **ret)
@@ -128,6 +148,10 @@ int pulse_new(const struct pulse_setup *setup, struct pulse **ret)
     if (r < 0) {
         pulse_free(pulse);
         return r;
+    }
+    if (setup->rest) {
+        (void)sd_event_source_set_enabled(pulse->timer, SD_EVENT_OFF);
+        setup->rest(setup->arg);
     }
     *ret = pulse;
     return 0;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pulse.h - does a dnsmasq that lives also answer?
  *
- * One that has been stopped, or hangs, has not ended, and supervise.c would wait for ever. So
- * it is asked a question now and then. One that neither answers three times in a row nor has
- * been running meanwhile is killed, and started again as any that has died. One that is busy
- * is not: guests could have us kill it by asking more than it can answer.
+ * One that hangs has not ended, and supervise.c would wait for ever. So it is asked a question,
+ * once a second, from when somebody has asked it something until it shows life: as long as nobody
+ * does, nobody misses it. One that neither answers three times in a row nor has been running
+ * meanwhile is killed, and started again as any that has died. One that is busy is not: guests
+ * could have us kill it by asking more than it can answer.
  */
 #pragma once
 #include "spawner.h"
@@ -21,8 +22,14 @@ struct pulse_setup {
     struct sockaddr_in server;
     const char *name; /* what it is asked for; copied */
     uint64_t every_usec;
+    /* It lives, and may rest until pulse_wake(); called by pulse_new(), too. NULL: it never rests.
+     */
+    void (*rest)(void *arg);
+    void *arg;
 };
 
-/* Asks from now on. 0 or a negative errno. */
+/* 0 or a negative errno. */
 int pulse_new(const struct pulse_setup *setup, struct pulse **ret);
+/* Asks from now on. NULL is fine. */
+void pulse_wake(struct pulse *pulse);
 void pulse_free(struct pulse *pulse); /* NULL is fine */

@@ -4,6 +4,7 @@
 Each story_NAME() begins with two guests under traffic and ends with nothing of ours left.
 """
 
+import ctypes
 import os
 import random
 import shutil
@@ -14,6 +15,8 @@ import time
 from deaths_guest import SERVICES, Board, Guest
 from deaths_world import (RUNTIME, STATE, Refused, World, acquire, connect, fail, fork, kill,
                           kill_all, ours, pids, say, the, wait_until)
+
+PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
 
 # What guests miss without it.
 NEEDED_FOR = {"dnsmasq": ("dhcp", "names", "dns"), "relay": ("dns",),
@@ -64,6 +67,7 @@ def story_stopped(options):
     netd_hangs(world, options.pause)
     for kind in NEEDED_FOR:
         is_replaced(world, kind)
+    dnsmasq_hangs_in_another_way(world)
     spawner_hangs_and_is_needed(world)
     starter_hangs_and_is_needed(world)
     for kind in ("netd", "dnsmasq"):  # is no different from one that dies
@@ -83,6 +87,17 @@ def is_replaced(world, kind):
     world.check_services(f"{kind} hangs", besides(kind))
     wait_until(f"a {kind} that hangs is replaced", lambda: hung not in pids(kind), 30)
     tell(f"{kind} hung", world.settle(f"{kind} hung"))
+
+
+def dnsmasq_hangs_in_another_way(world):
+    """A debugger holds it: its parent is told nothing, but the guests ask, and that is heard."""
+    hung, libc = the("dnsmasq"), ctypes.CDLL(None, use_errno=True)
+    for request in (PTRACE_SEIZE, PTRACE_INTERRUPT):
+        if libc.ptrace(ctypes.c_long(request), hung, None, None) != 0:
+            fail(f"cannot hold dnsmasq: {os.strerror(ctypes.get_errno())}")
+            return
+    wait_until("a dnsmasq that answers nobody is replaced", lambda: hung not in pids("dnsmasq"), 30)
+    tell("dnsmasq held", world.settle("dnsmasq held"))
 
 
 def spawner_hangs_and_is_needed(world):

@@ -39,3 +39,46 @@ both_sockets() {
     eventually 20 network_exists shared
     is "$(processes vmnet-netd)" "$netd"
 }
+
+# How often each process of ours has gone to sleep, and so been woken: "NAME PID TIMES" each.
+# dnsmasq and the uplink's engine are not ours.
+sleeps() {
+    local name pid
+    for name in vmnet-{broker,netd,spawner,relay,forwarder,anchor}; do
+        for pid in $(processes "$name"); do
+            echo "$name $pid $(sed -n 's/^voluntary_ctxt_switches:\s*//p' "/proc/$pid/status")"
+        done
+    done
+}
+
+# For a while. What the kernel has to tell (an address that is found to be nobody else's, a
+# neighbour) wakes whom it concerns, but not for ever: one such while in a minute is enough.
+all_sleep() {
+    local before i
+    for i in {1..10}; do
+        before=$(sleeps)
+        sleep 6
+        [ "$(sleeps)" != "$before" ] || return 0
+        diff <(echo "$before") <(sleeps) >&2 || true
+    done
+    return 1
+}
+
+@test "no process of ours wakes while a network is held, a VM is on it and a port leads to that" {
+    as_user_in_background vm vmnet-brokerctl run --network shared --name web -p 2222:22 -- \
+        sleep 600
+    eventually 20 running vmnet-forwarder
+    eventually 20 uplink_is_ok
+    all_sleep
+}
+
+uplink_is_ok() {
+    is "$(status_of shared "n['status']['network']['uplink']")" ok
+} 2>/dev/null
+
+@test "nor while nobody holds a network, before they leave" {
+    hold shared
+    kill "$(processes vmnet-brokerctl)"
+    all_sleep
+    running vmnet-netd
+}

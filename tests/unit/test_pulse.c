@@ -68,7 +68,19 @@ static bool is_dead(const struct child *child)
     return info.si_pid == child->pid;
 }
 
-static bool is_killed(enum manner manner)
+struct rests {
+    unsigned times;
+};
+
+static void on_rest(void *arg)
+{
+    struct rests *rests = arg;
+
+    rests->times++;
+}
+
+/* rests: NULL: it never does. Otherwise it is woken once. */
+static bool is_killed(enum manner manner, struct rests *rests)
 {
     struct child child = { .pidfd = -1 };
     struct pulse_setup setup = { .what = "test", .child = &child, .name = "gateway.shared" };
@@ -85,9 +97,16 @@ static bool is_killed(enum manner manner)
     if (manner == IS_STOPPED)
         assert_int_equal(kill(pid, SIGSTOP), 0);
     setup.every_usec = manner == ANSWERS || manner == IS_BUSY ? LONG_USEC : EVERY_USEC;
+    setup.rest = rests ? on_rest : NULL;
+    setup.arg = rests;
     assert_true(sd_event_new(&setup.event) >= 0);
     assert_int_equal(pulse_new(&setup, &pulse), 0);
-    for (int i = 0; i < ROUNDS && !is_dead(&child); i++)
+    if (rests) {
+        assert_int_equal(rests->times, 1);
+        assert_int_equal(sd_event_run(setup.event, 5 * LONG_USEC), 0);
+        pulse_wake(pulse);
+    }
+    for (int i = 0; i < ROUNDS && !is_dead(&child) && (!rests || rests->times < 2); i++)
         assert_true(sd_event_run(setup.event, UINT64_MAX) >= 0);
     dead = is_dead(&child);
     pulse_free(pulse);
@@ -101,20 +120,38 @@ static bool is_killed(enum manner manner)
 static void who_answers_lives(void **unused)
 {
     (void)unused;
-    assert_false(is_killed(ANSWERS));
+    assert_false(is_killed(ANSWERS, NULL));
 }
 
 static void who_is_busy_lives(void **unused)
 {
     (void)unused;
-    assert_false(is_killed(IS_BUSY));
+    assert_false(is_killed(IS_BUSY, NULL));
 }
 
 static void who_hangs_is_killed(void **unused)
 {
     (void)unused;
-    assert_true(is_killed(SLEEPS));
-    assert_true(is_killed(IS_STOPPED));
+    assert_true(is_killed(SLEEPS, NULL));
+    assert_true(is_killed(IS_STOPPED, NULL));
+}
+
+static void who_is_asked_for_nothing_is_left_alone_and_then_until_it_answers(void **unused)
+{
+    struct rests rests = { 0 };
+
+    (void)unused;
+    assert_false(is_killed(ANSWERS, &rests));
+    assert_int_equal(rests.times, 2);
+}
+
+static void who_hangs_when_it_is_needed_is_killed(void **unused)
+{
+    struct rests rests = { 0 };
+
+    (void)unused;
+    assert_true(is_killed(SLEEPS, &rests));
+    assert_int_equal(rests.times, 1);
 }
 
 static void a_name_that_is_none_is_refused(void **unused)
@@ -140,6 +177,8 @@ int main(void)
         cmocka_unit_test(who_answers_lives),
         cmocka_unit_test(who_is_busy_lives),
         cmocka_unit_test(who_hangs_is_killed),
+        cmocka_unit_test(who_is_asked_for_nothing_is_left_alone_and_then_until_it_answers),
+        cmocka_unit_test(who_hangs_when_it_is_needed_is_killed),
         cmocka_unit_test(a_name_that_is_none_is_refused),
     };
 
