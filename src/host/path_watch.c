@@ -27,6 +27,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#define SOON_USEC  500000u /* clients try for longer to start another broker */
 #define AGAIN_USEC 2000000u
 #define WATCHED    128 /* of a path and of where its links lead, 54 names each in a socket's */
 
@@ -45,13 +46,28 @@ struct path_watch {
 
 /* ---- what tells us -------------------------------------------------------------------- */
 
-static int look(struct path_watch *watch);
+static void arm(const struct path_watch *watch, uint64_t usec)
+{
+    (void)sd_event_source_set_time_relative(watch->again, usec);
+    (void)sd_event_source_set_enabled(watch->again, SD_EVENT_ONESHOT);
+}
+
+/* Not at once: who removes a directory would find it in use again before he has done. */
+static void look_soon(const struct path_watch *watch)
+{
+    int enabled = SD_EVENT_OFF;
+
+    (void)sd_event_source_get_enabled(watch->again, &enabled);
+    if (enabled == SD_EVENT_OFF)
+        arm(watch, SOON_USEC);
+}
 
 static int on_event(sd_event_source *source, const struct inotify_event *event, void *arg)
 {
     (void)source;
     (void)event;
-    return look(arg);
+    look_soon(arg);
+    return 0;
 }
 
 static int on_mounts(sd_event_source *source, int fd, uint32_t events, void *arg)
@@ -59,7 +75,8 @@ static int on_mounts(sd_event_source *source, int fd, uint32_t events, void *arg
     (void)source;
     (void)fd;
     (void)events;
-    return look(arg);
+    look_soon(arg);
+    return 0;
 }
 
 static int watch_one(struct path_watch *watch, const char *path, uint32_t events)
@@ -116,12 +133,6 @@ static bool is_there(const struct path_watch *watch)
     return lstat(watch->path, &st) == 0 || errno != ENOENT;
 }
 
-static void arm(const struct path_watch *watch, uint64_t usec)
-{
-    (void)sd_event_source_set_time_relative(watch->again, usec);
-    (void)sd_event_source_set_enabled(watch->again, SD_EVENT_ONESHOT);
-}
-
 static void cannot_watch(struct path_watch *watch, int err)
 {
     if (!watch->blind)
@@ -132,7 +143,7 @@ static void cannot_watch(struct path_watch *watch, int err)
 
 /* The old watches go first: what is made anew may well get the number of an inode that was freed,
  * which sd-event would take for the same. */
-static int look(struct path_watch *watch)
+static void look(struct path_watch *watch)
 {
     watch_nothing(watch);
     if (watch->lost || !is_there(watch))
@@ -144,14 +155,14 @@ static int look(struct path_watch *watch)
     if (watch->lost || watch->blind ||
         !is_there(watch)) /* it may have gone before it was watched */
         arm(watch, AGAIN_USEC);
-    return 0;
 }
 
 static int on_time(sd_event_source *source, uint64_t usec, void *arg)
 {
     (void)source;
     (void)usec;
-    return look(arg);
+    look(arg);
+    return 0;
 }
 
 /* ---- life ------------------------------------------------------------------------------ */
@@ -177,7 +188,7 @@ int path_watch_new(sd_event *event, const char *path, path_gone gone, void *arg,
     watch->mounts_fd = -1;
     int r = str_copy(watch->path, sizeof watch->path, path);
     if (r >= 0)
-        r = sd_event_add_time_relative(event, &watch->again, CLOCK_MONOTONIC, 0, AGAIN_USEC / 4,
+        r = sd_event_add_time_relative(event, &watch->again, CLOCK_MONOTONIC, 0, SOON_USEC / 4,
                                        on_time, watch);
     if (r < 0) {
         path_watch_free(watch);
