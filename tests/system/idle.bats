@@ -54,8 +54,8 @@ sleeps() {
 # For a while. What the kernel has to tell (an address that is found to be nobody else's, a
 # neighbour) wakes whom it concerns, but not for ever: one such while in a minute is enough.
 all_sleep() {
-    local before i
-    for i in {1..10}; do
+    local before
+    for _ in {1..10}; do
         before=$(sleeps)
         sleep 6
         [ "$(sleeps)" != "$before" ] || return 0
