@@ -147,9 +147,10 @@ system_answers() {
     vmnet-brokerctl --system list >/dev/null 2>&1
 }
 
-# Who holds a network has been told to go, and may need a moment for that.
+# Who holds a network has been told to go, and may need a moment for that. Where units listen,
+# whoever asks an instance that is over to stop starts it first.
 stop_system() {
-    eventually 10 system_stopped
+    system_is_over || eventually 10 system_stopped
     eventually 20 system_is_over
     stop_units
 }
