@@ -35,7 +35,7 @@ int life_leave(struct life *life, struct netd_why *why)
     if (networks_stranded(life->networks, NULL, NULL))
         return why_refused(why, -EBUSY, "VMs that have lost their network still use its addresses");
     r = networks_remove_all(life->networks, why);
-    (void)sd_event_exit(life->event, LIFE_CLEAN);
+    (void)sd_event_exit(life->event, r < 0 ? LIFE_UNFINISHED : LIFE_CLEAN);
     return r;
 }
 

@@ -13,8 +13,9 @@
 struct life;
 
 enum life_end {
-    LIFE_CLEAN = 1, /* everything was removed */
-    LIFE_ADOPT,     /* everything stays       */
+    LIFE_CLEAN = 1,  /* everything was removed */
+    LIFE_ADOPT,      /* everything stays       */
+    LIFE_UNFINISHED, /* something could not be removed: the next netd does it, by the journal */
 };
 
 /* All borrowed. timeout_sec: as long as no broker and no network says more. SIGTERM
@@ -30,5 +31,6 @@ void life_consider(struct life *life);
 /* Ends the loop, with LIFE_ADOPT while a TAP is in use, else with LIFE_CLEAN. why: what
  * happened, for the log. */
 void life_make_way(struct life *life, const char *why);
-/* Removes all and ends the loop with LIFE_CLEAN; -EBUSY with words: a TAP is in use. */
+/* Removes all and ends the loop with LIFE_CLEAN, or with LIFE_UNFINISHED and words; -EBUSY with
+ * words: a TAP is in use. */
 int life_leave(struct life *life, struct netd_why *why);

@@ -21,8 +21,9 @@
 
 /* ---- the end -------------------------------------------------------------------------- */
 
-/* Everything has been removed but what we are made of. Harmless on a half-made one. */
-static void end(struct netd *nd)
+/* Everything has been removed but what we are made of, and what the journal keeps for the next
+ * netd. Harmless on a half-made one. */
+static void end(struct netd *nd, bool keep_journal)
 {
     life_free(nd->life);
     server_free(nd->server);
@@ -37,7 +38,7 @@ static void end(struct netd *nd)
         (void)spawner_unname(nd->spawner);
     spawner_free(nd->spawner);
     hostside_free(nd->hostside);
-    journal_free(nd->journal, true);
+    journal_free(nd->journal, !keep_journal);
     anchor_end(&nd->anchor);
     journal_state_free(nd->old);
     nd->event = sd_event_unref(nd->event);
@@ -107,9 +108,9 @@ static int run(struct netd *nd, int ready)
     r = sd_event_loop(nd->event);
     if (r == LIFE_ADOPT)
         _exit(0); /* taking our structs apart would take apart what they stand for */
-    if (r == LIFE_CLEAN)
-        end(nd);
-    return r < 0 ? 1 : 0;
+    if (r == LIFE_CLEAN || r == LIFE_UNFINISHED)
+        end(nd, r == LIFE_UNFINISHED);
+    return r < 0 || r == LIFE_UNFINISHED ? 1 : 0; /* who minds it starts another one */
 }
 
 /* Descriptors do not survive this, so the directories are opened twice: first so that

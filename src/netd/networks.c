@@ -276,6 +276,10 @@ int networks_remove_all(struct networks *all, struct netd_why *why)
             first = r;
     }
     networks_share(all);
+    if (first == 0 && all->kernel && kernel_uplink_plan(all->kernel)->transit != 0)
+        first = why_refused(why, -EIO,
+                            "the host still has what the kernel uplink needed of it; the next netd "
+                            "removes that");
     return first;
 }
 

@@ -39,6 +39,7 @@ int place_choose(struct place *place, const struct options *options, struct netd
 {
     int r = choose_paths(options, &place->paths);
 
+    place->system = options->system;
     if (r == 0 && (place->paths.runtime[0] != '/' || place->paths.state[0] != '/'))
         return why_refused(why, -EINVAL, "--state-dir and --runtime-dir must begin with '/'");
     if (r == 0)
@@ -56,6 +57,16 @@ static int check_path(const char *path)
     return 0;
 }
 
+static int not_opened(const struct place *place, const char *path, int r, struct netd_why *why)
+{
+    if (r != -EPERM)
+        return why_failed(why, r, "%.100s", path);
+    return why_refused(why, r, "%.100s must belong to user %u, and nobody else may write to it%s",
+                       path, (unsigned)geteuid(),
+                       place->system ? "; systemd-tmpfiles --create vmnet-broker.conf makes it"
+                                     : "");
+}
+
 int place_open(struct place *place, struct netd_why *why)
 {
     AUTO_FD runtime = dir_open_private(place->paths.runtime);
@@ -63,10 +74,10 @@ int place_open(struct place *place, struct netd_why *why)
     int r;
 
     if (runtime < 0)
-        return why_failed(why, runtime, "%.100s", place->paths.runtime);
+        return not_opened(place, place->paths.runtime, runtime, why);
     place->state_dirfd = dir_open_private(place->paths.state);
     if (place->state_dirfd < 0)
-        return why_failed(why, place->state_dirfd, "%.100s", place->paths.state);
+        return not_opened(place, place->paths.state, place->state_dirfd, why);
     real = realpath(place->paths.state, NULL);
     r = !real ? -errno : check_path(real);
     if (r == 0)

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 
 struct place {
+    bool system;
     struct paths paths;
     char socket_path[sizeof((struct sockaddr_un *)NULL)->sun_path];
     char dir_path[PATH_MAX];      /* STATE/netd */

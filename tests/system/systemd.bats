@@ -337,6 +337,48 @@ both_have_left() {
     done
 }
 
+vm_of_alice() {
+    as alice as_user_in_background vm vmnet-brokerctl run --network shared --name last -- sleep 600
+    eventually 10 last_is_there
+}
+
+last_is_there() {
+    is "$(as alice status_of shared "[i['name'] for i in n['interfaces']]")" "['last']"
+} 2>/dev/null
+
+# All processes of both services at once, and then what alice has.
+kill_and_come_back() { # SIGNAL
+    local pid
+    systemctl kill --signal="$1" "${SERVICES[@]}"
+    for pid in $(processes_of 4101 sleep) $(processes_of 4101 vmnet-brokerctl); do
+        kill -KILL "$pid" 2>/dev/null || true
+    done
+    eventually 20 as bob ctl run --network shared -- true
+    eventually 20 both_have_left
+    eventually 5 system_is_over
+    nothing_is_left_in_host
+}
+
+@test "systemctl kill, which is all processes of a service at once: the next start sweeps the host" {
+    local signal
+    for signal in KILL TERM; do
+        vm_of_alice
+        kill_and_come_back $signal
+        # Without a VM netd removes all at SIGTERM, while who would do it in the host dies.
+        as alice hold shared
+        kill_and_come_back $signal
+    done
+}
+
+@test "where netd's directory is not netd's, the log says how to make it so, and then all is well" {
+    chown root:root /run/vmnet-netd
+    as bob as_user_in_background refused vmnet-brokerctl run --network shared -- true
+    eventually 10 has_said vmnet-netd "systemd-tmpfiles --create vmnet-broker.conf"
+    systemd-tmpfiles --create vmnet-broker.conf
+    eventually 20 as alice ctl run --network shared -- true
+    eventually 20 both_have_left
+}
+
 @test "the log has nothing of libraries and sanitizers" {
     not grep -E 'libcap-ng|runtime error:|Sanitizer:' <<<"$(journalctl --no-pager)"
 }
