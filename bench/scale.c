@@ -10,9 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define USERS     4
-#define FIRST_UID 5100
-#define QUIET_SEC 10
+#define USERS      4
+#define FIRST_UID  5100
+#define SETTLE_SEC 5 /* what has just happened is written down and looked at once more */
+#define QUIET_SEC  10
 
 /* What /proc/PID/FILE says behind `word`, a number; -1: nothing. */
 static long number_in(int pid, const char *file, const char *word)
@@ -56,6 +57,7 @@ static void report_processes(const char *when)
     static const char *const names[] = { "vmnet-broker", "vmnet-netd" };
     int pid[2];
     long before[2];
+    sleep(SETTLE_SEC);
     for (size_t i = 0; i < 2; i++) {
         pid[i] = find_process(names[i]);
         before[i] = number_in(pid[i], "status", "voluntary_ctxt_switches:");
