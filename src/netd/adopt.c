@@ -10,6 +10,7 @@
 #include "network.h"
 
 #include "log.h"
+#include "router.h"
 #include "str.h"
 #include "way_out.h"
 
@@ -132,6 +133,7 @@ int networks_adopt(struct networks *all, struct journal_state *state, int forwar
     r = nft_let_go(all->tools.nft);
     if (r < 0)
         return why_refused(why, r, "cannot load nftables rules: %s", nft_error(all->tools.nft));
+    router_forget_ended();
     networks_share(all);
     spares_make_after(all, 0);
     return 0;

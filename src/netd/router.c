@@ -65,6 +65,7 @@
 #include "router.h"
 
 #include "addr.h"
+#include "knobs.h"
 #include "log.h"
 #include "mem.h"
 #include "names.h"
@@ -280,6 +281,21 @@ int router_init(struct nft *nft)
     for (unsigned slot = 0; slot < UPLINKS_ALL; slot++)
         add_text(&b, uplink_text, slot, uplink_link(slot), s->leaving);
     return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
+}
+
+/* Connections that have ended do not count as a guest's, and by default are remembered for two
+ * minutes: who opens and closes 2,200 a second would fill the table that all networks share. */
+void router_forget_ended(void)
+{
+    static const struct knob knobs[] = {
+        { "netfilter/nf_conntrack_", "tcp_timeout_time_wait", "5" },
+        { "netfilter/nf_conntrack_", "tcp_timeout_close", "1" },
+    };
+    struct netd_why why;
+
+    if (knobs_set(knobs, N_ELEMENTS(knobs), "", &why) < 0)
+        log_info("guests' ended connections are remembered as long as the kernel likes: %s",
+                 why.why);
 }
 
 /* Removing an element that is not there fails a whole transaction, adding one that

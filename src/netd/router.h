@@ -21,6 +21,8 @@
 #define FRAGMENTS_MARK_TEXT "2"
 
 int router_init(struct nft *nft);
+/* Once the rules are in force, without which the kernel has no connection tracking. */
+void router_forget_ended(void);
 int router_add_network(struct nft *nft, const char *bridge, const struct way_out *way,
                        const struct netd_network *net);
 int router_remove_network(struct nft *nft, const char *bridge, const struct way_out *way,
