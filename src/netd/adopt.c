@@ -15,6 +15,7 @@
 #include "way_out.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,7 @@ int networks_adopt(struct networks *all, struct journal_state *state, int forwar
     if (r < 0)
         return why_refused(why, r, "cannot load nftables rules: %s", nft_error(all->tools.nft));
     router_forget_ended();
+    (void)malloc_trim(0); /* megabytes, for the library to read the rules: never again so many */
     networks_share(all);
     spares_make_after(all, 0);
     return 0;

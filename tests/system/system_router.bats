@@ -10,7 +10,7 @@ load hosts
 LIFETIME=40 # seconds
 
 setup_file() {
-    [ "$(id -u)" = 0 ] || skip "optional: a system instance has several users, and only root has them"
+    [ "$(id -u)" = 0 ] || return 0
     make_system_users
     ip -6 route del default
     echo 1 >/proc/sys/net/ipv6/conf/eth0/accept_ra
