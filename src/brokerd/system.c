@@ -108,9 +108,11 @@ static int make_netd_socket(const struct paths *paths, const struct account *bro
 static int start_activator(const struct options *options, const struct account *netd, int listening,
                            struct failure *failure)
 {
-    /* NET_ADMIN: what it makes in the host. NET_BIND_SERVICE: forwarded ports below 1024. Both are
-     * given up by netd itself as soon as it has forked who needs them. */
-    static const int capabilities[] = { CAP_NET_ADMIN, CAP_NET_BIND_SERVICE };
+    /* NET_ADMIN: what it makes in the host. NET_BIND_SERVICE: forwarded ports below 1024. SETUID
+     * and SETGID: a user of its own for pasta, in netd's user namespace. All are given up by netd
+     * itself as soon as it has made that, and has forked who needs the others. */
+    static const int capabilities[] = { CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_SETUID,
+                                        CAP_SETGID };
     const struct user_shoes shoes = { .uid = netd->uid,
                                       .gid = netd->gid,
                                       .capabilities = capabilities,

@@ -116,6 +116,9 @@ void doctor_system(struct exam *e)
                      "you are not in group vmnet, whose members may use it");
         doctor_remedy(e, "usermod -aG vmnet %s, as root; then log in again",
                       account_user_name(geteuid(), name));
+    } else if (account_user("vmnet-uplink", &uid) < 0) {
+        doctor_found(e, WARNING, "there is no user vmnet-uplink: pasta is vmnet-netd, too");
+        doctor_remedy(e, "systemd-sysusers, as root");
     } else {
         doctor_found(e, FINE, "its users and group are there, and you may use it");
     }

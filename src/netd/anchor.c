@@ -93,8 +93,20 @@ static int settle(int leash)
     return err < 0 ? err : confine_anchor();
 }
 
-/* leash: gets 0 or an errno once the namespaces are there, and gives the word to stay. */
-static _Noreturn void anchor_main(int leash)
+/* By netd, who is outside; then we are the other of the two. */
+static int be_mapped(int leash, const struct uplink_user *uplink)
+{
+    int32_t made = 0;
+    char word;
+
+    if (send(leash, &made, sizeof made, MSG_NOSIGNAL) != sizeof made || read(leash, &word, 1) != 1)
+        return -EPIPE;
+    return uplink_user_become(uplink);
+}
+
+/* leash: gets 0 or an errno once the namespaces are there, and gives the word to stay. With an
+ * uplink user it gets the same, and gives another word, beforehand: to be mapped. */
+static _Noreturn void anchor_main(int leash, const struct uplink_user *uplink)
 {
     uid_t uid = getuid();
     gid_t gid = getgid();
@@ -105,7 +117,7 @@ static _Noreturn void anchor_main(int leash)
     if (setsid() < 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
         err = errno;
     else
-        err = -map_ids(uid, gid);
+        err = uplink ? -be_mapped(leash, uplink) : -map_ids(uid, gid);
     if (err == 0)
         err = -settle(leash);
     else
@@ -130,12 +142,28 @@ _Noreturn void anchor_stay(int leash)
         pause();
 }
 
-int anchor_start(struct process *ret, int *ret_leash)
+/* What it has to say: 0 or a negative errno. */
+static int hear(int leash)
+{
+    int32_t err;
+
+    return read(leash, &err, sizeof err) == sizeof err ? -err : -ECHILD;
+}
+
+static int map_both(pid_t anchor, int leash, const struct uplink_user *uplink)
+{
+    int r = hear(leash);
+
+    if (r == 0)
+        r = uplink_user_map(anchor, uplink);
+    return r == 0 && send(leash, "", 1, MSG_NOSIGNAL) != 1 ? -ECHILD : r;
+}
+
+int anchor_start(const struct uplink_user *uplink, struct process *ret, int *ret_leash)
 {
     struct process anchor = { 0 };
-    int32_t err = ECHILD;
     AUTO_FD leash = -1;
-    int ends[2];
+    int ends[2], r = 0;
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
@@ -143,17 +171,19 @@ int anchor_start(struct process *ret, int *ret_leash)
     anchor.pid = fork();
     if (anchor.pid == 0) {
         (void)close(leash);
-        anchor_main(ends[1]);
+        anchor_main(ends[1], uplink);
     }
     if (anchor.pid < 0)
-        err = errno;
+        r = -errno;
     (void)close(ends[1]);
-    if (anchor.pid > 0 && read(leash, &err, sizeof err) != sizeof err)
-        err = ECHILD;
-    if (err == 0)
-        err = -process_born(anchor.pid, &anchor.born);
-    if (err)
-        return -err; /* with the leash the anchor goes */
+    if (r == 0 && uplink)
+        r = map_both(anchor.pid, leash, uplink);
+    if (r == 0)
+        r = hear(leash);
+    if (r == 0)
+        r = process_born(anchor.pid, &anchor.born);
+    if (r < 0)
+        return r; /* with the leash the anchor goes */
     *ret = anchor;
     *ret_leash = fd_take(&leash);
     return 0;

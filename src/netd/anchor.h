@@ -3,19 +3,21 @@
  *
  * A network namespace lives on through its TAPs, but once no process is left in it
  * nobody can enter it any more (tried). So one process does nothing but be there,
- * in a session of its own; a netd of the same user enters through it, and the next
- * netd too.
+ * in a session of its own; netd, whose user owns the user namespace, enters through
+ * it, and the next netd too.
  */
 #pragma once
 #include "confine.h"
 #include "process.h"
+#include "uplink_user.h"
 
 /* Forks one, with a user namespace in which our id is itself (root is 1: dnsmasq as
  * id 0 of a namespace with a single id cannot drop its groups) and a network
- * namespace. Returns when both are ready. *ret_leash is the caller's: closed before
- * anchor_release() - by our death, say - it ends the anchor, so that none is left
- * behind that no journal knows of. */
-int anchor_start(struct process *ret, int *ret_leash);
+ * namespace. With an uplink user (else NULL) the former knows that one, too, and the anchor is
+ * that one; -EPERM where we may not map others. Returns when both are ready. *ret_leash is the
+ * caller's: closed before anchor_release() - by our death, say - it ends the anchor, so that none
+ * is left behind that no journal knows of. */
+int anchor_start(const struct uplink_user *uplink, struct process *ret, int *ret_leash);
 /* From now on it lives for ever. Closes the leash. */
 int anchor_release(int leash);
 

@@ -17,6 +17,7 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -119,14 +120,25 @@ static int end_with_netd(void)
     return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
 }
 
+/* pasta enters the rest of the way by itself; its sockets are the host's. slirp4netns would enter
+ * both namespaces, as their owner, so it stays that one. */
+static int become_uplink_user(const struct workshop *shop, const int *own)
+{
+    if (setns(own[USERNS], CLONE_NEWUSER) < 0)
+        return -errno;
+    return uplink_user_become_engine(&shop->setup.uplink);
+}
+
 /* slirp4netns keeps two of our own descriptors, by which it finds the namespaces. */
 static int plan_engine(const struct workshop *shop, const struct order *order, const int *own,
                        union plan *plan)
 {
     enum child_kind kind = (enum child_kind)order->kind;
+    bool other_user = kind == CHILD_PASTA && shop->setup.uplink.uid != 0;
     const struct engine_way way = { .slot = order->network,
                                     .interface = order->interface,
                                     .anchor = shop->anchor,
+                                    .inside = other_user,
                                     .userns = own[USERNS],
                                     .netns = own[NETNS] };
     int r = -EINVAL;
@@ -136,9 +148,18 @@ static int plan_engine(const struct workshop *shop, const struct order *order, c
     if (r == 0 && kind == CHILD_SLIRP4NETNS &&
         (fcntl(way.userns, F_SETFD, 0) < 0 || fcntl(way.netns, F_SETFD, 0) < 0))
         r = -errno;
-    if (r == 0 && order->interface[0])
+    if (r == 0 && other_user)
+        r = become_uplink_user(shop, own);
+    if (r == 0 && order->interface[0]) /* and not before: who becomes another, forgets it */
         r = end_with_netd();
     return r < 0 ? r : engine_confine(kind);
+}
+
+static int plan_anchor(const struct workshop *shop, const int *own)
+{
+    int r = anchor_enter_by(own[USERNS], own[NETNS]);
+
+    return r == 0 && shop->setup.uplink.uid != 0 ? uplink_user_become(&shop->setup.uplink) : r;
 }
 
 /* All that can be done before the word: netd has other things to do meanwhile. */
@@ -154,7 +175,7 @@ static int get_ready(const struct workshop *shop, const struct order *order, con
     case CHILD_FORWARDER:
         return plan_forwarder(shop, own, plan);
     case CHILD_ANCHOR:
-        return anchor_enter_by(own[USERNS], own[NETNS]);
+        return plan_anchor(shop, own);
     case CHILD_RELAY:
         return 0;
     case CHILD_KINDS:

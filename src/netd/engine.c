@@ -210,7 +210,10 @@ static void pasta_argv(struct engine_argv *a, const struct engine_way *way, uid_
     }
     if (uid == 0) /* as root it becomes nobody, and cannot join the namespace */
         add_pair(a, "--runas", "0:0");
-    add_pair(a, "--userns", a->userns);
+    if (way->inside)
+        add(a, "--netns-only");
+    else
+        add_pair(a, "--userns", a->userns);
     add_pair(a, "--netns", a->netns);
 }
 

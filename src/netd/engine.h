@@ -65,6 +65,7 @@ struct engine_way {
     unsigned slot;         /* the uplink, inside */
     const char *interface; /* of the host's; "": by its routes. Lives as long as the argv */
     pid_t anchor;          /* pasta: by its /proc paths */
+    bool inside;           /* pasta: of the user namespace already (uplink_user.h) */
     int userns, netns;     /* slirp4netns: by descriptors, which exec() must not close */
 };
 

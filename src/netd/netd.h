@@ -15,6 +15,7 @@ struct netd {
     struct place place;
     bool passed; /* the socket is somebody else's, who keeps it when we go */
     uid_t broker;
+    struct uplink_user uplink;
     char netns_link[128];
     int listening, leash;
     int host_routes[UPLINKS_MAX];

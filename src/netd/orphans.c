@@ -26,6 +26,7 @@ struct args {
 struct sweep {
     const char *directory;
     uint64_t born;
+    uid_t uplink;
     struct args own; /* our processes that are no programs are called as we are */
     struct process found[ORPHANS_MAX];
     size_t n;
@@ -88,21 +89,22 @@ static bool is_engine_of(pid_t anchor, const struct args *args)
 
 /* ---- whose it is ----------------------------------------------------------------- */
 
-/* Of our user, and no container's: what is called as we are may be the netd of one, with the same
+/* Of our users, and no container's: what is called as we are may be the netd of one, with the same
  * number of a user, and no orphan of ours. Only in the process namespace of this /proc has a
  * process one number. */
-static bool is_of_this_system(const char *status)
+static bool is_of_this_system(const char *status, uid_t uplink)
 {
     const char *uid = strstr(status, "\nUid:"), *pids = strstr(status, "\nNSpid:");
     unsigned real;
     int inner;
 
-    if (!uid || sscanf(uid, "\nUid: %u", &real) != 1 || real != getuid())
+    if (!uid || sscanf(uid, "\nUid: %u", &real) != 1 ||
+        (real != getuid() && (uplink == 0 || real != uplink)))
         return false;
     return !pids || sscanf(pids, "\nNSpid: %*d %d", &inner) != 1;
 }
 
-static bool may_be_orphan(pid_t pid)
+static bool may_be_orphan(pid_t pid, uid_t uplink)
 {
     char path[64], status[4096];
 
@@ -112,7 +114,7 @@ static bool may_be_orphan(pid_t pid)
     if (n <= 0)
         return false;
     status[n] = '\0';
-    return is_of_this_system(status);
+    return is_of_this_system(status, uplink);
 }
 
 /* ---- finding them ---------------------------------------------------------------- */
@@ -126,7 +128,7 @@ static void look(struct sweep *s, pid_t pid, const char *name)
     (void)str_format(text, sizeof text, "%d", (int)pid);
     if (process_born(pid, &process.born) < 0 || process.born >= s->born || s->n == ORPHANS_MAX)
         return;
-    if (!may_be_orphan(pid))
+    if (!may_be_orphan(pid, s->uplink))
         return;
     read_args(text, &args);
     if (!is_fork_of_netd(name, &args, &s->own) && !is_dnsmasq_of(s->directory, &args) &&
@@ -199,7 +201,7 @@ static bool sees_tap(pid_t pid)
     return found;
 }
 
-bool orphans_sweep(const char *directory, uint64_t born)
+bool orphans_sweep(const char *directory, uint64_t born, uid_t uplink)
 {
     AUTO_FREE struct sweep *s = calloc(1, sizeof *s);
 
@@ -207,6 +209,7 @@ bool orphans_sweep(const char *directory, uint64_t born)
         return false;
     s->directory = directory;
     s->born = born;
+    s->uplink = uplink;
     read_args("self", &s->own);
     find(s, false);
     for (size_t i = 0; i < s->n; i++)

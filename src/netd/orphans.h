@@ -12,5 +12,6 @@
 #include "anchor.h"
 
 /* In the host's namespaces. directory: netd's. born: of the netd that asks; its own helpers are
- * younger. Returns whether any had to be left alone. */
-bool orphans_sweep(const char *directory, uint64_t born);
+ * younger. uplink: the other user of some of them; 0: there is none. Returns whether any had to be
+ * left alone. */
+bool orphans_sweep(const char *directory, uint64_t born, uid_t uplink);

@@ -136,7 +136,7 @@ int sandbox_confine_files(const char *state_path)
     return 0;
 }
 
-int sandbox_enter(const char *state_path)
+int sandbox_enter(const char *state_path, bool uplink_user)
 {
     int r = sandbox_confine_files(state_path);
 
@@ -144,9 +144,11 @@ int sandbox_enter(const char *state_path)
         return r;
     capng_clear(CAPNG_SELECT_ALL);
     /* NET_ADMIN: links, rules, TAPs. NET_RAW: sockets bound to a device.
-     * NET_BIND_SERVICE: the relay's port 53. */
+     * NET_BIND_SERVICE: the relay's port 53. KILL: pasta and the anchor, where they are another
+     * user's. */
     if (capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET,
-                      CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE, -1) < 0 ||
+                      CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE, uplink_user ? CAP_KILL : -1,
+                      -1) < 0 ||
         capng_apply(CAPNG_SELECT_ALL) < 0)
         return -EPERM;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

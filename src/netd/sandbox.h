@@ -3,10 +3,13 @@
 #pragma once
 #include "confine.h"
 
+#include <stdbool.h>
+
 /* After anchor_enter(), before the first message of anybody is read: three capabilities
- * over our own namespace, the files and system calls that its rooms need, no way to get more.
- * state_path: netd's own directory there. 0 or a negative errno. */
-int sandbox_enter(const char *state_path);
+ * over our own namespace (and one to end the uplink user's processes, if there is one), the files
+ * and system calls that its rooms need, no way to get more. state_path: netd's own directory there.
+ * 0 or a negative errno. */
+int sandbox_enter(const char *state_path, bool uplink_user);
 
 /* netd and hostside have these in common. */
 extern const struct call_rule sandbox_netlink_calls[];

@@ -44,6 +44,7 @@ struct spawner_setup {
     const char *socket_path; /* netd's own to make; NULL: it has none, or was given one */
     const char *netns_link; /* leads to the network namespace, for `ip netns`; NULL: nothing does */
     uid_t broker;           /* beside root the only one who may connect to that */
+    struct uplink_user uplink; /* whom the user namespace knows beside us */
 };
 
 /* setup: the spawner has a copy; what it points to is borrowed for the length of the call. */

@@ -229,7 +229,7 @@ int netd_start_inside(struct netd *nd, struct netd_why *why)
 
     r = anchor_enter(nd->inside);
     if (r == 0)
-        r = sandbox_enter(nd->place.dir_path);
+        r = sandbox_enter(nd->place.dir_path, nd->uplink.uid != 0);
     if (r < 0)
         return why_failed(why, r, "cannot enter the namespaces of process %d", (int)nd->inside);
     r = open_tools(nd);

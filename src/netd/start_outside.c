@@ -8,11 +8,13 @@
 #include "anchor.h"
 #include "forwarder.h"
 #include "log.h"
+#include "mem.h"
 #include "orphans.h"
 #include "str.h"
 #include "stranded.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -49,11 +51,27 @@ static int take_anchor(struct netd *nd, struct netd_why *why)
             nd->anchor = nd->old->anchor;
         return 0;
     }
-    r = anchor_start(&nd->anchor, &nd->leash);
+    r = nd->options.system ? uplink_user_anchor(&nd->anchor, &nd->leash)
+                           : anchor_start(NULL, &nd->anchor, &nd->leash);
     nd->inside = nd->anchor.pid;
     if (r == -EPERM || r == -EACCES || r == -ENOSPC || r == -EUSERS)
         return why_failed(why, r, "user namespaces are forbidden here (vmnet-brokerctl doctor)");
     return r < 0 ? why_failed(why, r, "cannot make the namespaces") : 0;
+}
+
+/* What the anchor took, nobody needs any more. */
+static int give_up_mapping(struct netd *nd, struct netd_why *why)
+{
+    static const int rest[] = { CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_SYS_PTRACE };
+    int r;
+
+    if (!nd->options.system)
+        return 0;
+    uplink_user_of(nd->inside, &nd->uplink);
+    if (nd->uplink.uid == 0 && nd->leash < 0)
+        uplink_user_miss();
+    r = confine_to_capabilities(rest, N_ELEMENTS(rest));
+    return r < 0 ? why_failed(why, r, "cannot give up capabilities") : 0;
 }
 
 /* Only a netd that was killed leaves its socket, and that one leaves a journal, too. One that was
@@ -65,7 +83,7 @@ static void look_for_orphans(struct netd *nd)
     if (nd->old->anchor.pid != 0 || (!nd->passed && access(nd->place.socket_path, F_OK) < 0) ||
         process_born(getpid(), &born) < 0)
         return;
-    nd->old->orphans = orphans_sweep(nd->place.dir_path, born);
+    nd->old->orphans = orphans_sweep(nd->place.dir_path, born, nd->uplink.uid);
     if (nd->old->orphans)
         log_error("the journal in %s was lost: VMs keep networks that nobody knows any more, and "
                   "these end with the last of them",
@@ -105,7 +123,8 @@ static int start_spawner(struct netd *nd, struct netd_why *why)
                                          .state_path = nd->place.dir_path,
                                          .socket_path = nd->passed ? NULL : nd->place.socket_path,
                                          .netns_link = nd->options.system ? nd->netns_link : NULL,
-                                         .broker = nd->broker };
+                                         .broker = nd->broker,
+                                         .uplink = nd->uplink };
     int r = spawner_start(&setup, &nd->spawner);
 
     return r < 0 ? why_failed(why, r, "cannot start the spawner") : 0;
@@ -118,6 +137,11 @@ int netd_start_outside(struct netd *nd, struct netd_why *why)
     r = journal_read(nd->place.dirfd, &nd->old);
     if (r < 0)
         return why_failed(why, r, "cannot read %.100s/journal", nd->place.dir_path);
+    r = take_anchor(nd, why);
+    if (r == 0)
+        r = give_up_mapping(nd, why);
+    if (r < 0)
+        return r;
     look_for_orphans(nd);
     r = find_broker(nd, why);
     if (r == 0)
@@ -128,9 +152,6 @@ int netd_start_outside(struct netd *nd, struct netd_why *why)
     if (r < 0)
         return why_failed(why, r, "cannot watch the host's routes");
     nd->forwarder = forwarder_connect(nd->place.dirfd); /* inside we connect to nobody */
-    r = take_anchor(nd, why);
-    if (r < 0)
-        return r;
     stranded_review(nd->old, nd->leash >= 0);
     if (nd->options.system) {
         r = hostside_start(nd->inside, &nd->hostside);

@@ -119,7 +119,7 @@ static int obey(struct workshop *shop, const struct order *order, const int *fds
         return 0;
     }
     if (order->kind == ORDER_SWEEP_ORPHANS) {
-        ret->pid = orphans_sweep(shop->setup.state_path, shop->born);
+        ret->pid = orphans_sweep(shop->setup.state_path, shop->born, shop->setup.uplink.uid);
         return 0;
     }
     if (order->kind == ORDER_LISTEN || order->kind == ORDER_UNLISTEN)

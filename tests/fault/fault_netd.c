@@ -351,7 +351,8 @@ static bool make_namespaces(void)
     assert_true(world.dirfd >= 0);
     if (geteuid() == 0 && unshare(CLONE_NEWNET) < 0)
         return false;
-    if (access("/dev/net/tun", R_OK | W_OK) < 0 || anchor_start(&world.anchor, &world.leash) < 0)
+    if (access("/dev/net/tun", R_OK | W_OK) < 0 ||
+        anchor_start(NULL, &world.anchor, &world.leash) < 0)
         return false;
     start_hostside();
     start_spawner();

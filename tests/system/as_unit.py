@@ -24,7 +24,8 @@ NEWNS, NEWUTS, NEWIPC = 0x20000, 0x4000000, 0x8000000
 NAMESPACES = {"cgroup": 0x2000000, "ipc": NEWIPC, "net": 0x40000000, "mnt": NEWNS,
               "pid": 0x20000000, "user": 0x10000000, "uts": NEWUTS, "time": 0x80}
 FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10, "AF_NETLINK": 16, "AF_PACKET": 17}
-CAPABILITIES = {"CAP_NET_BIND_SERVICE": 10, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
+CAPABILITIES = {"CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_NET_BIND_SERVICE": 10, "CAP_NET_ADMIN": 12,
+                "CAP_NET_RAW": 13}
 NOT_HERE = {"Type", "NotifyAccess", "Restart", "RestartSec", "KillMode", "SendSIGKILL",
             "OOMPolicy", "RemoveIPC", "LimitNOFILE", "DevicePolicy", "DeviceAllow",
             "IPAddressDeny", "KeyringMode", "SystemCallArchitectures", "SystemCallErrorNumber",

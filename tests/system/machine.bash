@@ -23,8 +23,9 @@ install_system() {
     systemctl enable --now "${SOCKETS[@]}"
     usermod -aG vmnet alice
     usermod -aG vmnet bob
-    export SYSTEM_BROKER_UID SYSTEM_NETD_UID
+    export SYSTEM_BROKER_UID SYSTEM_NETD_UID SYSTEM_UPLINK_UID
     SYSTEM_BROKER_UID=$(id -u vmnet-broker) SYSTEM_NETD_UID=$(id -u vmnet-netd)
+    SYSTEM_UPLINK_UID=$(id -u vmnet-uplink)
 }
 
 is_active() { # UNIT... -> all of them

@@ -15,13 +15,13 @@ UNITS=/usr/local/lib/systemd/system
     done < <(sed -n 's/^Documentation=man:\(.*\)(8)$/\1/p' "$UNITS"/vmnet-*)
 }
 
-@test "the broker's exposure is at most 1.0, netd's at most 2.9" {
+@test "the broker's exposure is at most 1.0, netd's at most 3.2" {
     systemd-analyze security --no-pager --offline=true --threshold=10 "$UNITS/vmnet-broker.service"
-    systemd-analyze security --no-pager --offline=true --threshold=29 "$UNITS/vmnet-netd.service"
+    systemd-analyze security --no-pager --offline=true --threshold=32 "$UNITS/vmnet-netd.service"
     not systemd-analyze security --no-pager --offline=true --threshold=9 "$UNITS/vmnet-broker.service"
 }
 
-@test "systemd-sysusers makes two users that cannot log in, and a group" {
+@test "systemd-sysusers makes three users that cannot log in, and a group" {
     local root=$BATS_TEST_TMPDIR/root
     mkdir -p "$root/etc"
     echo "root:x:0:0:root:/root:/bin/sh" >"$root/etc/passwd"
@@ -31,6 +31,7 @@ UNITS=/usr/local/lib/systemd/system
     systemd-sysusers --root="$root"
     grep -E '^vmnet-broker:.*nologin$' "$root/etc/passwd"
     grep -E '^vmnet-netd:.*nologin$' "$root/etc/passwd"
+    grep -E '^vmnet-uplink:.*nologin$' "$root/etc/passwd"
     grep -E '^vmnet:.*:vmnet-broker$' "$root/etc/group"
 }
 

@@ -3,10 +3,10 @@
 # system.bash - the words for a system instance: `load lib`, then `load system`.
 #
 # In a world the system has users of its own, whom the machine does not know: alice and bob are
-# in group vmnet, carol is not; vmnet-broker and vmnet-netd are the instance's. Its directories
+# in group vmnet, carol is not; vmnet-broker, vmnet-netd and vmnet-uplink are the instance's. Its directories
 # in /run are the world's anyway, /etc and /var/lib are made so here.
 
-SYSTEM_BROKER_UID=4201 SYSTEM_NETD_UID=4202
+SYSTEM_BROKER_UID=4201 SYSTEM_NETD_UID=4202 SYSTEM_UPLINK_UID=4203
 SYSTEM_LOG=$WORLD/log/system
 
 setup() { # in setup_file() a skip would be a failure
@@ -43,6 +43,7 @@ make_system_users() {
     make_people
     make_account vmnet-broker "$SYSTEM_BROKER_UID"
     make_account vmnet-netd "$SYSTEM_NETD_UID"
+    make_account vmnet-uplink "$SYSTEM_UPLINK_UID"
     echo "vmnet:x:4200:alice,bob" >>/etc/group
 }
 
@@ -171,7 +172,7 @@ system_processes() {
     local pid
     for pid in /proc/[0-9]*; do
         case $(stat -c %u "$pid" 2>/dev/null) in
-        "$SYSTEM_BROKER_UID" | "$SYSTEM_NETD_UID")
+        "$SYSTEM_BROKER_UID" | "$SYSTEM_NETD_UID" | "$SYSTEM_UPLINK_UID")
             [ ! -e "$pid/exe" ] || echo "${pid#/proc/} $(cat "$pid/comm" 2>/dev/null)"
             ;;
         esac

@@ -53,15 +53,15 @@ privileges() { # PROCESS
 }
 
 @test "each process is an unprivileged user with what it needs, and cannot get more" {
-    # 400 NET_BIND_SERVICE, 1000 NET_ADMIN, 2000 NET_RAW. Those of netd and dnsmasq hold over the
-    # namespace only, as does whatever pasta has in one of its own.
+    # 20 KILL, 40 SETGID, 80 SETUID, 400 NET_BIND_SERVICE, 1000 NET_ADMIN, 2000 NET_RAW. Those of netd
+    # and dnsmasq hold over the namespace only, as does whatever pasta has (system_uplink.bats).
     is "$(privileges vmnet-broker)" "vmnet-broker 0 0 0 0 1 2"
-    [ -n "${UNITS:-}" ] || is "$(privileges vmnet-starter)" "vmnet-netd 0 1400 1400 1400 1 2"
-    is "$(privileges vmnet-netd)" "vmnet-netd 3400 3400 3400 0 1 2"
-    is "$(privileges vmnet-hostside)" "vmnet-netd 1000 1000 1400 0 1 2"
-    is "$(privileges vmnet-spawner)" "vmnet-netd 400 400 1400 0 1 2"
-    is "$(privileges vmnet-anchor)" "vmnet-netd 0 0 0 0 1 2"
-    is "$(privileges vmnet-relay)" "vmnet-netd 0 0 1400 0 1 2"
+    [ -n "${UNITS:-}" ] || is "$(privileges vmnet-starter)" "vmnet-netd 0 14c0 14c0 14c0 1 2"
+    is "$(privileges vmnet-netd)" "vmnet-netd 3420 3420 3420 0 1 2"
+    is "$(privileges vmnet-hostside)" "vmnet-netd 1000 1000 14c0 0 1 2"
+    is "$(privileges vmnet-spawner)" "vmnet-netd 400 400 14c0 0 1 2"
+    is "$(privileges vmnet-anchor)" "vmnet-uplink 0 0 0 0 1 2"
+    is "$(privileges vmnet-relay)" "vmnet-netd 0 0 14c0 0 1 2"
     is "$(privileges dnsmasq)" "vmnet-netd 3400 3400 3400 3400 1 2"
     not grep -q . <<<"$(root_of_ours)"
 }

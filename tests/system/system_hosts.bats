@@ -195,7 +195,7 @@ is_no_problem() {
     guests_have_each_other
     local engine
     for engine in $(engines); do
-        is "$(status_field "$engine" Uid | cut -f 1)" "$SYSTEM_NETD_UID"
+        is "$(status_field "$engine" Uid | cut -f 1)" "$SYSTEM_UPLINK_UID"
     done
 }
 

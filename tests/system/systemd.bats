@@ -35,9 +35,10 @@ teardown() {
 
 # --- installed ------------------------------------------------------------------------
 
-@test "two users, a group and netd's directory are made, and both sockets are listened on" {
+@test "three users, a group and netd's directory are made, and both sockets are listened on" {
     is "$(id -nG vmnet-broker)" "vmnet-broker vmnet"
     is "$(id -nG vmnet-netd)" "vmnet-netd"
+    is "$(id -nG vmnet-uplink)" "vmnet-uplink"
     is "$(stat -c '%U:%G %a' /run/vmnet-netd)" "vmnet-netd:vmnet-netd 755"
     is "$(stat -c '%U:%G %a' /run/vmnet-netd/netd.sock)" "vmnet-broker:vmnet-broker 600"
     is "$(stat -c '%U:%G %a' /run/vmnet-broker)" "root:root 755"
@@ -107,13 +108,14 @@ privileges() { # PID -> user, CapEff, CapPrm, CapBnd, CapAmb without leading zer
 }
 
 @test "each process is an unprivileged user with what it needs, and in its service's control group" {
-    # 400 NET_BIND_SERVICE, 1000 NET_ADMIN, 2000 NET_RAW; netd's and dnsmasq's hold over the
-    # namespace only.
+    # 20 KILL, 40 SETGID, 80 SETUID, 400 NET_BIND_SERVICE, 1000 NET_ADMIN, 2000 NET_RAW; netd's and
+    # dnsmasq's hold over the namespace only.
     is "$(privileges "$(main_pid vmnet-broker)")" "vmnet-broker 0 0 0 0 1 2"
-    is "$(privileges "$(main_pid vmnet-netd)")" "vmnet-netd 3400 3400 3400 0 1 2"
-    is "$(privileges "$(processes vmnet-hostside)")" "vmnet-netd 1000 1000 1400 0 1 2"
-    is "$(privileges "$(processes vmnet-spawner)")" "vmnet-netd 400 400 1400 0 1 2"
-    is "$(privileges "$(processes vmnet-anchor)")" "vmnet-netd 0 0 0 0 1 2"
+    is "$(privileges "$(main_pid vmnet-netd)")" "vmnet-netd 3420 3420 3420 0 1 2"
+    is "$(privileges "$(processes vmnet-hostside)")" "vmnet-netd 1000 1000 14c0 0 1 2"
+    is "$(privileges "$(processes vmnet-spawner)")" "vmnet-netd 400 400 14c0 0 1 2"
+    is "$(privileges "$(processes vmnet-anchor)")" "vmnet-uplink 0 0 0 0 1 2"
+    is "$(status_field "$(engines)" Uid | cut -f 1)" "$(id -u vmnet-uplink)"
     is "$(processes_in vmnet-broker)" "vmnet-broker"
     is "$(processes_in vmnet-netd)" \
         "dnsmasq pasta vmnet-anchor vmnet-hostside vmnet-netd vmnet-relay vmnet-spawner"

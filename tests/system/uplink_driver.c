@@ -151,7 +151,7 @@ static void set_up(struct driver *d)
     int host_routes = uplink_open_host_routes(), leash = -1;
 
     must(host_routes, "host's routes");
-    must(anchor_start(&d->anchor, &leash), "start anchor");
+    must(anchor_start(NULL, &d->anchor, &leash), "start anchor");
     must(anchor_release(leash), "release anchor");
     const struct spawner_setup setup = { .inside = d->anchor.pid, .state_path = "/nonexistent" };
     must(spawner_start(&setup, &d->spawner), "start spawner");

@@ -85,6 +85,21 @@ static void pasta_joins_the_anchor(void **unused)
     assert_true(find(&a, "--runas") < 0);
 }
 
+static void pasta_enters_the_rest_where_it_is_another_user(void **unused)
+{
+    struct engine_way by = way;
+    struct engine_argv a;
+
+    (void)unused;
+    if (!have("/usr/bin/pasta"))
+        skip();
+    by.inside = true;
+    assert_int_equal(engine_argv(CHILD_PASTA, &by, 1000, &a), 0);
+    assert_true(find(&a, "--netns-only") > 0);
+    assert_true(find(&a, "--userns") < 0);
+    assert_true(follows(&a, "--netns", "/proc/4711/ns/net"));
+}
+
 static void pasta_stays_root_when_started_by_root(void **unused)
 {
     struct engine_argv a;
@@ -227,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pasta_opens_no_door_of_the_host_or_the_namespace),
         cmocka_unit_test(pasta_joins_the_anchor),
+        cmocka_unit_test(pasta_enters_the_rest_where_it_is_another_user),
         cmocka_unit_test(pasta_stays_root_when_started_by_root),
         cmocka_unit_test(slirp4netns_keeps_away_from_the_hosts_loopback),
         cmocka_unit_test(the_command_line_names_the_addresses_of_the_tap),
