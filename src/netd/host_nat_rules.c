@@ -94,38 +94,35 @@ bool host_nat_names_ok(const struct link_names *links)
     return true;
 }
 
-static void put_forward(struct text *t, const char *inside4, const char *inside6)
+/* Before the connection is known for good, which is behind the last of the host's rules. */
+static const char ended[] =
+    "    ct state new meta l4proto tcp meta nfproto ipv4 ct timeout set \"ended4\"\n"
+    "    ct state new meta l4proto tcp meta nfproto ipv6 ct timeout set \"ended6\"\n";
+
+static void put_forward(struct text *t, const char *inside4, const char *inside6, bool timeouts)
 {
     put(t,
         "  set only4 { type ifname; }\n"
         "  set only6 { type ifname; }\n"
+        "  chain leaving {\n"
+        "    ip saddr != %s drop\n"
+        "    ip6 saddr != %s drop\n"
+        /* Networks never reach each other, neither over the host. */
+        "    oifname \"vmb*\" drop\n"
+        "    ct state established,related accept\n"
+        "    ct state invalid drop\n" /* would not be masqueraded */
+        "%s"
+        "    accept\n"
+        "  }\n"
         "  chain forward {\n"
         "    type filter hook forward priority -10; policy accept;\n"
-        "    iifname " HOST_NAT_LINK " ip saddr != %s drop\n"
-        "    iifname " HOST_NAT_LINK " ip6 saddr != %s drop\n"
-        /* Networks never reach each other, neither over the host. */
-        "    iifname " HOST_NAT_LINK " oifname \"vmb*\" drop\n"
-        "    iifname " HOST_NAT_LINK " ct state invalid drop\n" /* would not be masqueraded */
-        "    iifname " HOST_NAT_LINK " accept\n"
+        "    iifname " HOST_NAT_LINK " goto leaving\n"
         "    oifname " HOST_NAT_LINK " ct state established,related accept\n"
         "    oifname " HOST_NAT_LINK " drop\n"
         "    meta nfproto ipv4 iifname @only4 drop\n"
         "    meta nfproto ipv6 iifname @only6 drop\n"
         "  }\n",
-        inside4, inside6);
-}
-
-static void put_ended(struct text *t)
-{
-    put(t, "  ct timeout ended4 { protocol tcp; l3proto ip; " ENDED " }\n"
-           "  ct timeout ended6 { protocol tcp; l3proto ip6; " ENDED " }\n"
-           "  chain ended {\n"
-           "    type filter hook prerouting priority mangle; policy accept;\n"
-           "    iifname != " HOST_NAT_LINK " accept\n"
-           "    ct state != new accept\n"
-           "    meta l4proto tcp meta nfproto ipv4 ct timeout set \"ended4\"\n"
-           "    meta l4proto tcp meta nfproto ipv6 ct timeout set \"ended6\"\n"
-           "  }\n");
+        inside4, inside6, timeouts ? ended : "");
 }
 
 static void put_nat(struct text *t, const char *inside4, const char *inside6)
@@ -176,11 +173,12 @@ int host_nat_rules_text(const struct host_nat_rules *rules, char *text, size_t s
     transit6_inside(addr6);
     addr6_format(addr6, inside6);
     put(&t, "%s", NO_TABLE "table " HOST_NAT_TABLE " {\n");
-    put_forward(&t, inside4, inside6);
+    if (rules->timeouts)
+        put(&t, "  ct timeout ended4 { protocol tcp; l3proto ip; " ENDED " }\n"
+                "  ct timeout ended6 { protocol tcp; l3proto ip6; " ENDED " }\n");
+    put_forward(&t, inside4, inside6, rules->timeouts);
     put_nat(&t, inside4, inside6);
     put_probe(&t, inside4, inside6);
-    if (rules->timeouts)
-        put_ended(&t);
     put(&t, "}\n");
     put_links(&t, "only4", &rules->only4);
     put_links(&t, "only6", &rules->only6);

@@ -2,14 +2,14 @@
 /* host_nat_rules.h - what the kernel uplink needs of the host's nftables: a table of our own,
  * `inet vmnet_broker_uplink`. Nobody else's is touched.
  *
- *   forward  what comes from our cable passes on if it has the cable's address, and never to
+ *   forward, leaving
+ *            what comes from our cable passes on if it has the cable's address, and never to
  *            another network of ours; to the cable go answers only. Links whose forwarding was
  *            switched on for these answers forward nothing else: the host is no more of a router
- *            than it was.
+ *            than it was. Connections that have ended are soon forgotten: they do not count as
+ *            a guest's (router.c), and the kernel keeps them for two minutes otherwise: who opens
+ *            and closes 2,200 a second would fill what all the host's programs share
  *   nat      what leaves has the host's address
- *   ended    connections that have ended are soon forgotten. They do not count as a guest's
- *            (router.c), and the kernel keeps them for two minutes otherwise: who opens and
- *            closes 2,200 a second would fill what all the host's programs share
  *   probe    the very last: counts the probe, and drops it
  *   host     likewise of what guests send to the host: the last of its input drops the probe
  *   trace, trace_out

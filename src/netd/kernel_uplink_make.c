@@ -41,10 +41,12 @@ static int route_cable(const struct kernel_uplink *k)
 /* The cable's end in the namespace. */
 static int address_cable(const struct kernel_uplink *k, struct netd_why *why)
 {
+    /* accept_local: the host lets nobody pass with an address of ours, so that the kernel need not
+     * ask its routes once more for each packet. */
     static const struct knob knobs[] = {
         { "ipv6/conf/", "/accept_ra", "0" },    { "ipv6/conf/", "/accept_dad", "0" },
         { "ipv6/conf/", "/disable_ipv6", "0" }, { "ipv4/conf/", "/forwarding", "1" },
-        { "ipv4/conf/", "/rp_filter", "0" },
+        { "ipv4/conf/", "/rp_filter", "0" },    { "ipv4/conf/", "/accept_local", "1" },
     };
     struct link_ctx *links = k->setup.links;
     uint8_t addr6[16];

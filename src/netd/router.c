@@ -34,7 +34,7 @@
  *
  *   forwarded    while ports of the host are forwarded, what a VM answers to a client's
  *                address is marked, to be delivered to the socket that has that address.
- *                Empty otherwise: it costs every packet a look-up.
+ *                There is none otherwise: it costs every packet a look-up.
  *
  * What all networks share is shared out: each guest, known by bridge . MAC, gets so much of it
  * and no more. The first three would stop a network's dnsmasq, the last the way out of all:
@@ -180,9 +180,6 @@ static const char table_text[] =
     "  chain untracked_answers {\n"
     "    type filter hook output priority raw;\n"
     "    oifname @bridges udp sport { 53, 67, 547 } notrack\n"
-    "  }\n"
-    "  chain forwarded {\n"
-    "    type filter hook prerouting priority mangle;\n"
     "  }\n"
     /* The definition forbids it. Unlike "no route" this ends a TCP connection attempt on
      * every kernel; some take that one for a passing trouble. */
@@ -448,8 +445,11 @@ bool router_can_keep_sources(struct nft *nft)
 
 int router_keep_sources(struct nft *nft, bool keep)
 {
-    return nft_run(nft, "flush chain inet vmnet forwarded\n%s",
-                   keep ? "add rule inet vmnet forwarded iifname @bridges socket transparent 1 "
+    static const char hook[] = "add chain inet vmnet forwarded { type filter hook prerouting "
+                               "priority mangle; }\n";
+    return nft_run(nft, "%s%s", hook,
+                   keep ? "flush chain inet vmnet forwarded\n"
+                          "add rule inet vmnet forwarded iifname @bridges socket transparent 1 "
                           "meta mark set " FORWARDED_MARK_TEXT "\n"
-                        : "");
+                        : "delete chain inet vmnet forwarded\n");
 }
