@@ -185,7 +185,11 @@ def answered(spy, kind, packet, seconds):
 
 
 def only_its_own_gateway(scene, spy):
+    """The gateway is told where spy is: it has asked before, when nobody listened, and drops a
+    connection whose first answer it cannot deliver."""
     local6 = str(eui64(PRIV6, spy.mac))
+    for address in (spy.ip, local6):
+        scene.netd.inside("ip", "neigh", "replace", address, "lladdr", spy.mac, "dev", "vb1")
     own4, own6 = "192.168.66.1", "fd00:66::1"
     with in_namespace_of(scene.netd.anchor):
         service = socket.create_server(("::", 8080), family=socket.AF_INET6, dualstack_ipv6=True)
