@@ -42,7 +42,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,8 +60,6 @@
 #define ARP_KIND   "@nh,0,48"         /* of Ethernet and IPv4, with their lengths */
 #define DHCP_KIND  "@th,64,24"        /* op, htype, hlen */
 #define DHCP_RELAY "@th,256,32"       /* giaddr */
-
-DEFINE_AUTO(json_t *, json_decref);
 
 /* The limits are a module of nftables' own, which some kernels lack. */
 static const struct limits {
@@ -223,20 +220,6 @@ int filter_add_forward_chain(struct nft *nft, const char *name, const char *rule
                    name, name, name, rules);
 }
 
-static int list_set(struct nft *nft, const char *set, json_t **ret)
-{
-    AUTO_FREE char *text = NULL;
-    char command[64];
-    int r;
-
-    (void)snprintf(command, sizeof command, "list set " TABLE " %s", set);
-    r = nft_list(nft, command, &text);
-    if (r < 0)
-        return r;
-    *ret = json_loads(text, 0, NULL);
-    return *ret ? 0 : -EBADMSG;
-}
-
 /* ---- ports ------------------------------------------------------------------------ */
 
 /* The port's name, and what belongs to it, as the kernel concatenates them. */
@@ -330,19 +313,20 @@ int filter_add_port(struct nft *nft, uint32_t index, const struct netd_network *
     return r < 0 ? r : change_port(nft, true, index, net, port);
 }
 
+static void note_one(void *arg, const json_t *element)
+{
+    bool *any = arg;
+
+    (void)element;
+    *any = true;
+}
+
 /* A chain that is left over costs speed and nothing else. */
 static void stop_keeping_apart(struct nft *nft)
 {
-    AUTO(json_decref) json_t *root = NULL;
-    const json_t *item;
     bool any = false;
-    size_t i;
 
-    if (list_set(nft, "isolated", &root) < 0)
-        return;
-    json_array_foreach (json_object_get(root, "nftables"), i, item)
-        any |= json_array_size(json_object_get(json_object_get(item, "set"), "elem")) > 0;
-    if (!any)
+    if (nft_each_element(nft, TABLE " isolated", note_one, &any) == 0 && !any)
         (void)nft_run(nft, "delete chain " TABLE " isolation\n");
 }
 
@@ -369,35 +353,28 @@ int filter_remove_port(struct nft *nft, uint32_t index, const struct netd_networ
     return r;
 }
 
+struct listener {
+    void (*each)(void *arg, const char *tap, uint64_t packets);
+    void *arg;
+};
+
 /* {"elem": {"val": "vt0.1", "counter": {"packets": 0, "bytes": 0}}} */
-static void report_element(const json_t *item, void (*each)(void *, const char *, uint64_t),
-                           void *arg)
+static void report_drops(void *arg, const json_t *item)
 {
+    const struct listener *to = arg;
     const json_t *elem = json_object_get(item, "elem");
     const char *tap = json_string_value(json_object_get(elem, "val"));
     json_int_t packets =
         json_integer_value(json_object_get(json_object_get(elem, "counter"), "packets"));
 
     if (tap && packets >= 0)
-        each(arg, tap, (uint64_t)packets);
+        to->each(to->arg, tap, (uint64_t)packets);
 }
 
 int filter_drops(struct nft *nft, void (*each)(void *arg, const char *tap, uint64_t packets),
                  void *arg)
 {
-    AUTO(json_decref) json_t *root = NULL;
-    json_t *item;
-    size_t i, k;
-    int r = list_set(nft, "drops", &root);
+    struct listener to = { each, arg };
 
-    if (r < 0)
-        return r;
-    json_array_foreach (json_object_get(root, "nftables"), i, item) {
-        const json_t *elements = json_object_get(json_object_get(item, "set"), "elem");
-        json_t *element;
-
-        json_array_foreach (elements, k, element)
-            report_element(element, each, arg);
-    }
-    return 0;
+    return nft_each_element(nft, TABLE " drops", report_drops, &to);
 }

@@ -20,6 +20,6 @@
 #define HOST_PORTS "\"" HOST_PORT "*\""
 
 /* A chain for what goes from port to port, with these rules, once more or for the first time. It
- * is made when somebody needs it: an empty one, asked for nothing, costs each frame between VMs
- * as much as a look-up in a set. */
+ * is made when somebody needs it, and the one of the host's stays then: an empty one, asked for
+ * nothing, costs each frame between VMs as much as a look-up in a set. */
 int filter_add_forward_chain(struct nft *nft, const char *name, const char *rules);

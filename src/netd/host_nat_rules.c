@@ -34,7 +34,8 @@
     " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } meta nftrace set 1\n"
 
 /* From the discard service to the discard service: nobody else does that. */
-#define HOST_PROBE "iifname \"vmb*\" udp sport " TEXT(PROBE_PORT) " udp dport " TEXT(PROBE_PORT)
+#define HOST_PROBE                                                                                 \
+    "iifname " HOST_LINKS " udp sport " TEXT(PROBE_PORT) " udp dport " TEXT(PROBE_PORT)
 #define TRACE_HOST "add rule " HOST_NAT_TABLE " trace " HOST_PROBE " meta nftrace set 1\n"
 
 /* In seconds; 120 and 10 are usual. A late copy of a last segment is answered by a reset. */
@@ -108,7 +109,7 @@ static void put_forward(struct text *t, const char *inside4, const char *inside6
         "    ip saddr != %s drop\n"
         "    ip6 saddr != %s drop\n"
         /* Networks never reach each other, neither over the host. */
-        "    oifname \"vmb*\" drop\n"
+        "    oifname " HOST_LINKS " drop\n"
         "    ct state established,related accept\n"
         "    ct state invalid drop\n" /* would not be masqueraded */
         "%s"

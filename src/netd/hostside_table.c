@@ -24,8 +24,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OUR_LINKS "\"" HOST_LINK "*\""
-
 /* Declared again without harm; rules come after. */
 static const char outline_text[] =
     "table " HOSTSIDE_TABLE " {\n"
@@ -55,9 +53,9 @@ static const char rules_text[] =
     /* All that the host forwards comes by here: for what is none of ours, two comparisons of
      * names, and two more for the kernel uplink's cable, which is no network's link. */
     "  chain forward {\n"
-    "    iifname != " OUR_LINKS " oifname != " OUR_LINKS " accept\n"
-    "    iifname " HOST_NAT_LINK " oifname != " OUR_LINKS " accept\n"
-    "    oifname " HOST_NAT_LINK " iifname != " OUR_LINKS " accept\n"
+    "    iifname != " HOST_LINKS " oifname != " HOST_LINKS " accept\n"
+    "    iifname " HOST_NAT_LINK " oifname != " HOST_LINKS " accept\n"
+    "    oifname " HOST_NAT_LINK " iifname != " HOST_LINKS " accept\n"
     "    iifname @links drop\n"
     "    oifname @links drop\n"
     "  }\n"

@@ -21,6 +21,9 @@
 #define HOST_LINK NETD_HOST_LINKS /* in the host */
 #define HOST_PORT "vh"            /* in the namespace */
 
+/* All of them, the kernel uplink's cable among them, for a rule. */
+#define HOST_LINKS "\"" HOST_LINK "*\""
+
 #define UPLINKS_MAX 8u          /* with an engine each */
 #define KERNEL_SLOT UPLINKS_MAX /* the one without */
 #define UPLINKS_ALL (KERNEL_SLOT + 1)

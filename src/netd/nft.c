@@ -18,6 +18,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+DEFINE_AUTO(json_t *, json_decref);
+
 struct nft {
     struct nft_ctx *ctx;
     struct nl_sock *sock; /* for elements only */
@@ -132,6 +134,29 @@ static int list_as(struct nft *nft, unsigned how, const char *command, char **re
 int nft_list(struct nft *nft, const char *command, char **ret_json)
 {
     return list_as(nft, NFT_CTX_OUTPUT_JSON, command, ret_json);
+}
+
+int nft_each_element(struct nft *nft, const char *set,
+                     void (*each)(void *arg, const json_t *element), void *arg)
+{
+    AUTO(json_decref) json_t *root = NULL;
+    AUTO_FREE char *text = NULL;
+    const json_t *item, *element;
+    char command[64];
+    size_t i, k;
+    int r;
+
+    (void)snprintf(command, sizeof command, "list set %s", set);
+    r = nft_list(nft, command, &text);
+    if (r < 0)
+        return r;
+    root = json_loads(text, 0, NULL);
+    if (!root)
+        return -EBADMSG;
+    json_array_foreach (json_object_get(root, "nftables"), i, item)
+        json_array_foreach (json_object_get(json_object_get(item, "set"), "elem"), k, element)
+            each(arg, element);
+    return 0;
 }
 
 int nft_describe(struct nft *nft, const char *command, char **ret_text)

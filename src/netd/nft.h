@@ -6,6 +6,7 @@
  * batch: all of it takes effect or none.
  */
 #pragma once
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +30,10 @@ bool nft_accepts(struct nft *nft, const char *batch);
 
 /* The same with JSON output of a listing (malloc'd; the caller frees). */
 int nft_list(struct nft *nft, const char *command, char **ret_json);
+/* each() with every element of a set ("bridge vmnet drops"), as the library writes it: a key, or
+ * {"elem": {"val": the key, "counter": ...}}. */
+int nft_each_element(struct nft *nft, const char *set,
+                     void (*each)(void *arg, const json_t *element), void *arg);
 /* As text, without what changes by itself: two can be compared. */
 int nft_describe(struct nft *nft, const char *command, char **ret_text);
 

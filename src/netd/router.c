@@ -188,12 +188,12 @@ static const char table_text[] =
     "    meta nfproto ipv6 reject with icmpv6 admin-prohibited\n"
     "    drop\n"
     "  }\n"
-    /* Answers by a way that a network has left a moment ago are not in the map. */
     "  chain arriving { ct state established,related accept; }\n"
     "  chain forward {\n"
     "    type filter hook forward priority filter; policy drop;\n"
     "    iifname . oifname . meta nfproto vmap @ways\n"
     "    oifname @uplinks goto forbidden\n"
+    /* By a way that a network has left a moment ago, and that is not in the map any more. */
     "    iifname @uplinks oifname @bridges goto arriving\n"
     "  }\n"
     "  chain output {\n"

@@ -59,7 +59,8 @@ static int take_anchor(struct netd *nd, struct netd_why *why)
     return r < 0 ? why_failed(why, r, "cannot make the namespaces") : 0;
 }
 
-/* What the anchor took, nobody needs any more. */
+/* What the anchor took, nobody needs any more. NET_ADMIN is hostside's; the spawner says what it
+ * needs of the others (workshop.c). */
 static int give_up_mapping(struct netd *nd, struct netd_why *why)
 {
     static const int rest[] = { CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_SYS_PTRACE };
