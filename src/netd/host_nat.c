@@ -306,8 +306,13 @@ int host_nat_arm(struct host_nat *nat, bool trace, struct netd_why *why)
 {
     int r = count(nat, &nat->seen4, &nat->seen6, why);
 
-    if (r < 0 || !trace)
+    if (r < 0)
         return r;
+    r = nft_run(nat->tools.nft, "%s", host_nat_probes_on);
+    if (r < 0)
+        return why_refused(why, r, "cannot count the probe: %s", nft_error(nat->tools.nft));
+    if (!trace)
+        return 0;
     fd_closep(&nat->trace);
     nat->trace = nft_trace_open();
     if (nat->trace < 0)
@@ -333,4 +338,9 @@ int host_nat_look(struct host_nat *nat, struct host_nat_verdict *ret, struct net
     if (nat->trace >= 0)
         read_trace(nat, ret);
     return r;
+}
+
+void host_nat_rest(struct host_nat *nat)
+{
+    (void)nft_run(nat->tools.nft, "%s", host_nat_probes_off);
 }

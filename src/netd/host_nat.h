@@ -49,7 +49,7 @@ int host_nat_make(struct host_nat *nat, const struct host_nat_plan *plan, unsign
 int host_nat_end(struct host_nat *nat, const struct link_names *on4, const struct link_names *on6,
                  struct netd_why *why);
 
-/* Probes are about to come by the cable. trace: it shall be told who drops them. */
+/* Probes are about to come by the cable, until rest(). trace: it shall be told who drops them. */
 int host_nat_arm(struct host_nat *nat, bool trace, struct netd_why *why);
 
 /* How they fared since. */
@@ -58,3 +58,5 @@ struct host_nat_verdict {
     struct nft_trace_end end[NFT_TRACE_FAMILIES]; /* of those that did not, when it was traced */
 };
 int host_nat_look(struct host_nat *nat, struct host_nat_verdict *ret, struct netd_why *why);
+/* No more of them. Where somebody has taken our table away, that is make()'s to mend. */
+void host_nat_rest(struct host_nat *nat);

@@ -38,6 +38,13 @@
     "iifname " HOST_LINKS " udp sport " TEXT(PROBE_PORT) " udp dport " TEXT(PROBE_PORT)
 #define TRACE_HOST "add rule " HOST_NAT_TABLE " trace " HOST_PROBE " meta nftrace set 1\n"
 
+#define NO_PROBES                                                                                  \
+    "add chain " HOST_NAT_TABLE " probe { type filter hook postrouting priority 2147483647; }\n"   \
+    "add chain " HOST_NAT_TABLE " host { type filter hook input priority 2147483647; }\n"          \
+    "flush chain " HOST_NAT_TABLE " probe\n"                                                       \
+    "flush chain " HOST_NAT_TABLE " host\n"                                                        \
+    "flush chain " HOST_NAT_TABLE " late\n"
+
 /* In seconds; 120 and 10 are usual. A late copy of a last segment is answered by a reset. */
 #define ENDED "policy = { time_wait : 5, close : 1 };"
 
@@ -48,6 +55,14 @@ const char host_nat_timeouts_try[] = "table inet vmnet_broker_try {\n"
                                      "delete table inet vmnet_broker_try\n";
 
 const char host_nat_rules_end[] = NO_TABLE;
+const char host_nat_probes_on[] =
+    NO_PROBES "add rule " HOST_NAT_TABLE " probe meta l4proto udp goto probed\n" /* not TCP */
+              "add rule " HOST_NAT_TABLE " host " HOST_PROBE " drop\n";
+const char host_nat_probes_off[] =
+    NO_PROBES "delete chain " HOST_NAT_TABLE " probe\n"
+              "delete chain " HOST_NAT_TABLE " host\n"
+              "add rule " HOST_NAT_TABLE " late ip daddr " PROBE4 " drop\n"
+              "add rule " HOST_NAT_TABLE " late ip6 daddr " PROBE6 " drop\n";
 const char host_nat_trace_on[] = NO_TRACE TRACE("ip daddr " PROBE4) TRACE("ip6 daddr " PROBE6)
     TRACE_HOST TRACE_NEIGHBOURS("trace", "iifname") TRACE_NEIGHBOURS("trace_out", "oifname");
 const char host_nat_trace_off[] = NO_TRACE "delete chain " HOST_NAT_TABLE " trace\n"
@@ -105,6 +120,10 @@ static void put_forward(struct text *t, const char *inside4, const char *inside6
     put(t,
         "  set only4 { type ifname; }\n"
         "  set only6 { type ifname; }\n"
+        "  chain late {\n"
+        "    ip daddr " PROBE4 " drop\n"
+        "    ip6 daddr " PROBE6 " drop\n"
+        "  }\n"
         "  chain leaving {\n"
         "    ip saddr != %s drop\n"
         "    ip6 saddr != %s drop\n"
@@ -112,6 +131,7 @@ static void put_forward(struct text *t, const char *inside4, const char *inside6
         "    oifname " HOST_LINKS " drop\n"
         "    ct state established,related accept\n"
         "    ct state invalid drop\n" /* would not be masqueraded */
+        "    jump late\n"
         "%s"
         "    accept\n"
         "  }\n"
@@ -143,17 +163,11 @@ static void put_probe(struct text *t, const char *inside4, const char *inside6)
     put(t,
         "  counter probe4 { }\n"
         "  counter probe6 { }\n"
-        "  chain probe {\n"
-        "    type filter hook postrouting priority 2147483647; policy accept;\n"
-        "    meta l4proto != udp accept\n" /* all that the host sends comes by here */
+        "  chain probed {\n"
         "    ip daddr " PROBE4 " ct original ip saddr %s counter name probe4 drop\n"
         "    ip daddr " PROBE4 " ip saddr %s counter name probe4 drop\n"
         "    ip6 daddr " PROBE6 " ct original ip6 saddr %s counter name probe6 drop\n"
         "    ip6 daddr " PROBE6 " ip6 saddr %s counter name probe6 drop\n"
-        "  }\n"
-        "  chain host {\n"
-        "    type filter hook input priority 2147483647; policy accept;\n"
-        "    " HOST_PROBE " drop\n"
         "  }\n",
         inside4, inside4, inside6, inside6);
 }

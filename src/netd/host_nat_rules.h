@@ -10,8 +10,11 @@
  *            a guest's (router.c), and the kernel keeps them for two minutes otherwise: who opens
  *            and closes 2,200 a second would fill what all the host's programs share
  *   nat      what leaves has the host's address
- *   probe    the very last: counts the probe, and drops it
+ *   probe, probed
+ *            while probes are sent, the very last: counts the probe, and drops it. At other times
+ *            the host's packets do not come by here, which would cost each of them a look
  *   host     likewise of what guests send to the host: the last of its input drops the probe
+ *   late     a probe that was held up until then goes no further either
  *   trace, trace_out
  *            while it is asked who drops the probe, or the neighbour discovery before it: the
  *            kernel is to tell
@@ -57,5 +60,6 @@ int host_nat_rules_text(const struct host_nat_rules *rules, char *text, size_t s
 extern const char host_nat_rules_end[];
 /* Accepted by kernels that know `ct timeout`; leaves nothing. */
 extern const char host_nat_timeouts_try[];
-/* The probe is traced, or no longer. */
+/* Probes are counted, or no longer; they are traced, or no longer. */
+extern const char host_nat_probes_on[], host_nat_probes_off[];
 extern const char host_nat_trace_on[], host_nat_trace_off[];

@@ -186,6 +186,14 @@ int hostside_nat_look(struct hostside *h, struct host_nat_verdict *ret, struct n
     return r;
 }
 
+void hostside_nat_rest(struct hostside *h)
+{
+    struct hostside_request request = { .op = HOSTSIDE_NAT_REST };
+    struct hostside_reply reply = { 0 };
+
+    (void)ask(h, &request, &reply, &(struct netd_why){ 0 });
+}
+
 int hostside_news_fd(const struct hostside *h)
 {
     return h->news;

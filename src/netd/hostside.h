@@ -47,6 +47,7 @@ int hostside_nat_end(struct hostside *hostside, const struct host_nat_plan *plan
 int hostside_nat_arm(struct hostside *hostside, bool trace, struct netd_why *why);
 int hostside_nat_look(struct hostside *hostside, struct host_nat_verdict *ret,
                       struct netd_why *why);
+void hostside_nat_rest(struct hostside *hostside);
 
 /* What it tells unasked. */
 struct hostside_events {

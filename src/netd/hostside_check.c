@@ -79,6 +79,7 @@ int hostside_check(const struct host_link at[static NETWORKS_MAX],
     case HOSTSIDE_NAT_END:
     case HOSTSIDE_NAT_ARM:
     case HOSTSIDE_NAT_LOOK:
+    case HOSTSIDE_NAT_REST:
         if (host_nat_may(request))
             return 0;
         break;

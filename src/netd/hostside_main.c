@@ -87,6 +87,7 @@ static int (*const serve[HOSTSIDE_OPS])(struct host *host, const struct hostside
     [HOSTSIDE_SWEEP] = serve_sweep,       [HOSTSIDE_NAT_PLAN] = serve_nat_plan,
     [HOSTSIDE_NAT_MAKE] = serve_nat_make, [HOSTSIDE_NAT_END] = serve_nat_end,
     [HOSTSIDE_NAT_ARM] = serve_nat_arm,   [HOSTSIDE_NAT_LOOK] = serve_nat_look,
+    [HOSTSIDE_NAT_REST] = serve_nat_rest,
 };
 
 void hostside_serve(struct host *host, const struct hostside_request *request,

@@ -144,7 +144,7 @@ bool host_nat_may(const struct hostside_request *request)
 {
     const struct host_nat_plan *plan = &request->body.plan;
 
-    if (request->op == HOSTSIDE_NAT_LOOK)
+    if (request->op == HOSTSIDE_NAT_LOOK || request->op == HOSTSIDE_NAT_REST)
         return true;
     if (request->op == HOSTSIDE_NAT_ARM)
         return request->body.trace <= 1;
@@ -193,4 +193,13 @@ int serve_nat_look(struct host *host, const struct hostside_request *request,
 {
     (void)request;
     return host_nat_look(host->nat, &reply->body.verdict, &reply->why);
+}
+
+int serve_nat_rest(struct host *host, const struct hostside_request *request,
+                   struct hostside_reply *reply)
+{
+    (void)request;
+    (void)reply;
+    host_nat_rest(host->nat);
+    return 0;
 }

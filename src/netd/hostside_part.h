@@ -37,6 +37,7 @@ enum hostside_op {
     HOSTSIDE_NAT_END,
     HOSTSIDE_NAT_ARM,
     HOSTSIDE_NAT_LOOK,
+    HOSTSIDE_NAT_REST,
     HOSTSIDE_OPS
 };
 
@@ -188,4 +189,6 @@ int serve_nat_end(struct host *host, const struct hostside_request *request,
 int serve_nat_arm(struct host *host, const struct hostside_request *request,
                   struct hostside_reply *reply);
 int serve_nat_look(struct host *host, const struct hostside_request *request,
+                   struct hostside_reply *reply);
+int serve_nat_rest(struct host *host, const struct hostside_request *request,
                    struct hostside_reply *reply);

@@ -105,6 +105,7 @@ static void forget_flows(const struct kernel_uplink *k, int family)
 
 void kernel_uplink_conclude_host(struct kernel_uplink *k, const char *host)
 {
+    kernel_uplink_end_probes(k);
     k->phase = KNOWN;
     if (strcmp(host, k->host) != 0) {
         (void)str_copy(k->host, sizeof k->host, host);
@@ -122,6 +123,7 @@ void kernel_uplink_conclude(struct kernel_uplink *k, const struct kernel_state *
     bool changed = set_way(&k->four, "IPv4", four->is, four->why);
 
     changed |= set_way(&k->six, "IPv6", six->is, six->why);
+    kernel_uplink_end_probes(k);
     k->phase = KNOWN;
     set_reach(k);
     if (k->in_host && four->is == KERNEL_BLOCKED)

@@ -14,7 +14,6 @@
 #include "names.h"
 #include "str.h"
 #include "transit.h"
-#include "way_out.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,11 +30,9 @@ static int route_cable(const struct kernel_uplink *k)
 
     transit6_host(host6);
     r = link_made(link_add_default4(k->setup.links, KERNEL_CABLE, transit_host(k->plan.transit),
-                                    uplink_table(KERNEL_SLOT)));
-    if (r == 0)
-        r = link_made(
-            link_add_default6(k->setup.links, KERNEL_CABLE, host6, uplink_table(KERNEL_SLOT)));
-    return r == 0 ? way_out_add_bound(k->setup.links, KERNEL_SLOT) : r;
+                                    RT_TABLE_MAIN));
+    return r < 0 ? r
+                 : link_made(link_add_default6(k->setup.links, KERNEL_CABLE, host6, RT_TABLE_MAIN));
 }
 
 /* The cable's end in the namespace. */
@@ -54,7 +51,7 @@ static int address_cable(const struct kernel_uplink *k, struct netd_why *why)
 
     if (r < 0)
         return r;
-    (void)sysctl_set("ipv4/conf/all/rp_filter", "0"); /* the main table does not lead there */
+    (void)sysctl_set("ipv4/conf/all/rp_filter", "0"); /* as the host has it, else */
     (void)sysctl_set("ipv6/conf/all/forwarding", "1");
     transit6_inside(addr6);
     r = link_made(

@@ -59,3 +59,5 @@ void kernel_uplink_probe(struct kernel_uplink *k);
 void kernel_uplink_probe_host(struct kernel_uplink *k);
 /* The time that probes were given has passed. */
 void kernel_uplink_time_is_up(struct kernel_uplink *k);
+/* The host need not look out for them any more. */
+void kernel_uplink_end_probes(const struct kernel_uplink *k);

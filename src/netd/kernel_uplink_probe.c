@@ -87,6 +87,12 @@ static void begin_probes(struct kernel_uplink *k, bool trace)
     arm_timer(k, trace ? TRACE_WAIT : PROBE_WAIT);
 }
 
+void kernel_uplink_end_probes(const struct kernel_uplink *k)
+{
+    if (k->phase != KNOWN)
+        hostside_nat_rest(k->setup.hostside);
+}
+
 /* ---- judging ----------------------------------------------------------------------------- */
 
 static struct kernel_state judge(bool passed, const struct nft_trace_end *end)

@@ -12,10 +12,14 @@
  * host's. Uplink 2 is the TAP uplink2 with 169.254.12.100, routing table 202 and chains
  * unreachable2, limits2 and generation2. Uplink 8 is the kernel's, a cable to the host (system
  * instance); its addresses are in transit.h.
+ *
+ * One of them is the main uplink, whose default route is the main table's: 8 in a system instance,
+ * else 0. As long as networks leave by no other, the kernel has no rules to ask for a route.
  */
 #pragma once
 #include "netd_msg.h"
 
+#include <linux/rtnetlink.h>
 #include <stdint.h>
 
 #define HOST_LINK NETD_HOST_LINKS /* in the host */
@@ -37,9 +41,9 @@ static inline const char *uplink_link(unsigned slot)
     return names[slot % UPLINKS_ALL];
 }
 
-static inline uint32_t uplink_table(unsigned slot)
+static inline uint32_t uplink_table(unsigned slot, unsigned main_slot)
 {
-    return 200 + slot;
+    return slot == main_slot ? RT_TABLE_MAIN : 200 + slot;
 }
 
 /* Some TAPs of one network, as bits: of vt3.0 the lowest, and so on. The last bit stands for

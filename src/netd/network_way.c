@@ -65,7 +65,7 @@ int network_choose_way(struct network *net, struct netd_why *why)
 
     if (r < 0)
         return r;
-    r = way_out_add(net->all->tools.links, net->bridge, &net->way);
+    r = way_out_add(net->all->tools.links, net->all->tools.main_slot, net->bridge, &net->way);
     return r < 0 ? why_failed(why, r, "network '%s': cannot route it out", net->def.name) : 0;
 }
 
@@ -79,7 +79,7 @@ static const char *name_of(unsigned slot)
 static void turn(struct network *net, const struct way_out *to)
 {
     struct networks *all = net->all;
-    int r = way_out_add(all->tools.links, net->bridge, to);
+    int r = way_out_add(all->tools.links, all->tools.main_slot, net->bridge, to);
 
     if (r == 0)
         r = router_turn_network(all->tools.nft, net->bridge, &net->way, to, &net->def);
@@ -89,9 +89,11 @@ static void turn(struct network *net, const struct way_out *to)
     }
     /* What both have in common has just been added. */
     if (net->way.slot4 != to->slot4)
-        way_out_remove(all->tools.links, net->bridge, &(struct way_out){ net->way.slot4, 0 });
+        way_out_remove(all->tools.links, all->tools.main_slot, net->bridge,
+                       &(struct way_out){ net->way.slot4, 0 });
     if (net->way.slot6 != to->slot6)
-        way_out_remove(all->tools.links, net->bridge, &(struct way_out){ 0, net->way.slot6 });
+        way_out_remove(all->tools.links, all->tools.main_slot, net->bridge,
+                       &(struct way_out){ 0, net->way.slot6 });
     net->way = *to;
     log_info("network '%s': IPv4 leaves by %s, IPv6 by %s", net->def.name, name_of(to->slot4),
              name_of(to->slot6));

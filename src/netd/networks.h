@@ -27,9 +27,9 @@ struct network_tools {
     struct spawner *spawner;
     struct uplinks *uplinks;
     struct hostside *hostside; /* NULL: the host is on no network of ours */
-    struct uplink *uplink;
     struct journal *journal;
     struct forwards *forwards;
+    unsigned main_slot;     /* names.h */
     struct asked *asked;    /* networks.c's own; NULL: every dnsmasq is asked again and again */
     int state_dirfd;        /* netd's directory in the state directory ... */
     const char *state_path; /* ... and its name */

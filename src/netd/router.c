@@ -15,7 +15,7 @@
  *                it, and a network that has chosen an interface leaves by no other
  *
  * Each uplink has a chain, leaving, which asks three more that are rewritten as things
- * change, each in one transaction:
+ * change, each in one transaction (the kernel's uplink has but the first):
  *
  *   unreachable  while the host has no route of a family, guests are told at once
  *                instead of waiting for a time-out
@@ -26,7 +26,8 @@
  *                these would keep a tunnel or a ping dead for as long as it tries.
  *   limits       pasta takes the first fragment for the whole datagram. Whatever is to
  *                leave in pieces has a mark, and with it does not leave: nothing is
- *                better than half of it. To a forwarded port's client it may go.
+ *                better than half of it. To a forwarded port's client it may go. The chain
+ *                that marks, early, is there as soon as an engine needs it
  *                slirp4netns carries no ICMPv6, and logs every attempt: a guest's ping
  *                would fill the disk.
  *
@@ -159,12 +160,6 @@ static const char table_text[] =
     "    iifname @uplinks icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
     "  }\n"
 
-    "  chain early {\n"
-    /* Before conntrack puts fragments together, and the way out cuts them up again. */
-    "    type filter hook prerouting priority -450;\n"
-    "    ip frag-off & 0x3fff != 0 iifname @bridges iifname . ip daddr != @gateways4 "
-    "meta mark set " FRAGMENTS_MARK_TEXT "\n"
-    "  }\n"
     /* Pings as well, but not the answers to ours. */
     "  chain untracked {\n"
     "    type filter hook prerouting priority raw;\n"
@@ -211,8 +206,32 @@ static const char table_text[] =
     "  }\n"
     "}\n";
 
+/* Before conntrack puts fragments together, and the way out cuts them up again. */
+static const char early_text[] =
+    "table inet vmnet {\n"
+    "  chain early { type filter hook prerouting priority -450; }\n"
+    "}\n"
+    "flush chain inet vmnet early\n"
+    "add rule inet vmnet early ip frag-off & 0x3fff != 0 iifname @bridges "
+    "iifname . ip daddr != @gateways4 meta mark set " FRAGMENTS_MARK_TEXT "\n";
+
+/* The kernel's uplink has no limits, and its flows outlive us. %1$u ...: as below. */
+static const char kernel_text[] =
+    "add element inet vmnet uplinks { \"%2$s\" }\n"
+    "table inet vmnet {\n"
+    "  chain unreachable%1$u { }\n"
+    "  chain leaving%1$u {\n"
+    "    jump unreachable%1$u\n"
+    "    ct state established,related accept\n"
+    "    ct state invalid drop\n" /* would leave without being masqueraded */
+    "%3$s"
+    "    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu\n"
+    "    accept\n"
+    "  }\n"
+    "}\n";
+
 /* What one uplink has of its own. %1$u: its slot; %2$s: its link; %3$s: leaving of the above. */
-static const char uplink_text[] =
+static const char engine_text[] =
     "add element inet vmnet uplinks { \"%2$s\" }\n"
     "table inet vmnet {\n"
     "  chain unreachable%1$u { }\n"
@@ -276,7 +295,8 @@ int router_init(struct nft *nft)
             "may use up what all share");
     add_text(&b, table_text, s->sets, s->services);
     for (unsigned slot = 0; slot < UPLINKS_ALL; slot++)
-        add_text(&b, uplink_text, slot, uplink_link(slot), s->leaving);
+        add_text(&b, slot == KERNEL_SLOT ? kernel_text : engine_text, slot, uplink_link(slot),
+                 s->leaving);
     return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
 }
 
@@ -428,8 +448,10 @@ int router_set_limits(struct nft *nft, unsigned slot, bool fragments, bool icmpv
     struct batch b = { .len = 0 };
 
     add_text(&b, "flush chain inet vmnet limits%u\n", slot);
-    if (!fragments)
+    if (!fragments) {
+        add_text(&b, "%s", early_text);
         add_rule(&b, "limits", slot, "meta mark " FRAGMENTS_MARK_TEXT " drop");
+    }
     if (!icmpv6)
         add_rule(&b, "limits", slot, "meta l4proto icmpv6 reject with icmpv6 admin-prohibited");
     return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);

@@ -86,12 +86,19 @@ static void on_forward(void *arg, const struct netd_forward *forward)
     ops_forward(arg, forward);
 }
 
+/* The kernel's, where there can be one. */
+static unsigned main_slot(const struct netd *nd)
+{
+    return nd->hostside ? KERNEL_SLOT : 0;
+}
+
 static int make_uplinks(struct netd *nd)
 {
     const struct uplink_setup setup = { .event = nd->event,
                                         .links = nd->links,
                                         .nft = nd->nft,
                                         .spawner = nd->spawner,
+                                        .main_slot = main_slot(nd),
                                         .changed = on_uplink,
                                         .arg = &nd->ops };
 
@@ -175,6 +182,7 @@ static int take_over_networks(struct netd *nd, struct netd_why *why)
                                          .hostside = nd->hostside,
                                          .journal = nd->journal,
                                          .forwards = nd->forwards,
+                                         .main_slot = main_slot(nd),
                                          .state_dirfd = nd->place.dirfd,
                                          .state_path = nd->place.dir_path };
     const struct network_events events = { .tap_gone = on_tap_gone,

@@ -26,6 +26,7 @@ struct uplink_setup {
     struct link_ctx *links;
     struct nft *nft;
     struct spawner *spawner;
+    unsigned main_slot; /* names.h */
     uplink_changed changed;
     void *arg;
 };

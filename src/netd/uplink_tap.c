@@ -31,7 +31,7 @@ static int address_tap(struct uplink *u)
      * cannot ask who the router is. */
     static const uint8_t link_local[16] = { 0xfe, 0x80, [15] = 0x64 };
     const char *link = uplink_link(u->slot);
-    uint32_t table = u->slot == 0 ? RT_TABLE_MAIN : uplink_table(u->slot);
+    uint32_t table = uplink_table(u->slot, u->setup.main_slot);
     struct engine_addresses at;
 
     engine_addresses(u->slot, &at);
@@ -70,9 +70,9 @@ static int set_all_knobs(const struct uplink *u)
 
     if (r == 0)
         r = knobs_set(&forwarding6, 1, "", &why);
-    if (r == 0 && u->slot > 0)
+    if (r == 0 && u->slot != u->setup.main_slot)
         r = knobs_set(&beside, 1, link, &why);
-    if (r == 0 && u->slot > 0)
+    if (r == 0 && u->slot != u->setup.main_slot)
         r = knobs_set(&beside_all, 1, "", &why);
     if (r < 0)
         log_debug("%s: %s", link, why.why);

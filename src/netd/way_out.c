@@ -15,12 +15,9 @@
 #define PRIORITY_OURS 19000 /* our own networks */
 #define PRIORITY_WAY  20000
 
-static const uint8_t families[] = { AF_INET, AF_INET6 };
-
 struct rule {
     uint32_t priority, table;
     const char *bridge; /* by which it came; NULL: any */
-    const char *link;   /* by which it is to leave; NULL: any */
     bool only_ours;
 };
 
@@ -39,7 +36,6 @@ static int change(struct link_ctx *links, int type, uint8_t family, const struct
     bad |= nla_put_u32(msg, FRA_PRIORITY, rule->priority) < 0;
     bad |= rule->table && nla_put_u32(msg, FRA_TABLE, rule->table) < 0;
     bad |= rule->bridge && nla_put_string(msg, FRA_IIFNAME, rule->bridge) < 0;
-    bad |= rule->link && nla_put_string(msg, FRA_OIFNAME, rule->link) < 0;
     bad |= rule->only_ours && nla_put_u32(msg, FRA_SUPPRESS_PREFIXLEN, 0) < 0;
     return link_request(links, msg, bad);
 }
@@ -52,56 +48,42 @@ static int change_one(struct link_ctx *links, int type, uint8_t family, const st
     return r == -EEXIST || (r == -EAFNOSUPPORT && family == AF_INET6) ? 0 : r;
 }
 
-static int change_both(struct link_ctx *links, int type, const struct rule *rule)
-{
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < sizeof families; i++)
-        r = change_one(links, type, families[i], rule);
-    return r;
-}
-
 static int change_way(struct link_ctx *links, int type, uint8_t family, const char *bridge,
-                      unsigned slot)
+                      uint32_t table)
 {
-    const struct rule way = { .priority = PRIORITY_WAY,
-                              .table = uplink_table(slot),
-                              .bridge = bridge };
+    const struct rule way = { .priority = PRIORITY_WAY, .table = table, .bridge = bridge };
 
-    return slot == 0 ? 0 : change_one(links, type, family, &way);
+    return table == RT_TABLE_MAIN ? 0 : change_one(links, type, family, &way);
 }
 
-int way_out_add(struct link_ctx *links, const char *bridge, const struct way_out *way)
+static int add_way(struct link_ctx *links, uint8_t family, const char *bridge, uint32_t table)
 {
-    const struct rule ours = { .priority = PRIORITY_OURS,
-                               .table = RT_TABLE_MAIN,
-                               .only_ours = true };
-    int r = 0;
+    static const struct rule ours = { .priority = PRIORITY_OURS,
+                                      .table = RT_TABLE_MAIN,
+                                      .only_ours = true };
+    int r = table == RT_TABLE_MAIN ? 0 : change_one(links, RTM_NEWRULE, family, &ours);
 
-    if (way->slot4 != 0 || way->slot6 != 0)
-        r = change_both(links, RTM_NEWRULE, &ours);
-    if (r == 0)
-        r = change_way(links, RTM_NEWRULE, AF_INET, bridge, way->slot4);
-    return r < 0 ? r : change_way(links, RTM_NEWRULE, AF_INET6, bridge, way->slot6);
+    return r < 0 ? r : change_way(links, RTM_NEWRULE, family, bridge, table);
 }
 
-void way_out_remove(struct link_ctx *links, const char *bridge, const struct way_out *way)
+int way_out_add(struct link_ctx *links, unsigned main_slot, const char *bridge,
+                const struct way_out *way)
 {
-    (void)change_way(links, RTM_DELRULE, AF_INET, bridge, way->slot4);
-    (void)change_way(links, RTM_DELRULE, AF_INET6, bridge, way->slot6);
+    int r = add_way(links, AF_INET, bridge, uplink_table(way->slot4, main_slot));
+
+    return r < 0 ? r : add_way(links, AF_INET6, bridge, uplink_table(way->slot6, main_slot));
 }
 
-int way_out_add_bound(struct link_ctx *links, unsigned slot)
+void way_out_remove(struct link_ctx *links, unsigned main_slot, const char *bridge,
+                    const struct way_out *way)
 {
-    const struct rule bound = { .priority = PRIORITY_WAY,
-                                .table = uplink_table(slot),
-                                .link = uplink_link(slot) };
-
-    return change_both(links, RTM_NEWRULE, &bound);
+    (void)change_way(links, RTM_DELRULE, AF_INET, bridge, uplink_table(way->slot4, main_slot));
+    (void)change_way(links, RTM_DELRULE, AF_INET6, bridge, uplink_table(way->slot6, main_slot));
 }
 
 void way_out_remove_all(struct link_ctx *links)
 {
+    static const uint8_t families[] = { AF_INET, AF_INET6 };
     const struct rule any = { .priority = PRIORITY_WAY };
 
     for (size_t i = 0; i < sizeof families; i++)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* way_out.h - by which uplink a network's packets leave.
  *
- * Uplink 0 has the main table's default route, which is everybody's. For each other one
- * there is a table with a default route of its own (uplink_tap.c, kernel_uplink_make.c), and a rule
- * a network, which sends there what came by its bridge. What the main table knows better than by a
- * default route (our own networks) goes that way first, and is dropped as ever.
+ * The main uplink (names.h) has the main table's default route, which is everybody's. For each
+ * other one there is a table with a default route of its own (uplink_tap.c, kernel_uplink_make.c),
+ * and a rule a network, which sends there what came by its bridge. What the main table knows better
+ * than by a default route (our own networks) goes that way first, and is dropped as ever.
  */
 #pragma once
 #include "link.h"
@@ -15,11 +15,11 @@ struct way_out {
     unsigned slot4, slot6;
 };
 
-/* For uplink 0 there is nothing to do. 0 or a negative errno. */
-int way_out_add(struct link_ctx *links, const char *bridge, const struct way_out *way);
+/* For the main uplink there is nothing to do. 0 or a negative errno. */
+int way_out_add(struct link_ctx *links, unsigned main_slot, const char *bridge,
+                const struct way_out *way);
 /* Harmless where there is none. */
-void way_out_remove(struct link_ctx *links, const char *bridge, const struct way_out *way);
+void way_out_remove(struct link_ctx *links, unsigned main_slot, const char *bridge,
+                    const struct way_out *way);
 /* Of all networks, after the death of a netd. */
 void way_out_remove_all(struct link_ctx *links);
-/* What a socket bound to this uplink sends goes there as well. */
-int way_out_add_bound(struct link_ctx *links, unsigned slot);

@@ -6,6 +6,7 @@
  *   make            "made N", N: how much was mended; or "error ..."
  *   arm | trace     a probe is about to come
  *   look            "4:passed 6:<who drops it>"
+ *   rest            "rests"
  *   end             "ended"
  */
 #include "addr.h"
@@ -91,6 +92,9 @@ static void serve(struct host_nat *nat, const char *line)
         say(r, &why, "armed", 0);
     } else if (strcmp(line, "look") == 0) {
         do_look(nat, &why);
+    } else if (strcmp(line, "rest") == 0) {
+        host_nat_rest(nat);
+        say(0, &why, "rests", 0);
     } else {
         r = host_nat_end(nat, &plan.on4, &plan.on6, &why);
         say(r, &why, "ended", 0);

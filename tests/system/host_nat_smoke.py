@@ -11,6 +11,7 @@ ours may do. Everything is a namespace below a process namespace of our own. Nee
 """
 import difflib
 import os
+import re
 import subprocess
 import sys
 
@@ -123,6 +124,7 @@ class Driver:
                     self.ask("arm")
             if "?" not in answer:
                 break
+        self.ask("rest")
         return answer
 
 
@@ -201,6 +203,29 @@ def no_router(driver):
     expect("neighbours do not reach us", passes("outside", "169.254.255.2", 1), "no")
 
 
+def between_probes(driver):
+    """Nobody waits for probes, and one that comes late does not leave."""
+    driver.make()
+    expect("the host's packets pass no chain for probes", hooks(), "forward postrouting")
+    driver.ask("arm")
+    expect("but while there are some", hooks(), "forward input postrouting postrouting")
+    driver.ask("rest")
+    nft("table inet spy { chain c { type filter hook postrouting priority 2147483647;"
+        " meta l4proto udp oifname eth0 counter; }; }")
+    send_probes()
+    expect("a late probe does not leave", sh("nft list table inet spy"), "packets 0")
+    nft("flush chain inet vmnet_broker_uplink late")
+    send_probes()
+    expect("and would without our rules", sh("nft list table inet spy"), "packets 2")
+    nft("delete table inet spy")
+    driver.make()
+
+
+def hooks():
+    table = sh("nft list table inet vmnet_broker_uplink")
+    return " ".join(sorted(re.findall(r"hook (\w+)", table)))
+
+
 def docker(driver):
     sh("iptables -P FORWARD DROP")
     expect("Docker's policy is named", driver.probe(),
@@ -275,7 +300,7 @@ def main():
     make_world(sys.argv[3])
     before = describe()
     driver = Driver(driver_path)
-    for story in (usual_host, no_router, docker, neighbour_discovery, ufw, switched_off,
+    for story in (usual_host, no_router, between_probes, docker, neighbour_discovery, ufw, switched_off,
                   taken_addresses, no_way):
         print(f"# {story.__name__}")
         story(driver)
