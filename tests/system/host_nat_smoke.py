@@ -238,10 +238,13 @@ def docker(driver):
 
 
 def neighbour_discovery(driver):
-    for hook, link in ("input", "iifname"), ("output", "oifname"):
+    for hook, link, what in (("input", "iifname", "meta l4proto ipv6-icmp"),
+                             ("output", "oifname", "meta l4proto ipv6-icmp"),
+                             ("input", "iifname", "icmpv6 type nd-neighbor-solicit"),
+                             ("output", "oifname", "icmpv6 type nd-neighbor-advert")):
         nft(f"table inet admin {{ chain {hook} {{ type filter hook {hook} priority 0;"
-            f" {link} vmbup meta l4proto ipv6-icmp drop; }}; }}")
-        expect(f"neighbour discovery that is dropped in {hook} is named", driver.probe(),
+            f" {link} vmbup {what} drop; }}; }}")
+        expect(f"who drops {what} in {hook} is named", driver.probe(),
                f"4:passed 6:inet admin {hook} (rule")
         nft("delete table inet admin")
     expect("without it all is well", driver.probe(), "4:passed 6:passed")
