@@ -24,7 +24,7 @@
 /* Leases are for as long as a day off: the address is the VM's anyway. */
 #define LEASE_TIME  "12h"
 /* Questions that the outside has not answered yet, of all guests. It is 150 by default, and one
- * guest would use these up for its neighbours; as it is, of 10 s at the pace that router.c
+ * guest would use these up for its neighbours; as it is, of 10 s at the pace that router_rules.c
  * grants, it takes three of them. A question is some 400 bytes. */
 #define QUESTIONS   "9000"
 #define RA_INTERVAL "60"

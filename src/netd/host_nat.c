@@ -174,18 +174,19 @@ static int make_rules(struct host_nat *nat, const struct host_nat_plan *plan, un
     const struct host_nat_rules rules = {
         .transit = plan->transit, .only4 = plan->on4, .only6 = plan->on6, .timeouts = nat->timeouts
     };
-    char text[8192]; /* 2 kB, and 70 bytes for each of 48 links */
-    int r = host_nat_rules_text(&rules, text, sizeof text);
+    struct nft_text text = { .len = 0 };
+    int r;
 
-    if (r < 0 || rules_stand(nat, text))
-        return r;
+    host_nat_rules_text(&rules, &text);
+    if (text.err == 0 && rules_stand(nat, text.at))
+        return 0;
     ++*mended;
-    r = nft_run(nat->tools.nft, "%s", text);
+    r = nft_text_run(&text, nat->tools.nft);
     forget_rules(nat);
     if (r < 0)
         return r;
     if (nft_describe(nat->tools.nft, "list table " HOST_NAT_TABLE, &nat->looks) == 0)
-        nat->text = strdup(text); /* NULL: it is written again */
+        nat->text = strdup(text.at); /* NULL: it is written again */
     return 0;
 }
 

@@ -6,8 +6,6 @@
 #include "names.h"
 #include "transit.h"
 
-#include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,27 +66,6 @@ const char host_nat_trace_on[] = NO_TRACE TRACE("ip daddr " PROBE4) TRACE("ip6 d
 const char host_nat_trace_off[] = NO_TRACE "delete chain " HOST_NAT_TABLE " trace\n"
                                            "delete chain " HOST_NAT_TABLE " trace_out\n";
 
-struct text {
-    char *at;
-    size_t size, len;
-    int err;
-};
-
-__attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *fmt, ...)
-{
-    va_list ap;
-
-    if (t->err < 0)
-        return;
-    va_start(ap, fmt);
-    int n = vsnprintf(t->at + t->len, t->size - t->len, fmt, ap);
-    va_end(ap);
-    if (n < 0 || (size_t)n >= t->size - t->len)
-        t->err = -ENAMETOOLONG;
-    else
-        t->len += (size_t)n;
-}
-
 bool host_nat_name_ok(const char name[static IFNAMSIZ])
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
@@ -115,87 +92,85 @@ static const char ended[] =
     "    ct state new meta l4proto tcp meta nfproto ipv4 ct timeout set \"ended4\"\n"
     "    ct state new meta l4proto tcp meta nfproto ipv6 ct timeout set \"ended6\"\n";
 
-static void put_forward(struct text *t, const char *inside4, const char *inside6, bool timeouts)
+static void put_forward(struct nft_text *t, const char *inside4, const char *inside6, bool timeouts)
 {
-    put(t,
-        "  set only4 { type ifname; }\n"
-        "  set only6 { type ifname; }\n"
-        "  chain late {\n"
-        "    ip daddr " PROBE4 " drop\n"
-        "    ip6 daddr " PROBE6 " drop\n"
-        "  }\n"
-        "  chain leaving {\n"
-        "    ip saddr != %s drop\n"
-        "    ip6 saddr != %s drop\n"
-        /* Networks never reach each other, neither over the host. */
-        "    oifname " HOST_LINKS " drop\n"
-        "    ct state established,related accept\n"
-        "    ct state invalid drop\n" /* would not be masqueraded */
-        "    jump late\n"
-        "%s"
-        "    accept\n"
-        "  }\n"
-        "  chain forward {\n"
-        "    type filter hook forward priority -10; policy accept;\n"
-        "    iifname " HOST_NAT_LINK " goto leaving\n"
-        "    oifname " HOST_NAT_LINK " ct state established,related accept\n"
-        "    oifname " HOST_NAT_LINK " drop\n"
-        "    meta nfproto ipv4 iifname @only4 drop\n"
-        "    meta nfproto ipv6 iifname @only6 drop\n"
-        "  }\n",
-        inside4, inside6, timeouts ? ended : "");
+    nft_text_add(t,
+                 "  set only4 { type ifname; }\n"
+                 "  set only6 { type ifname; }\n"
+                 "  chain late {\n"
+                 "    ip daddr " PROBE4 " drop\n"
+                 "    ip6 daddr " PROBE6 " drop\n"
+                 "  }\n"
+                 "  chain leaving {\n"
+                 "    ip saddr != %s drop\n"
+                 "    ip6 saddr != %s drop\n"
+                 /* Networks never reach each other, neither over the host. */
+                 "    oifname " HOST_LINKS " drop\n"
+                 "    ct state established,related accept\n"
+                 "    ct state invalid drop\n" /* would not be masqueraded */
+                 "    jump late\n"
+                 "%s"
+                 "    accept\n"
+                 "  }\n"
+                 "  chain forward {\n"
+                 "    type filter hook forward priority -10; policy accept;\n"
+                 "    iifname " HOST_NAT_LINK " goto leaving\n"
+                 "    oifname " HOST_NAT_LINK " ct state established,related accept\n"
+                 "    oifname " HOST_NAT_LINK " drop\n"
+                 "    meta nfproto ipv4 iifname @only4 drop\n"
+                 "    meta nfproto ipv6 iifname @only6 drop\n"
+                 "  }\n",
+                 inside4, inside6, timeouts ? ended : "");
 }
 
-static void put_nat(struct text *t, const char *inside4, const char *inside6)
+static void put_nat(struct nft_text *t, const char *inside4, const char *inside6)
 {
-    put(t,
-        "  chain nat {\n"
-        "    type nat hook postrouting priority srcnat; policy accept;\n"
-        "    ip saddr %s masquerade\n"
-        "    ip6 saddr %s masquerade\n"
-        "  }\n",
-        inside4, inside6);
+    nft_text_add(t,
+                 "  chain nat {\n"
+                 "    type nat hook postrouting priority srcnat; policy accept;\n"
+                 "    ip saddr %s masquerade\n"
+                 "    ip6 saddr %s masquerade\n"
+                 "  }\n",
+                 inside4, inside6);
 }
 
 /* Where somebody has exempted it from connection tracking, it still has its own address. */
-static void put_probe(struct text *t, const char *inside4, const char *inside6)
+static void put_probe(struct nft_text *t, const char *inside4, const char *inside6)
 {
-    put(t,
-        "  counter probe4 { }\n"
-        "  counter probe6 { }\n"
-        "  chain probed {\n"
-        "    ip daddr " PROBE4 " ct original ip saddr %s counter name probe4 drop\n"
-        "    ip daddr " PROBE4 " ip saddr %s counter name probe4 drop\n"
-        "    ip6 daddr " PROBE6 " ct original ip6 saddr %s counter name probe6 drop\n"
-        "    ip6 daddr " PROBE6 " ip6 saddr %s counter name probe6 drop\n"
-        "  }\n",
-        inside4, inside4, inside6, inside6);
+    nft_text_add(t,
+                 "  counter probe4 { }\n"
+                 "  counter probe6 { }\n"
+                 "  chain probed {\n"
+                 "    ip daddr " PROBE4 " ct original ip saddr %s counter name probe4 drop\n"
+                 "    ip daddr " PROBE4 " ip saddr %s counter name probe4 drop\n"
+                 "    ip6 daddr " PROBE6 " ct original ip6 saddr %s counter name probe6 drop\n"
+                 "    ip6 daddr " PROBE6 " ip6 saddr %s counter name probe6 drop\n"
+                 "  }\n",
+                 inside4, inside4, inside6, inside6);
 }
 
-static void put_links(struct text *t, const char *set, const struct link_names *links)
+static void put_links(struct nft_text *t, const char *set, const struct link_names *links)
 {
     for (uint32_t i = 0; i < links->n && i < HOST_NAT_LINKS_MAX; i++)
-        put(t, "add element " HOST_NAT_TABLE " %s { \"%s\" }\n", set, links->name[i]);
+        nft_text_add(t, "add element " HOST_NAT_TABLE " %s { \"%s\" }\n", set, links->name[i]);
 }
 
-int host_nat_rules_text(const struct host_nat_rules *rules, char *text, size_t size)
+void host_nat_rules_text(const struct host_nat_rules *rules, struct nft_text *t)
 {
-    struct text t = { .at = text, .size = size };
     char inside4[ADDR4_TEXT], inside6[ADDR6_TEXT];
     uint8_t addr6[16];
 
     addr4_format(transit_inside(rules->transit), inside4);
     transit6_inside(addr6);
     addr6_format(addr6, inside6);
-    put(&t, "%s", NO_TABLE "table " HOST_NAT_TABLE " {\n");
+    nft_text_add(t, "%s", NO_TABLE "table " HOST_NAT_TABLE " {\n");
     if (rules->timeouts)
-        put(&t, "  ct timeout ended4 { protocol tcp; l3proto ip; " ENDED " }\n"
-                "  ct timeout ended6 { protocol tcp; l3proto ip6; " ENDED " }\n");
-    put_forward(&t, inside4, inside6, rules->timeouts);
-    put_nat(&t, inside4, inside6);
-    put_probe(&t, inside4, inside6);
-    put(&t, "}\n");
-    put_links(&t, "only4", &rules->only4);
-    put_links(&t, "only6", &rules->only6);
-    return t.err;
+        nft_text_add(t, "  ct timeout ended4 { protocol tcp; l3proto ip; " ENDED " }\n"
+                        "  ct timeout ended6 { protocol tcp; l3proto ip6; " ENDED " }\n");
+    put_forward(t, inside4, inside6, rules->timeouts);
+    put_nat(t, inside4, inside6);
+    put_probe(t, inside4, inside6);
+    nft_text_add(t, "}\n");
+    put_links(t, "only4", &rules->only4);
+    put_links(t, "only6", &rules->only6);
 }

@@ -7,8 +7,8 @@
  *            another network of ours; to the cable go answers only. Links whose forwarding was
  *            switched on for these answers forward nothing else: the host is no more of a router
  *            than it was. Connections that have ended are soon forgotten: they do not count as
- *            a guest's (router.c), and the kernel keeps them for two minutes otherwise: who opens
- *            and closes 2,200 a second would fill what all the host's programs share
+ *            a guest's (router_rules.c), and the kernel keeps them for two minutes otherwise: who
+ *            opens and closes 2,200 a second would fill what all the host's programs share
  *   nat      what leaves has the host's address
  *   probe, probed
  *            while probes are sent, the very last: counts the probe, and drops it. At other times
@@ -23,6 +23,8 @@
  * probe is needed. Composing is pure; host_nat.c runs the text.
  */
 #pragma once
+#include "nft_text.h"
+
 #include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -54,8 +56,8 @@ struct host_nat_rules {
     bool timeouts;           /* the kernel has what host_nat_timeouts_try needs */
 };
 
-/* In the place of what there is; one transaction. 0 or -ENAMETOOLONG. */
-int host_nat_rules_text(const struct host_nat_rules *rules, char *text, size_t size);
+/* In the place of what there is; one transaction. */
+void host_nat_rules_text(const struct host_nat_rules *rules, struct nft_text *text);
 /* Takes it away, there or not. */
 extern const char host_nat_rules_end[];
 /* Accepted by kernels that know `ct timeout`; leaves nothing. */

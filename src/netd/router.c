@@ -1,331 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* router.c - who may talk to the namespace, and through it.
- *
- * The rules stand still; what comes and goes are elements of sets keyed by the
- * name of the incoming link. A packet therefore costs the same few look-ups with
- * one network as with a hundred, and adding or removing a network is one small
- * transaction that never touches the rules of the others.
- *
- *   bridges      every network's bridge
- *   gateways4/6  bridge . the address that its guests may ask: without the pair, a
- *                guest could ask its neighbours' gateways, which are local here too
- *   uplinks      every uplink that there can be (names.h)
- *   ways         bridge . uplink . protocol that may leave, and uplink . bridge . protocol for
- *                the answers: the one look-up of most packets. `host` networks are never in
- *                it, and a network that has chosen an interface leaves by no other
- *
- * Each uplink has a chain, leaving, which asks three more that are rewritten as things
- * change, each in one transaction (the kernel's uplink has but the first):
- *
- *   unreachable  while the host has no route of a family, guests are told at once
- *                instead of waiting for a time-out
- *   generation   flows are marked with the engine's generation. A new engine knows
- *                nothing of the TCP connections of the last one, and answers them
- *                with silence; so we reset them at the guest's next segment. Only
- *                TCP: an engine takes up UDP and echo in the middle, and rejecting
- *                these would keep a tunnel or a ping dead for as long as it tries.
- *   limits       pasta takes the first fragment for the whole datagram. Whatever is to
- *                leave in pieces has a mark, and with it does not leave: nothing is
- *                better than half of it. To a forwarded port's client it may go. The chain
- *                that marks, early, is there as soon as an engine needs it
- *                slirp4netns carries no ICMPv6, and logs every attempt: a guest's ping
- *                would fill the disk.
- *
- * And one for all:
- *
- *   forwarded    while ports of the host are forwarded, what a VM answers to a client's
- *                address is marked, to be delivered to the socket that has that address.
- *                There is none otherwise: it costs every packet a look-up.
- *
- * What all networks share is shared out: each guest, known by bridge . MAC, gets so much of it
- * and no more. The first three would stop a network's dnsmasq, the last the way out of all:
- *
- *   asking    questions in datagrams. dnsmasq keeps one that nobody answers for 10 s, and so
- *             many at most (dnsmasq_files.c)
- *   leasing   DHCP, whose every answer is written down, and router solicitations, whose
- *             answers all neighbours get
- *   streams   TCP connections to dnsmasq: each is a process, of which there are 20, for as
- *             long as 150 s
- *   flows     connections to the outside. Conntrack's table is everybody's (262,144 on most
- *             machines, 65,536 on small ones), and so are the engine's sockets and the 22,768
- *             ports that datagrams to one address leave from. A connection that has ended
- *             does not count
- *
- * What is dropped for that is counted by guest, in the sets denied_questions and denied_flows, and
- * forgotten when nothing has been for a while (router_denied.c). A packet that is not dropped
- * knows nothing of it.
- *
- * Datagrams for dnsmasq are not tracked: a table of answered questions is of no use, a
- * guest could fill it, and a second question of one port would pass for an answer.
- *
- * The input chain drops what conntrack calls invalid from the uplink by its policy
- * already; the rule is there so that nobody opens the policy without it. Debian
- * 12's pasta sends window updates without any TCP flag; behind NAT the namespace
- * would answer these with a reset, and every connection to a far server would hang.
+/* router.c - what changes in the router's rules (router_rules.c) as networks and uplinks come, go
+ * and change: elements of sets, and the few chains that are rewritten. Each change is one
+ * transaction.
  */
 #include "router.h"
 
 #include "addr.h"
-#include "knobs.h"
-#include "log.h"
-#include "mem.h"
 #include "names.h"
+#include "nft_text.h"
 
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-
-#define GUEST "iifname . ether saddr"
-
-/* A guest with a cache of its own asks some dozens a second when it is busy. */
-#define ASKING_LIMIT  "limit rate over 200/second burst 1000 packets"
-#define LEASING_LIMIT "limit rate over 10/second burst 50 packets"
-#define STREAMS_LIMIT "ct count over 4"
-/* At their limit, 40,000 more attempts took 15 µs each, with the sending. */
-#define FLOWS_LIMIT   "ct count over 4096"
-
-#define GUESTS_FOR_A_WHILE                                                                         \
-    "type ifname . ether_addr; size 65535; flags dynamic,timeout; timeout 1m;"
-#define GUESTS_THAT_COUNT "type ifname . ether_addr; size 65535; flags dynamic;"
-
-/* So many guests are counted, and whoever does not fit is dropped all the same. */
-#define DENIED "type ifname . ether_addr; size 4096; flags dynamic,timeout; timeout 10m; counter;"
-
-/* Kernels without the modules behind this do without. */
-static const struct shares {
-    const char *sets, *services, *leaving;
-} shares = { .sets = "  set asking { " GUESTS_FOR_A_WHILE " }\n"
-                     "  set leasing { " GUESTS_FOR_A_WHILE " }\n"
-                     "  set streams { " GUESTS_THAT_COUNT " }\n"
-                     "  set flows { " GUESTS_THAT_COUNT " }\n"
-                     "  set denied_questions { " DENIED " }\n"
-                     "  set denied_flows { " DENIED " }\n"
-                     "  chain deny_question { update @denied_questions { " GUEST " }\n drop\n }\n"
-                     "  chain deny_flow { update @denied_flows { " GUEST " }\n drop\n }\n",
-             .services = "    udp dport 53 update @asking { " GUEST " " ASKING_LIMIT
-                         " } goto deny_question\n"
-                         "    udp dport { 67, 547 } update @leasing { " GUEST " " LEASING_LIMIT
-                         " } goto deny_question\n"
-                         "    icmpv6 type nd-router-solicit update @leasing { " GUEST
-                         " " LEASING_LIMIT " } goto deny_question\n"
-                         "    tcp dport 53 ct state new add @streams { " GUEST " " STREAMS_LIMIT
-                         " } goto deny_question\n",
-             .leaving =
-                 "    ct state new add @flows { " GUEST " " FLOWS_LIMIT " } goto deny_flow\n" },
-  no_shares = { .sets = "  set asking { type ifname . ether_addr; }\n"
-                        "  set leasing { type ifname . ether_addr; }\n"
-                        "  set denied_questions { type ifname . ether_addr; }\n"
-                        "  set denied_flows { type ifname . ether_addr; }\n",
-                .services = "",
-                .leaving = "" };
-
-/* %s: sets and services of the above. */
-static const char table_text[] =
-    "add table inet vmnet\n" /* so that deleting it works the first time, too */
-    "delete table inet vmnet\n"
-    "table inet vmnet {\n"
-    "  set bridges { type ifname; }\n"
-    "  set gateways4 { type ifname . ipv4_addr; }\n"
-    "  set gateways6 { type ifname . ipv6_addr; }\n"
-    "  set uplinks { type ifname; }\n"
-    "  map ways { type ifname . ifname . nf_proto : verdict; }\n"
-    "%s"
-
-    "  chain services {\n%s"
-    "    udp dport { 53, 67, 547 } accept\n"
-    "    tcp dport 53 accept\n"
-    "    icmp type echo-request accept\n"
-    "    icmpv6 type { echo-request, nd-router-solicit, nd-neighbor-solicit,\n"
-    "                  nd-neighbor-advert, mld-listener-query, mld-listener-report,\n"
-    "                  mld-listener-done, mld2-listener-report } accept\n"
-    "  }\n"
-    "  chain guest {\n"
-    /* Answers to what was begun inside: `exec`, and the forwarded ports, whose sockets may
-     * be older than what connection tracking remembers. */
-    "    ct state established,related accept\n"
-    "    meta mark " FORWARDED_MARK_TEXT " accept\n"
-    "    ip daddr 255.255.255.255 udp dport 67 goto services\n"
-    "    iifname . ip daddr @gateways4 goto services\n"
-    "    iifname . ip6 daddr @gateways6 goto services\n"
-    "    ip6 daddr { fe80::/10, ff02::/16 } goto services\n"
-    "  }\n"
-    "  chain input {\n"
-    "    type filter hook input priority filter; policy drop;\n"
-    "    iifname lo accept\n"
-    "    iifname @bridges goto guest\n"
-    "    iifname @uplinks ct state invalid drop\n"
-    "    iifname @uplinks ct state established,related accept\n"
-    /* Neighbour discovery is not tracked; the engine asks for our address. */
-    "    iifname @uplinks icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n"
-    "  }\n"
-
-    /* Pings as well, but not the answers to ours. */
-    "  chain untracked {\n"
-    "    type filter hook prerouting priority raw;\n"
-    "    meta l4proto tcp accept\n"
-    "    udp dport != { 53, 67, 547 } accept\n"
-    "    icmp type != echo-request accept\n"
-    "    icmpv6 type != echo-request accept\n"
-    "    iifname @bridges udp dport { 67, 547 } notrack\n"
-    "    iifname . ip daddr @gateways4 notrack\n"
-    "    iifname . ip6 daddr @gateways6 notrack\n"
-    "    iifname @bridges ip6 daddr { fe80::/10, ff02::/16 } notrack\n"
-    "  }\n"
-    "  chain untracked_answers {\n"
-    "    type filter hook output priority raw;\n"
-    "    oifname @bridges udp sport { 53, 67, 547 } notrack\n"
-    "  }\n"
-    /* The definition forbids it. Unlike "no route" this ends a TCP connection attempt on
-     * every kernel; some take that one for a passing trouble. */
-    "  chain forbidden {\n"
-    "    meta nfproto ipv4 reject with icmp admin-prohibited\n"
-    "    meta nfproto ipv6 reject with icmpv6 admin-prohibited\n"
-    "    drop\n"
-    "  }\n"
-    "  chain arriving { ct state established,related accept; }\n"
-    "  chain forward {\n"
-    "    type filter hook forward priority filter; policy drop;\n"
-    "    iifname . oifname . meta nfproto vmap @ways\n"
-    "    oifname @uplinks goto forbidden\n"
-    /* By a way that a network has left a moment ago, and that is not in the map any more. */
-    "    iifname @uplinks oifname @bridges goto arriving\n"
-    "  }\n"
-    "  chain output {\n"
-    "    type filter hook output priority filter;\n"
-    /* No engine knows what to do with our complaints; one logs each of them. */
-    "    oifname @uplinks icmpv6 type { destination-unreachable, packet-too-big,\n"
-    "                           time-exceeded, parameter-problem } drop\n"
-    "  }\n"
-    "  chain postrouting {\n"
-    "    type nat hook postrouting priority srcnat;\n"
-    /* Debian 12's pasta binds a datagram's source port on the host, and fails where it is
-     * taken: so they come from where the host's own sockets rarely are. */
-    "    oifname @uplinks meta l4proto udp masquerade to :10000-32767 fully-random\n"
-    "    oifname @uplinks masquerade\n"
-    "  }\n"
-    "}\n";
-
-/* Before conntrack puts fragments together, and the way out cuts them up again. */
-static const char early_text[] =
-    "table inet vmnet {\n"
-    "  chain early { type filter hook prerouting priority -450; }\n"
-    "}\n"
-    "flush chain inet vmnet early\n"
-    "add rule inet vmnet early ip frag-off & 0x3fff != 0 iifname @bridges "
-    "iifname . ip daddr != @gateways4 meta mark set " FRAGMENTS_MARK_TEXT "\n";
-
-/* The kernel's uplink has no limits, and its flows outlive us. %1$u ...: as below. */
-static const char kernel_text[] =
-    "add element inet vmnet uplinks { \"%2$s\" }\n"
-    "table inet vmnet {\n"
-    "  chain unreachable%1$u { }\n"
-    "  chain leaving%1$u {\n"
-    "    jump unreachable%1$u\n"
-    "    ct state established,related accept\n"
-    "    ct state invalid drop\n" /* would leave without being masqueraded */
-    "%3$s"
-    "    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu\n"
-    "    accept\n"
-    "  }\n"
-    "}\n";
-
-/* What one uplink has of its own. %1$u: its slot; %2$s: its link; %3$s: leaving of the above. */
-static const char engine_text[] =
-    "add element inet vmnet uplinks { \"%2$s\" }\n"
-    "table inet vmnet {\n"
-    "  chain unreachable%1$u { }\n"
-    "  chain limits%1$u { }\n"
-    "  chain generation%1$u { }\n"
-    "  chain leaving%1$u {\n"
-    "    jump unreachable%1$u\n"
-    "    jump limits%1$u\n"
-    "    ct state invalid drop\n" /* would leave without being masqueraded */
-    "%3$s"
-    "    jump generation%1$u\n"
-    "    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu\n"
-    "    accept\n"
-    "  }\n"
-    "}\n";
-
-/* A transaction as it grows. The first error sticks, so that callers check once. */
-struct batch {
-    char text[16384]; /* the table, and what every uplink has of its own: 10 kB */
-    size_t len;
-    int err;
-};
-
-__attribute__((format(printf, 2, 3))) static void add_text(struct batch *b, const char *fmt, ...)
-{
-    va_list ap;
-
-    if (b->err < 0)
-        return;
-    va_start(ap, fmt);
-    int n = vsnprintf(b->text + b->len, sizeof b->text - b->len, fmt, ap);
-    va_end(ap);
-    if (n < 0 || (size_t)n >= sizeof b->text - b->len)
-        b->err = -ENAMETOOLONG;
-    else
-        b->len += (size_t)n;
-}
-
-static bool has_shares(struct nft *nft)
-{
-    return nft_accepts(nft, "table inet vmnet_probe {\n"
-                            "  set asking { " GUESTS_FOR_A_WHILE " }\n"
-                            "  set flows { " GUESTS_THAT_COUNT " }\n"
-                            "  set denied { " DENIED " }\n"
-                            "  chain probe {\n"
-                            "    update @asking { " GUEST " " ASKING_LIMIT " }\n"
-                            "    add @flows { " GUEST " " FLOWS_LIMIT " }\n"
-                            "  }\n"
-                            "}\n"
-                            "delete table inet vmnet_probe\n");
-}
-
-int router_init(struct nft *nft)
-{
-    const struct shares *s = has_shares(nft) ? &shares : &no_shares;
-    struct batch b = { .len = 0 };
-
-    if (s == &no_shares)
-        log_warning(
-            "this kernel cannot count a guest's connections (nft_limit, nft_connlimit): one "
-            "may use up what all share");
-    add_text(&b, table_text, s->sets, s->services);
-    for (unsigned slot = 0; slot < UPLINKS_ALL; slot++)
-        add_text(&b, slot == KERNEL_SLOT ? kernel_text : engine_text, slot, uplink_link(slot),
-                 s->leaving);
-    return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
-}
-
-/* Connections that have ended do not count as a guest's, and by default are remembered for two
- * minutes: who opens and closes 2,200 a second would fill the table that all networks share. */
-void router_forget_ended(void)
-{
-    static const struct knob knobs[] = {
-        { "netfilter/nf_conntrack_", "tcp_timeout_time_wait", "5" },
-        { "netfilter/nf_conntrack_", "tcp_timeout_close", "1" },
-    };
-    struct netd_why why;
-
-    if (knobs_set(knobs, N_ELEMENTS(knobs), "", &why) < 0)
-        log_info("guests' ended connections are remembered as long as the kernel likes: %s",
-                 why.why);
-}
 
 /* Removing an element that is not there fails a whole transaction, adding one that
  * is there does not: so what is to be removed is added first. */
-static void add_element(struct batch *b, bool remove, const char *set, const char *bridge,
+static void add_element(struct nft_text *t, bool remove, const char *set, const char *bridge,
                         const char *key)
 {
-    add_text(b, "add element inet vmnet %s { \"%s\"%s }\n", set, bridge, key);
+    nft_text_add(t, "add element inet vmnet %s { \"%s\"%s }\n", set, bridge, key);
     if (remove)
-        add_text(b, "delete element inet vmnet %s { \"%s\"%s }\n", set, bridge, key);
+        nft_text_add(t, "delete element inet vmnet %s { \"%s\"%s }\n", set, bridge, key);
 }
 
-static void add_gateways(struct batch *b, bool remove, const char *bridge,
+static void add_gateways(struct nft_text *t, bool remove, const char *bridge,
                          const struct netd_network *net)
 {
     char key[3 + ADDR6_TEXT] = " . ";
@@ -333,7 +29,7 @@ static void add_gateways(struct batch *b, bool remove, const char *bridge,
     if (net->ipv4_prefix > 0) {
         struct subnet4 subnet = { net->ipv4_base, net->ipv4_prefix };
         addr4_format(subnet4_gateway(subnet), key + 3);
-        add_element(b, remove, "gateways4", bridge, key);
+        add_element(t, remove, "gateways4", bridge, key);
     }
     if (net->ipv6_len > 0) {
         struct prefix6 prefix = { .len = net->ipv6_len };
@@ -341,51 +37,51 @@ static void add_gateways(struct batch *b, bool remove, const char *bridge,
         memcpy(prefix.addr, net->ipv6, sizeof prefix.addr);
         prefix6_gateway(&prefix, gateway);
         addr6_format(gateway, key + 3);
-        add_element(b, remove, "gateways6", bridge, key);
+        add_element(t, remove, "gateways6", bridge, key);
     }
 }
 
 /* Out, and back in. */
-static void add_way(struct batch *b, bool remove, const char *bridge, unsigned slot,
+static void add_way(struct nft_text *t, bool remove, const char *bridge, unsigned slot,
                     const char *protocol)
 {
     const char *link = uplink_link(slot);
 
-    add_text(b,
-             "add element inet vmnet ways { \"%s\" . \"%s\" . %s : goto leaving%u,\n"
-             "  \"%s\" . \"%s\" . %s : goto arriving }\n",
-             bridge, link, protocol, slot, link, bridge, protocol);
+    nft_text_add(t,
+                 "add element inet vmnet ways { \"%s\" . \"%s\" . %s : goto leaving%u,\n"
+                 "  \"%s\" . \"%s\" . %s : goto arriving }\n",
+                 bridge, link, protocol, slot, link, bridge, protocol);
     if (remove)
-        add_text(b,
-                 "delete element inet vmnet ways { \"%s\" . \"%s\" . %s, \"%s\" . \"%s\" . %s }\n",
-                 bridge, link, protocol, link, bridge, protocol);
+        nft_text_add(
+            t, "delete element inet vmnet ways { \"%s\" . \"%s\" . %s, \"%s\" . \"%s\" . %s }\n",
+            bridge, link, protocol, link, bridge, protocol);
 }
 
-static void add_ways(struct batch *b, bool remove, const char *bridge, const struct way_out *way,
+static void add_ways(struct nft_text *t, bool remove, const char *bridge, const struct way_out *way,
                      const struct netd_network *net)
 {
     if (net->mode != NET_MODE_SHARED)
         return;
     if (net->flags & NETD_NET_NAT44)
-        add_way(b, remove, bridge, way->slot4, "ipv4");
+        add_way(t, remove, bridge, way->slot4, "ipv4");
     if (net->flags & NETD_NET_NAT66)
-        add_way(b, remove, bridge, way->slot6, "ipv6");
+        add_way(t, remove, bridge, way->slot6, "ipv6");
 }
 
 static int change_network(struct nft *nft, bool remove, const char *bridge,
                           const struct way_out *way, const struct netd_network *net)
 {
-    struct batch b = { .len = 0 };
+    struct nft_text t = { .len = 0 };
 
-    add_element(&b, remove, "bridges", bridge, "");
-    add_gateways(&b, remove, bridge, net);
-    add_ways(&b, remove, bridge, way, net);
+    add_element(&t, remove, "bridges", bridge, "");
+    add_gateways(&t, remove, bridge, net);
+    add_ways(&t, remove, bridge, way, net);
     /* What its guests have used of their shares; others' begin anew, which does no harm. */
     if (remove)
-        add_text(&b, "flush set inet vmnet asking\nflush set inet vmnet leasing\n"
-                     "flush set inet vmnet denied_questions\n"
-                     "flush set inet vmnet denied_flows\n");
-    return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
+        nft_text_add(&t, "flush set inet vmnet asking\nflush set inet vmnet leasing\n"
+                         "flush set inet vmnet denied_questions\n"
+                         "flush set inet vmnet denied_flows\n");
+    return nft_text_run(&t, nft);
 }
 
 int router_add_network(struct nft *nft, const char *bridge, const struct way_out *way,
@@ -403,58 +99,67 @@ int router_remove_network(struct nft *nft, const char *bridge, const struct way_
 int router_turn_network(struct nft *nft, const char *bridge, const struct way_out *from,
                         const struct way_out *to, const struct netd_network *net)
 {
-    struct batch b = { .len = 0 };
+    struct nft_text t = { .len = 0 };
 
-    add_ways(&b, true, bridge, from, net);
-    add_ways(&b, false, bridge, to, net);
-    return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
+    add_ways(&t, true, bridge, from, net);
+    add_ways(&t, false, bridge, to, net);
+    return nft_text_run(&t, nft);
 }
 
-static void add_rule(struct batch *b, const char *chain, unsigned slot, const char *rule)
+/* Before conntrack puts fragments together, and the way out cuts them up again. */
+static const char early_text[] =
+    "table inet vmnet {\n"
+    "  chain early { type filter hook prerouting priority -450; }\n"
+    "}\n"
+    "flush chain inet vmnet early\n"
+    "add rule inet vmnet early ip frag-off & 0x3fff != 0 iifname @bridges "
+    "iifname . ip daddr != @gateways4 meta mark set " FRAGMENTS_MARK_TEXT "\n";
+
+static void add_rule(struct nft_text *t, const char *chain, unsigned slot, const char *rule)
 {
-    add_text(b, "add rule inet vmnet %s%u %s\n", chain, slot, rule);
+    nft_text_add(t, "add rule inet vmnet %s%u %s\n", chain, slot, rule);
 }
 
 int router_set_generation(struct nft *nft, unsigned slot, uint32_t gen)
 {
-    struct batch b = { .len = 0 };
+    struct nft_text t = { .len = 0 };
     char rule[96];
 
-    add_text(&b, "flush chain inet vmnet generation%u\n", slot);
+    nft_text_add(&t, "flush chain inet vmnet generation%u\n", slot);
     /* In the middle of a connection that conntrack does not know. */
-    add_rule(&b, "generation", slot,
+    add_rule(&t, "generation", slot,
              "ct state new tcp flags & (fin | syn | rst | ack) != syn reject with tcp reset");
     (void)snprintf(rule, sizeof rule, "ct state new ct mark set %u", gen);
-    add_rule(&b, "generation", slot, rule);
+    add_rule(&t, "generation", slot, rule);
     (void)snprintf(rule, sizeof rule, "ct mark != %u meta l4proto tcp reject with tcp reset", gen);
-    add_rule(&b, "generation", slot, rule);
-    return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
+    add_rule(&t, "generation", slot, rule);
+    return nft_text_run(&t, nft);
 }
 
 int router_set_reach(struct nft *nft, unsigned slot, bool ipv4, bool ipv6)
 {
-    struct batch b = { .len = 0 };
+    struct nft_text t = { .len = 0 };
 
-    add_text(&b, "flush chain inet vmnet unreachable%u\n", slot);
+    nft_text_add(&t, "flush chain inet vmnet unreachable%u\n", slot);
     if (!ipv4)
-        add_rule(&b, "unreachable", slot, "meta nfproto ipv4 reject with icmp net-unreachable");
+        add_rule(&t, "unreachable", slot, "meta nfproto ipv4 reject with icmp net-unreachable");
     if (!ipv6)
-        add_rule(&b, "unreachable", slot, "meta nfproto ipv6 reject with icmpv6 no-route");
-    return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
+        add_rule(&t, "unreachable", slot, "meta nfproto ipv6 reject with icmpv6 no-route");
+    return nft_text_run(&t, nft);
 }
 
 int router_set_limits(struct nft *nft, unsigned slot, bool fragments, bool icmpv6)
 {
-    struct batch b = { .len = 0 };
+    struct nft_text t = { .len = 0 };
 
-    add_text(&b, "flush chain inet vmnet limits%u\n", slot);
+    nft_text_add(&t, "flush chain inet vmnet limits%u\n", slot);
     if (!fragments) {
-        add_text(&b, "%s", early_text);
-        add_rule(&b, "limits", slot, "meta mark " FRAGMENTS_MARK_TEXT " drop");
+        nft_text_add(&t, "%s", early_text);
+        add_rule(&t, "limits", slot, "meta mark " FRAGMENTS_MARK_TEXT " drop");
     }
     if (!icmpv6)
-        add_rule(&b, "limits", slot, "meta l4proto icmpv6 reject with icmpv6 admin-prohibited");
-    return b.err < 0 ? b.err : nft_run(nft, "%s", b.text);
+        add_rule(&t, "limits", slot, "meta l4proto icmpv6 reject with icmpv6 admin-prohibited");
+    return nft_text_run(&t, nft);
 }
 
 bool router_can_keep_sources(struct nft *nft)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* router_denied.c - what guests were denied because they had used up their share of what all share
- * (router.c): for `status`, for a guest that is limited finds only that something does not answer.
+ * (router_rules.c): for `status`, for a guest that is limited finds only that something does not
+ * answer.
  */
 #include "router.h"
 

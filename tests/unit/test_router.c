@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "mem.h"
+#include "nft_text.h"
 #include "router.h"
 
 #include <errno.h>
@@ -146,6 +147,30 @@ static void an_engine_gets_only_what_it_can_carry(void **unused)
     assert_null(strstr(batch, "meta mark 2 drop"));
 }
 
+static void what_does_not_fit_is_not_run(void **unused)
+{
+    struct nft_text text = { .len = 0 };
+
+    (void)unused;
+    for (unsigned i = 0; i < NFT_TEXT_SIZE; i += 2)
+        nft_text_add(&text, "%u\n", i % 10);
+    assert_int_equal(text.err, -ENAMETOOLONG);
+    *batch = '\0';
+    assert_int_equal(nft_text_run(&text, NULL), -ENAMETOOLONG);
+    assert_string_equal(batch, "");
+}
+
+static void fragments_are_marked_for_an_engine_that_cannot_carry_them(void **unused)
+{
+    (void)unused;
+    assert_int_equal(router_init(NULL), 0);
+    assert_null(strstr(batch, "chain early"));
+    assert_int_equal(router_set_limits(NULL, 3, true, true), 0);
+    assert_null(strstr(batch, "chain early"));
+    assert_int_equal(router_set_limits(NULL, 3, false, true), 0);
+    assert_non_null(strstr(batch, "chain early"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +180,8 @@ int main(void)
         cmocka_unit_test(a_new_table_replaces_an_old_one_in_one_batch),
         cmocka_unit_test(guests_are_told_only_about_families_that_are_gone),
         cmocka_unit_test(an_engine_gets_only_what_it_can_carry),
+        cmocka_unit_test(fragments_are_marked_for_an_engine_that_cannot_carry_them),
+        cmocka_unit_test(what_does_not_fit_is_not_run),
     };
     return cmocka_run_group_tests_name("router", tests, NULL, NULL);
 }
