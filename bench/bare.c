@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bare.h"
+#include "detour.h"
 #include "dhcp.h"
+#include "knobs.h"
 #include "link.h"
 #include "measure.h"
 #include "nft.h"
@@ -156,14 +158,20 @@ static double one_tap(struct link_ctx *links)
     return took;
 }
 
-static _Noreturn void net_main(int sock)
+static struct link_ctx *enter_namespace(void)
 {
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (unshare(CLONE_NEWNET) < 0)
         give_up("unshare: %s (the bench runs as root in a namespace of its own)", strerror(errno));
     struct link_ctx *links;
     must(link_open(&links), "netlink");
     must(link_set_up(links, "lo"), "lo");
+    return links;
+}
+
+static _Noreturn void net_main(int sock)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    struct link_ctx *links = enter_namespace();
     struct nft *nft = nft_new();
     char what;
     while (nft && read(sock, &what, 1) == 1) {
@@ -212,4 +220,30 @@ void bare_net_stop(struct bare_net *net)
     close(net->sock);
     bare_end(net->pid);
     free(net);
+}
+
+/* What a bridge hands to iptables, where the kernel can, is not a bridge's own work. */
+static void keep_from_iptables(void)
+{
+    (void)sysctl_set("bridge/bridge-nf-call-iptables", "0");
+    (void)sysctl_set("bridge/bridge-nf-call-ip6tables", "0");
+    (void)sysctl_set("bridge/bridge-nf-call-arptables", "0");
+}
+
+void bare_bridge_enter(bool detour, int *taps, size_t n)
+{
+    enum { GROUP = 1 };
+    struct link_ctx *links = enter_namespace();
+    keep_from_iptables();
+    add_bridge(links);
+    if (detour)
+        must(detour_make(links, "benchdetour", GROUP, 1500), "detour");
+    for (size_t i = 0; i < n; i++) {
+        char name[sizeof "benchtap" + 3 * sizeof i];
+        (void)snprintf(name, sizeof name, "benchtap%zu", i);
+        taps[i] = attach_tap(links, name);
+        if (detour)
+            must(detour_join(links, link_index(links, name), GROUP), "join the detour");
+    }
+    link_close(links);
 }

@@ -22,3 +22,7 @@ struct bare_net *bare_net_start(void);
 double bare_net_first_offer(struct bare_net *net); /* bridge, rules, dnsmasq, DHCP offer */
 double bare_net_tap(struct bare_net *net);         /* TAP create, attach, up */
 void bare_net_stop(struct bare_net *net);
+
+/* Moves this process to a network namespace of its own, which lasts as long as the TAPs: so many on
+ * such a bridge. detour: what they send takes netd's detour (src/netd/detour.h). */
+void bare_bridge_enter(bool detour, int *taps, size_t n);

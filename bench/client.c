@@ -3,6 +3,7 @@
 #include "measure.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -62,6 +63,27 @@ size_t client_must(int sock, const char *request, char *buf, size_t size, int *f
     if (strstr(buf, "\"error\""))
         give_up("%s\n  answered %s", request, buf);
     return n;
+}
+
+void client_text(const char *reply, const char *key, char *text, size_t size)
+{
+    char quoted[32];
+    (void)snprintf(quoted, sizeof quoted, "\"%s\":\"", key);
+    const char *value = strstr(reply, quoted);
+    if (!value)
+        give_up("no %s in %s", key, reply);
+    value += strlen(quoted);
+    (void)snprintf(text, size, "%.*s", (int)strcspn(value, "\""), value);
+}
+
+struct mac client_mac(const char *reply)
+{
+    struct mac mac = { { 0 } };
+    char text[MAC_TEXT];
+    client_text(reply, "mac_address", text, sizeof text);
+    if (mac_parse(text, &mac) < 0)
+        give_up("%s is not a MAC", text);
+    return mac;
 }
 
 double client_polite_median(int sock)

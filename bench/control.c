@@ -8,6 +8,7 @@
 #include "client.h"
 #include "crowd.h"
 #include "dhcp.h"
+#include "frames.h"
 #include "measure.h"
 #include "scale.h"
 
@@ -69,18 +70,6 @@ static void requests(size_t reply_len)
     report_ratio("connect, acquire, disconnect per second", "/s", &our_rate, &bare_rate, ">= 0.5");
 }
 
-static struct mac mac_of(const char *text)
-{
-    struct mac mac = { { 0 } };
-    const char *p = strstr(text, "\"mac_address\":");
-    char quoted[MAC_TEXT] = "";
-    if (p)
-        (void)sscanf(p + strlen("\"mac_address\":"), " \"%17[^\"]", quoted);
-    if (mac_parse(quoted, &mac) < 0)
-        give_up("no MAC in %s", text);
-    return mac;
-}
-
 /* Until the broker no longer lists the network: its idle timeout is 0 here. */
 static void await_removal(int sock, const char *name)
 {
@@ -100,7 +89,7 @@ static double our_first_offer(int sock)
     double start = now_usec();
     (void)client_must(sock, ACQUIRE("shared"), reply, sizeof reply, NULL);
     (void)client_must(sock, START_ON("shared"), reply, sizeof reply, &tap);
-    dhcp_await_offer(tap, mac_of(reply));
+    dhcp_await_offer(tap, client_mac(reply));
     double took = now_usec() - start;
     close(tap);
     (void)client_must(sock, RELEASE("shared"), reply, sizeof reply, NULL);
@@ -279,9 +268,11 @@ int main(int argc, char **argv)
         measure_hostile();
     else if (strcmp(part, "scale") == 0)
         measure_scale(broker_path);
+    else if (strcmp(part, "frames") == 0)
+        measure_frames(broker_path);
     else
-        give_up(
-            "usage: bench-control requests|offer|interface|removal|hostile|scale BROKER-SOCKET");
+        give_up("usage: bench-control requests|offer|interface|removal|hostile|scale|frames "
+                "BROKER-SOCKET");
     close(holder);
     (void)unlink(bare_path);
     return 0;

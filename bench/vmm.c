@@ -8,22 +8,18 @@
  * bare network's). With MSEC each frame arrives so much later, and none is lost: some kernels
  * have no netem. It writes "ready" and copies until it is killed.
  */
+#include "guest_tap.h"
 #include "measure.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_tun.h>
-#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-
-#define FRAME_MAX (65536 + 64) /* the largest segment, with its headers */
 
 struct frame {
     struct frame *next;
@@ -40,30 +36,13 @@ struct way {
     struct frame *first, **last; /* on their way */
 };
 
-static int open_tap(const char *name)
-{
-    struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
-    if (fd < 0 || ioctl(fd, TUNSETIFF, &request) < 0)
-        give_up("cannot make the TAP %s: %s", name, strerror(errno));
-    return fd;
-}
-
-/* What a guest's driver negotiates: unwritten checksums and segments are welcome. */
-static void welcome_offloads(int fd)
-{
-    if (ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0)
-        give_up("cannot set offloads: %s", strerror(errno));
-}
-
 static int open_guest(const char *netns)
 {
     int fd = open(netns, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
         give_up("cannot enter %s: %s", netns, strerror(errno));
     close(fd);
-    return open_tap("eth0");
+    return guest_tap_open("eth0");
 }
 
 static void await(int fd, short what)
@@ -179,12 +158,12 @@ int main(int argc, char **argv)
     char *end;
     int network = (int)strtol(argv[2], &end, 10);
     if (*end)
-        network = open_tap(argv[2]);
+        network = guest_tap_open(argv[2]);
     else if (fcntl(network, F_SETFL, O_NONBLOCK) < 0)
         give_up("descriptor %d: %s", network, strerror(errno));
     int guest = open_guest(argv[1]);
-    welcome_offloads(network);
-    welcome_offloads(guest);
+    guest_tap_welcome_offloads(network);
+    guest_tap_welcome_offloads(guest);
     double delay_usec = argc > 3 ? atof(argv[3]) * 1000 : 0;
     static struct way out, in;
     begin(&out, guest, network, delay_usec);
