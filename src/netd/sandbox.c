@@ -55,7 +55,7 @@ const struct call_rule sandbox_name_service_calls[] = { SOCKET_FAILS(AF_UNIX, SO
                                                         SOCKET_OF_TYPE(AF_UNIX, SOCK_DGRAM),
                                                         CALL_FAILS("connect", EACCES), CALLS_END };
 
-/* server.c: sessions. */
+/* server.c, server_session.c: sessions. */
 static const struct call_rule server_calls[] = { CALL("accept4"), CALL("shutdown"), CALLS_END };
 
 /* forwarder_line.c: the way to the forwarder. */

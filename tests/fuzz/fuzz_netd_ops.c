@@ -9,7 +9,10 @@
 #include "fuzz.h"
 
 #include "ops.c"
-#include "server.c" /* sessions that did not come by accept() */
+#include "server_part.h" /* sessions that did not come by accept() */
+
+#include <fcntl.h>
+#include <sys/socket.h>
 
 static struct {
     unsigned networks, fds;
