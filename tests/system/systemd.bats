@@ -5,8 +5,8 @@
 # carol is not. Guests: web is alice's, db is bob's; both are on `shared`, which leaves by the kernel.
 # away is bob's on a network that leaves by pasta.
 #
-# What a machine in a container cannot show: LimitNOFILE= above the limit of who runs the test, where
-# that is not allowed to raise it; and what only another kernel has. All else of the units is applied here.
+# What a machine in a container cannot show: that LimitNOFILE= is applied, where who runs the test may not
+# raise limits and has a lower one; and what only another kernel has. All else of the units is applied here.
 load lib
 load system
 load hosts
@@ -45,6 +45,7 @@ teardown() {
     is "$(stat -c '%U:%G %a' /run/vmnet-broker/broker.sock)" "root:vmnet 660"
     is_active "${SOCKETS[@]}"
     not is_active "${SERVICES[@]}"
+    [ ! -e /var/lib/vmnet-broker ] && [ ! -e /var/lib/vmnet-netd ]
 }
 
 @test "the first VM starts both services, which are up when they say so" {
@@ -98,6 +99,34 @@ teardown() {
 
 # --- what the services have -----------------------------------------------------------
 
+directories_are_theirs() {
+    local service
+    for service in vmnet-broker vmnet-netd; do
+        is "$(stat -c '%U:%G %a' /var/lib/$service)" "$service:$service 700"
+        is "$(find /var/lib/$service ! -user $service)" ""
+    done
+    is "$(stat -c '%U:%G %a' /run/vmnet-broker /run/vmnet-netd | tr '\n' ' ')" \
+        "root:root 755 vmnet-netd:vmnet-netd 755 "
+}
+
+may_read() { # USER FILE -> without a capability, with all groups of the user's
+    setpriv --reuid "$1" --regid "$1" --init-groups --inh-caps=-all -- head -c 1 "$2" >/dev/null
+}
+
+@test "each has a state directory that nobody else can read, not even the other or who has VMs" {
+    local broker=/var/lib/vmnet-broker/memory.json netd user
+    netd=$(find /var/lib/vmnet-netd -type f -size +0 | head -n 1)
+    directories_are_theirs
+    may_read vmnet-broker "$broker"
+    may_read vmnet-netd "$netd"
+    for user in alice carol vmnet-uplink; do
+        not may_read "$user" "$broker"
+        not may_read "$user" "$netd"
+    done
+    not may_read vmnet-netd "$broker"
+    not may_read vmnet-broker "$netd"
+}
+
 privileges() { # PID -> user, CapEff, CapPrm, CapBnd, CapAmb without leading zeros, NoNewPrivs, Seccomp
     local field
     stat --printf %U "/proc/$1"
@@ -141,6 +170,7 @@ in_group_of() { # UNIT COMMAND... -> where the manager's filters for the unit ho
     # 65536, but where nobody here may raise the limit.
     if [ "$files" = unlimited ] || [ "$files" -gt 65536 ] || can_raise_limits; then files=65536; fi
     for service in vmnet-broker vmnet-netd; do
+        is "$(property $service LimitNOFILE) $(property $service LimitNOFILESoft)" "65536 65536"
         is "$(files_limit "$(main_pid $service)")" "$files"
     done
 }
@@ -209,6 +239,7 @@ goes_on_through() { # COMMAND... -> VMs' traffic does, and afterwards all are se
     eventually 20 all_is_served
     eventually 10 ticks_are_more_than "$before"
     is "$(kept)" "$kept"
+    directories_are_theirs
 }
 
 kill_main() { # SERVICE...
@@ -268,10 +299,46 @@ upgrade() {
     is "$(processes_of 4101 vmnet-broker)" ""
 }
 
-more_may_ask() {
-    mkdir -p /etc/systemd/system/vmnet-broker.socket.d
-    printf '[Socket]\nSocketMode=0666\n' >/etc/systemd/system/vmnet-broker.socket.d/override.conf
+# What `systemctl edit` makes, which needs a terminal.
+drop_in() { # UNIT LINE...
+    mkdir -p "/etc/systemd/system/$1.d"
+    printf '%s\n' "${@:2}" >"/etc/systemd/system/$1.d/override.conf"
     systemctl daemon-reload
+}
+
+option_is_added() { # SERVICE OPTION...
+    local service=$1.service
+    drop_in "$service" '[Service]' ExecStart= "ExecStart=$(setting "$service" ExecStart) ${*:2}"
+    systemctl restart "$service"
+    eventually 10 is_active "$service"
+    has "$(tr '\0' ' ' <"/proc/$(main_pid "$1")/cmdline")" "${*:2}"
+}
+
+no_option_is_added() { # SERVICE
+    systemctl revert "$1.service"
+    systemctl restart "$1.service"
+    eventually 10 is_active "$1.service"
+}
+
+@test "the manager reads its units again, or is started anew itself: VMs do not notice" {
+    local pids
+    pids=$(main_pid vmnet-broker && main_pid vmnet-netd)
+    goes_on_through systemctl daemon-reload
+    goes_on_through systemctl daemon-reexec
+    # There is nothing to reload: what the broker reads, it reads when it is asked.
+    goes_on_through not systemctl reload vmnet-broker vmnet-netd
+    is "$(main_pid vmnet-broker && main_pid vmnet-netd)" "$pids"
+}
+
+@test "an administrator's drop-in changes a service's options under running VMs, and back" {
+    goes_on_through option_is_added vmnet-broker --idle-timeout 300
+    goes_on_through option_is_added vmnet-netd --idle-timeout 300
+    goes_on_through no_option_is_added vmnet-broker
+    goes_on_through no_option_is_added vmnet-netd
+}
+
+more_may_ask() {
+    drop_in vmnet-broker.socket '[Socket]' SocketMode=0666
     systemctl restart vmnet-broker.socket
 }
 
@@ -300,6 +367,7 @@ more_may_ask() {
     systemctl stop "${SOCKETS[@]}" "${SERVICES[@]}"
     eventually 10 system_is_over
     is "$(find /run/vmnet-broker /run/vmnet-netd -mindepth 1)" ""
+    directories_are_theirs
     nothing_is_left_in_host
 }
 
@@ -315,10 +383,8 @@ nothing_is_left_in_host() {
 }
 
 leave_soon() {
-    mkdir -p /etc/systemd/system/vmnet-broker.service.d
-    printf '[Service]\nExecStart=\nExecStart=%s --idle-timeout 1\n' "$(setting vmnet-broker.service ExecStart)" \
-        >/etc/systemd/system/vmnet-broker.service.d/override.conf
-    systemctl daemon-reload
+    drop_in vmnet-broker.service '[Service]' ExecStart= \
+        "ExecStart=$(setting vmnet-broker.service ExecStart) --idle-timeout 1"
 }
 
 both_have_left() {
@@ -378,6 +444,14 @@ kill_and_come_back() { # SIGNAL
     eventually 10 has_said vmnet-netd "systemd-tmpfiles --create vmnet-broker.conf"
     systemd-tmpfiles --create vmnet-broker.conf
     eventually 20 as alice ctl run --network shared -- true
+    eventually 20 both_have_left
+}
+
+@test "state that root has put back from a backup is the services' again at their start" {
+    chown -R root:root /var/lib/vmnet-broker /var/lib/vmnet-netd
+    chmod 755 /var/lib/vmnet-broker /var/lib/vmnet-netd
+    as alice ctl run --network shared -- true
+    directories_are_theirs
     eventually 20 both_have_left
 }
 
