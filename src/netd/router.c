@@ -120,18 +120,21 @@ static void add_rule(struct nft_text *t, const char *chain, unsigned slot, const
     nft_text_add(t, "add rule inet vmnet %s%u %s\n", chain, slot, rule);
 }
 
+/* Whoever begins a connection begins it with this engine, also where conntrack remembers one of
+ * the same ports: a guest that was reset says nothing of its connections, and conntrack keeps
+ * them for five days. */
 int router_set_generation(struct nft *nft, unsigned slot, uint32_t gen)
 {
     struct nft_text t = { .len = 0 };
     char rule[96];
 
     nft_text_add(&t, "flush chain inet vmnet generation%u\n", slot);
-    /* In the middle of a connection that conntrack does not know. */
-    add_rule(&t, "generation", slot,
-             "ct state new tcp flags & (fin | syn | rst | ack) != syn reject with tcp reset");
-    (void)snprintf(rule, sizeof rule, "ct state new ct mark set %u", gen);
+    (void)snprintf(rule, sizeof rule, "ct mark %u return", gen);
     add_rule(&t, "generation", slot, rule);
-    (void)snprintf(rule, sizeof rule, "ct mark != %u meta l4proto tcp reject with tcp reset", gen);
+    /* In the middle of a connection of another engine, or one that conntrack does not know. */
+    add_rule(&t, "generation", slot,
+             "tcp flags & (fin | syn | rst | ack) != syn reject with tcp reset");
+    (void)snprintf(rule, sizeof rule, "ct mark set %u", gen);
     add_rule(&t, "generation", slot, rule);
     return nft_text_run(&t, nft);
 }

@@ -21,7 +21,8 @@
  *                instead of waiting for a time-out
  *   generation   flows are marked with the engine's generation. A new engine knows
  *                nothing of the TCP connections of the last one, and answers them
- *                with silence; so we reset them at the guest's next segment. Only
+ *                with silence; so we reset them at the guest's next segment. A SYN
+ *                is of today, whatever connection had its ports before. Only
  *                TCP: an engine takes up UDP and echo in the middle, and rejecting
  *                these would keep a tunnel or a ping dead for as long as it tries.
  *   limits       pasta takes the first fragment for the whole datagram. Whatever is to

@@ -26,6 +26,7 @@ import time
 
 USER = 4000
 CLONE_NEWNET = 0x40000000
+TCP_REPAIR = 19
 libc = ctypes.CDLL(None, use_errno=True)
 HOST4, HOST6 = "198.51.100.2", "2001:db8::2"
 NET4, NET6 = "203.0.113.1", "2001:db8:1::1"
@@ -553,6 +554,14 @@ def hold_udp():
     return sock
 
 
+def wait_hello(name, timeout=5):
+    end = time.monotonic() + timeout
+    while not is_hello(guest(name, tcp, NET4, timeout=0.3)):
+        if time.monotonic() > end:
+            return False
+    return True
+
+
 def story_kill(driver):
     flow, datagrams = guest("a1", hold), guest("a1", hold_udp)
     check("a flow and a datagram flow are alive", (ask(flow), ask(datagrams)), ("echo", "echo"))
@@ -573,6 +582,39 @@ def story_kill(driver):
     check("killed: addresses and routes are the same", links_and_routes(driver), before)
     flow.close()
     datagrams.close()
+
+
+def hold_from(port):
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.settimeout(3)
+    sock.bind(("", port))
+    try:
+        sock.connect((NET4, 80))
+        return sock, sock.recv(100).decode().strip()
+    except OSError as problem:
+        return sock, errno.errorcode.get(problem.errno, str(problem))
+
+
+def forget(sock):
+    """What a guest that is reset says of its connections: nothing."""
+    sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    sock.close()
+
+
+def story_same_port(driver):
+    """A guest's ports begin anew when it is reset, or are its program's choice."""
+    flow, hello = guest("a1", hold_from, 7000)
+    check("a flow from a port of the guest's choice", hello, is_hello)
+    old = driver.engine
+    os.kill(old, 9)
+    check("same port: another engine comes", driver.wait_other_engine(old))
+    forget(flow)
+    check("same port: the new engine carries traffic", wait_hello("a1"))
+    flow, hello = guest("a1", hold_from, 7000)
+    check("same port: a connection after the engine's death is a new one", hello, is_hello)
+    check("same port: and goes on", ask(flow), "echo")
+    flow.close()
 
 
 def story_tap_deleted(driver):
@@ -713,6 +755,7 @@ def run(program, uid, engine):
         story_loopback(driver)
         story_dns(driver)
         story_kill(driver)
+        story_same_port(driver)
         story_tap_deleted(driver)
         story_routes(driver)
         story_broken(driver)
