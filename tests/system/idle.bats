@@ -70,6 +70,7 @@ all_sleep() {
     eventually 20 running vmnet-forwarder
     eventually 20 uplink_is_ok
     all_sleep
+    eventually 10 alarms_are "" # nor later: a period may be longer than the while
 }
 
 uplink_is_ok() {
@@ -80,5 +81,6 @@ uplink_is_ok() {
     hold shared
     kill "$(processes vmnet-brokerctl)"
     all_sleep
+    alarms_are "vmnet-broker timer *" # when the network has been idle for long enough
     running vmnet-netd
 }

@@ -94,6 +94,17 @@ broker_pid() {
     processes vmnet-broker
 }
 
+# What will wake processes of ours though nothing happens (alarms.py): all that, and no more.
+alarms_are() { # PATTERN
+    local alarms
+    alarms=$(python3 "$WORLD/scripts/alarms.py" vmnet-) || return
+    # shellcheck disable=SC2053 # a pattern, on purpose
+    [[ $alarms == $1 ]] || {
+        printf 'alarms <%s>\nwanted <%s>\n' "$alarms" "$1" >&2
+        return 1
+    }
+}
+
 # Who holds a network has been told to go, and may need a moment for that.
 stop_everything() {
     eventually 10 stopped

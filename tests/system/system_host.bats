@@ -66,6 +66,10 @@ link_local_of() { # LINK
     has "$(host_on web)" ".254"
 }
 
+@test "while the host is on the networks, no process of ours has set itself an alarm" {
+    eventually 20 alarms_are ""
+}
+
 @test "status says which addresses the host has on a network" {
     is "$(as alice status_of shared "n['host_ipv4_address']")" "$(host_on web)"
     is "$(as alice status_of shared "n['host_ipv6_address']")" "$(host_on web 6)"
