@@ -226,6 +226,16 @@ static void on_inventory(void *arg, const struct netd_inventory *inventory)
 
 /* ---- life -------------------------------------------------------------------------- */
 
+/* As far as we know. A network that somebody waits for while netd starts is not there yet. */
+static bool netd_has_nothing(const struct backend_netd *b)
+{
+    const struct record *record;
+    TAILQ_FOREACH (record, &b->records, link)
+        if (record->present || record->busy)
+            return false;
+    return true;
+}
+
 /* What is under way is abandoned. A netd that has nothing any more is asked to leave, so
  * that nothing of us is left when we are. */
 static void netd_free(void *self)
@@ -236,7 +246,7 @@ static void netd_free(void *self)
 
     if (!b)
         return;
-    if (b->line && TAILQ_EMPTY(&b->records))
+    if (b->line && netd_has_nothing(b))
         netd_line_leave(b->line, LEAVE_USEC);
     netd_line_free(b->line);
     interfaces_free(b);

@@ -10,3 +10,6 @@ struct loop loop_sdevent(sd_event *event);
 
 /* The clock itself; a loop's now() is the time at which its turn began. */
 uint64_t monotonic_usec(void);
+
+/* For poll(2): how long until then, rounded up. */
+int msec_until(uint64_t deadline_usec);

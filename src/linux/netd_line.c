@@ -25,7 +25,7 @@
 enum line_state { LINE_DOWN, LINE_STARTING, LINE_GREETING, LINE_UP };
 
 struct netd_line {
-    sd_event *event;
+    sd_event *event, *last_event; /* last_event: ours, when the loop is over */
     const struct netd_start_config *config;
     struct netd_hello hello;
     struct netd_line_events events;
@@ -36,6 +36,7 @@ struct netd_line {
     struct netd_inventory inventory;
     bool listed;       /* the inventory is complete: events mean something from here on */
     bool leaving;      /* netd ends because we asked it to */
+    bool stays;        /* it does not */
     unsigned failures; /* since it was last steady */
     uint64_t up_since, state_since;
     struct netd_welcome welcome; /* all zero: no netd */
@@ -335,26 +336,75 @@ void netd_line_greet_running(struct netd_line *line, uint64_t timeout_usec)
                     (unsigned)(timeout_usec / 1000));
 }
 
+/* ---- leaving ----------------------------------------------------------------------- */
+
+/* Whoever leaves is told nothing any more. */
+static void ignore_up(void *arg)
+{
+    (void)arg;
+}
+
+static void ignore_event(void *arg, const struct netd_msg *msg)
+{
+    (void)arg, (void)msg;
+}
+
+static void ignore_down(void *arg, const struct failure *failure)
+{
+    (void)arg, (void)failure;
+}
+
+static bool not_wanted(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+/* What it has taken over from another netd, the next broker will want. */
+static void stay_with(void *arg, const struct netd_inventory *inventory)
+{
+    struct netd_line *line = arg;
+    line->stays |= inventory->n_networks > 0;
+}
+
 static void on_left(void *arg, const struct failure *failure, const struct netd_answer *answer)
 {
+    struct netd_line *line = arg;
     (void)answer;
     if (failure && failure->err != -ECONNRESET) {
         log_info("vmnet-netd stays: %s", failure->why);
-        *(bool *)arg = true;
+        line->stays = true;
     }
+}
+
+/* A netd that is on its way would find nobody who could tell it that it is not needed. The loop
+ * may be over, and then takes nothing new. */
+static void meet(struct netd_line *line, uint64_t deadline)
+{
+    if (line->state == LINE_STARTING && sd_event_new(&line->last_event) >= 0)
+        line->event = line->last_event;
+    while (line->state == LINE_STARTING && netd_start_turn(line->start, deadline) == 0)
+        ;
+    while (line->state == LINE_GREETING && netd_session_turn(line->session, deadline) == 0)
+        ;
 }
 
 void netd_line_leave(struct netd_line *line, uint64_t timeout_usec)
 {
     uint64_t deadline = monotonic_usec() + timeout_usec;
-    bool stays = false;
     line->leaving = true;
-    if (line->state != LINE_UP ||
-        netd_session_ask(line->session, NETD_LEAVE, NULL, on_left, &stays) < 0)
+    line->events = (struct netd_line_events){ stay_with,   ignore_up,  ignore_event,
+                                              ignore_down, not_wanted, line };
+    meet(line, deadline);
+    if (line->state != LINE_UP || line->stays ||
+        netd_session_ask(line->session, NETD_LEAVE, NULL, on_left, line) < 0)
         return;
-    while (line->state == LINE_UP && !stays && netd_session_turn(line->session, deadline) == 0)
+    while (line->state == LINE_UP && !line->stays &&
+           netd_session_turn(line->session, deadline) == 0)
         ;
 }
+
+/* ---- what others ask and know ------------------------------------------------------ */
 
 bool netd_line_is_up(const struct netd_line *line)
 {
@@ -425,5 +475,6 @@ void netd_line_free(struct netd_line *line)
     netd_start_cancel(line->start);
     netd_session_free(line->session);
     forget_inventory(line);
+    (void)sd_event_unref(line->last_event);
     free(line);
 }

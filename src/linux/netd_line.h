@@ -56,7 +56,9 @@ bool netd_line_is_up(const struct netd_line *line);
 int netd_line_ask(struct netd_line *line, uint16_t op, const void *body, netd_answered answered,
                   void *arg);
 
-/* Asks netd to remove everything and leave, and waits for its end, at most that long. */
+/* Asks netd to remove everything and leave, and waits for its end, at most that long; one that is
+ * being started is waited for before, and stays if it has networks. No event comes any more, and
+ * the line is good for nothing but netd_line_free(). */
 void netd_line_leave(struct netd_line *line, uint64_t timeout_usec);
 
 /* What is wrong with the line now, in words; NULL: nothing. Valid until the next call. */

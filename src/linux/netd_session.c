@@ -270,9 +270,7 @@ int netd_session_turn(struct netd_session *session, uint64_t deadline_usec)
         unsent |= !q->sent;
 
     struct pollfd p = { .fd = session->fd, .events = unsent ? POLLIN | POLLOUT : POLLIN };
-    uint64_t now = monotonic_usec();
-    int wait = now >= deadline_usec ? 0 : (int)((deadline_usec - now) / 1000) + 1;
-    int n = poll(&p, 1, wait);
+    int n = poll(&p, 1, msec_until(deadline_usec));
     if (n == 0 || (n < 0 && errno != EINTR))
         return -ETIMEDOUT;
     if (n > 0)

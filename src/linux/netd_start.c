@@ -3,8 +3,10 @@
 
 #include "fd.h"
 #include "log.h"
+#include "loop_sdevent.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -102,23 +104,31 @@ static void make_way(struct netd_start *start, const char *what)
     (void)sd_event_exit(start->event, 1);
 }
 
-/* Also answers of attempts that were canceled come this way. */
-static int on_answer(sd_event_source *source, int fd, uint32_t revents, void *arg)
+/* Also answers of attempts that were canceled come this way. -EPIPE: the starter has gone. */
+static int take_answer(struct netd_start *start)
 {
-    struct netd_start *start = arg;
     struct failure failure;
-
-    (void)source, (void)fd, (void)revents;
     int attempt = netd_starter_answer(start->config->starter, &failure);
-    if (attempt == -EPIPE) {
-        make_way(start, "has gone");
-    } else if (attempt == start->attempt) {
+
+    if (attempt == -EPIPE)
+        return attempt;
+    if (attempt == start->attempt) {
         start->failure = failure;
         if (failure.err < 0)
             finish(start, -1);
         else
             finish_connecting(start);
     }
+    return 0;
+}
+
+static int on_answer(sd_event_source *source, int fd, uint32_t revents, void *arg)
+{
+    struct netd_start *start = arg;
+
+    (void)source, (void)fd, (void)revents;
+    if (take_answer(start) < 0)
+        make_way(start, "has gone");
     return 0;
 }
 
@@ -181,6 +191,17 @@ int netd_start_begin(sd_event *event, const struct netd_start_config *config, ne
     }
     *ret = start;
     return 0;
+}
+
+int netd_start_turn(struct netd_start *start, uint64_t deadline_usec)
+{
+    if (!start->timer)
+        return -EAGAIN;
+    struct pollfd p = { .fd = netd_starter_fd(start->config->starter), .events = POLLIN };
+    int n = poll(&p, 1, msec_until(deadline_usec));
+    if (n == 0 || (n < 0 && errno != EINTR))
+        return -ETIMEDOUT;
+    return n > 0 ? take_answer(start) : 0;
 }
 
 void netd_start_cancel(struct netd_start *start)

@@ -38,5 +38,10 @@ typedef void (*netd_started)(void *arg, const struct failure *failure, int fd);
 int netd_start_begin(sd_event *event, const struct netd_start_config *config, netd_started started,
                      void *arg, struct netd_start **ret);
 
+/* Without the event loop: waits at most until `deadline` (CLOCK_MONOTONIC) for what becomes of a
+ * netd that is being started, and then calls started(). 0; -ETIMEDOUT; -EAGAIN: none is yet;
+ * -EPIPE: nobody will say. */
+int netd_start_turn(struct netd_start *start, uint64_t deadline_usec);
+
 /* started() will not be called. What has been spawned runs on. NULL is fine. */
 void netd_start_cancel(struct netd_start *start);

@@ -167,6 +167,26 @@ network_is() {
     WITHIN=120 as_user python3 "$WORLD/scripts/last_call.py" 300
 }
 
+slow_netd() { # PID -> of a netd; $WORLD/slow-netd takes its time to become another one
+    printf '#!/bin/sh\nsleep 1\nexec %s "$@"\n' "$(readlink "/proc/$1/exe")" >"$WORLD/slow-netd"
+    chmod 755 "$WORLD/slow-netd"
+}
+
+@test "a broker that is ended while it starts netd takes that along" {
+    local client
+    hold shared
+    slow_netd "$(processes vmnet-netd)"
+    kill "$(processes vmnet-brokerctl)"
+    stop_everything
+    as_user env VMNET_BROKER_NETD="$WORLD/slow-netd" vmnet-broker --user --background
+    as_user_in_background asks vmnet-brokerctl acquire shared
+    client=$!
+    eventually 10 running slow-netd
+    kill -KILL "$client"
+    kill "$(broker_pid)"
+    eventually 15 nothing_runs # netd by itself would stay for two minutes
+}
+
 @test "the network has a new id after it was created anew, and the same subnet" {
     local id subnet
     start_broker --idle-timeout 1

@@ -764,19 +764,25 @@ static void a_system_broker_starts_nothing_itself(void **unused)
     world_end(&w);
 }
 
+/* Starts nothing, and takes its time for that: the fake's socket is hidden until then. */
+static void open_with_slow_netd(struct world *w)
+{
+    char hidden[128], shown[128], script[300];
+    (void)snprintf(shown, sizeof shown, "%s/netd.sock", w->dir);
+    (void)snprintf(hidden, sizeof hidden, "%s/hidden.sock", w->dir);
+    assert_int_equal(rename(shown, hidden), 0);
+    (void)snprintf(script, sizeof script, "#!/bin/sh\nsleep 0.2\nmv %s %s\n", hidden, shown);
+    open_backend(w, write_program(w, script));
+    ((struct backend_netd *)w->backend.self)->request_usec = 10 * 1000000; /* a busy machine's */
+}
+
 static void the_loop_goes_on_while_netd_starts(void **unused)
 {
     (void)unused;
     struct world w;
     world_empty(&w);
-    char hidden[128], shown[128], script[300];
     fake_start(&w.paths);
-    (void)snprintf(shown, sizeof shown, "%s/netd.sock", w.dir);
-    (void)snprintf(hidden, sizeof hidden, "%s/hidden.sock", w.dir);
-    assert_int_equal(rename(shown, hidden), 0);
-    (void)snprintf(script, sizeof script, "#!/bin/sh\nsleep 0.2\nmv %s %s\n", hidden, shown);
-    open_backend(&w, write_program(&w, script));
-    ((struct backend_netd *)w.backend.self)->request_usec = 10 * 1000000; /* a busy machine's */
+    open_with_slow_netd(&w);
     ask_build(&w, "shared");
     uint64_t longest = 0;
     while (!w.built) {
@@ -788,6 +794,44 @@ static void the_loop_goes_on_while_netd_starts(void **unused)
     if (!w.handle)
         fail_msg("not built: %s", w.failure.why);
     assert_true(longest < 100000); /* two shared cores: an order of magnitude, no more */
+    world_end(&w);
+}
+
+/* As the broker's main() does: at the end the loop is over. */
+static void leave_in_the_middle(struct world *w)
+{
+    ask_build(w, "shared");
+    run_for(w, 20);
+    assert_false(w->built);
+    assert_true(sd_event_exit(w->event, 0) >= 0);
+    assert_true(sd_event_loop(w->event) >= 0);
+    close_backend(w);
+    assert_false(w->built); /* nobody is there who could be told */
+}
+
+static void who_leaves_while_netd_starts_sends_it_home(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_empty(&w);
+    fake_start(&w.paths);
+    open_with_slow_netd(&w);
+    leave_in_the_middle(&w);
+    assert_int_equal(fake_asked(NETD_LEAVE), 1);
+    world_end(&w);
+}
+
+static void unless_that_has_found_networks_of_another(void **unused)
+{
+    (void)unused;
+    struct world w;
+    world_begin(&w);
+    must_build(&w, "shared");
+    close_backend(&w);
+    open_with_slow_netd(&w);
+    leave_in_the_middle(&w);
+    assert_int_equal(fake_asked(NETD_READY), 2);
+    assert_int_equal(fake_asked(NETD_LEAVE), 0);
     world_end(&w);
 }
 
@@ -1027,6 +1071,8 @@ int main(void)
         cmocka_unit_test(a_netd_that_cannot_start_says_why),
         cmocka_unit_test(a_system_broker_starts_nothing_itself),
         cmocka_unit_test(the_loop_goes_on_while_netd_starts),
+        cmocka_unit_test(who_leaves_while_netd_starts_sends_it_home),
+        cmocka_unit_test(unless_that_has_found_networks_of_another),
         cmocka_unit_test(all_keys_go_to_netd_and_come_back),
         cmocka_unit_test(what_is_as_defined_is_taken_as_it_is),
         cmocka_unit_test(reservations_reach_netd_and_the_next_interface),
