@@ -148,3 +148,19 @@ bool tcp_frame_is(const struct tcp_frame *frame, const uint8_t *bytes, size_t le
     /* The length tells TCP apart from whatever else a network says of itself. */
     return len == frame->len && memcmp(bytes + TYPE, frame->bytes + TYPE, 2) == 0;
 }
+
+struct tcp_end tcp_frame_sender(const uint8_t *bytes)
+{
+    struct {
+        struct virtio_net_hdr vnet;
+        struct ether_header ethernet;
+        struct iphdr ip;
+        struct tcphdr tcp;
+    } __attribute__((packed)) headers;
+    struct tcp_end sender = { .address.version = 4 };
+    memcpy(&headers, bytes, sizeof headers);
+    memcpy(sender.mac.b, headers.ethernet.ether_shost, sizeof sender.mac.b);
+    sender.address.v4 = ntohl(headers.ip.saddr);
+    sender.port = ntohs(headers.tcp.source);
+    return sender;
+}

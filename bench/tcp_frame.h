@@ -28,5 +28,7 @@ struct tcp_frame {
 /* Both ends of one IP version. */
 void tcp_frame_make(struct tcp_frame *frame, const struct tcp_end *from, const struct tcp_end *to,
                     struct tcp_segment segment);
+/* Who sent this one, which tcp_frame_is() has seen, by IPv4. */
+struct tcp_end tcp_frame_sender(const uint8_t *bytes);
 /* Whether what was read is this frame, or what address translation has made of it. */
 bool tcp_frame_is(const struct tcp_frame *frame, const uint8_t *bytes, size_t len);
