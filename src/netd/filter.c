@@ -10,8 +10,7 @@
  *
  *   macs      port . MAC: of the frame, of the ARP sender, of the DHCP client
  *   ip4       port . its IPv4 address
- *   plain     port . MAC . IPv4 . address, of strict networks: with `known` all that TCP needs
- *   known     interface group (a network's) . MAC: whoever is on the network
+ *   plain     port . MAC . IPv4 . address, of strict networks: all that TCP needs
  *   floods    how many frames a port may have copied to everybody
  *   sources6, newcomers   IPv6 addresses that a port has used, and how fast it may
  *             begin to use more
@@ -45,8 +44,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Frames to everybody (broadcast, multicast, a MAC that nobody has) cost the host a
- * copy a port. An ARP scan of a /16 and 48 Mbit/s of multicast stay below this. */
+/* Frames to everybody (broadcast and multicast) cost the host a copy a port. An ARP scan of a /16
+ * and 48 Mbit/s of multicast stay below this. */
 #define FLOOD_LIMIT "limit rate over 4000/second burst 8000 packets"
 
 /* The gateway must remember every address that it answers, in a table of 1024 that the
@@ -79,7 +78,6 @@ static const char outline_text[] =
     "  set macs { typeof " FRAME_SENDER "; }\n"
     "  set ip4 { type ifname . ipv4_addr; }\n"
     "  set plain { typeof " PLAIN_SENDER "; }\n"
-    "  set known { type devgroup . ether_addr; }\n"
     "  set sources6 { type ifname . ipv6_addr; size " SOURCES_SIZE "; flags dynamic,timeout;\n"
     "                 timeout " SOURCES_MEMORY "; }\n"
     "  set drops { type ifname; size 4096; flags dynamic; counter; }\n"
@@ -93,7 +91,6 @@ static const char forget_text[] =
     "flush table " TABLE "\n"
     "add chain " TABLE " isolation\ndelete chain " TABLE " isolation\n"
     "flush set " TABLE " macs\nflush set " TABLE " ip4\nflush set " TABLE " plain\n"
-    "flush set " TABLE " known\n"
     "flush set " TABLE " sources6\nflush set " TABLE " drops\nflush set " TABLE " isolated\n"
     "flush set " TABLE " floods\nflush set " TABLE " newcomers\nflush map " TABLE " ports\n";
 
@@ -169,11 +166,11 @@ static const char rules_text[] =
     "    goto refuse\n"
     "  }\n"
 
-    /* First, most of all frames: all that a strict network's rules below ask of TCP, in two
-     * look-ups and three instead of six. */
+    /* First, most of all frames: all that a strict network's rules below ask of TCP, in one
+     * look-up and two instead of several. "other": it is not for everybody. */
     "  chain prerouting {\n"
-    "    meta l4proto tcp iifgroup . ether daddr @known " PLAIN_SENDER " @plain accept\n"
-    "    meta l4proto tcp " IPV6_KIND " iifgroup . ether daddr @known " FRAME_SENDER
+    "    meta l4proto tcp meta pkttype other " PLAIN_SENDER " @plain accept\n"
+    "    meta l4proto tcp meta pkttype other " IPV6_KIND " " FRAME_SENDER
     " @macs iifname . ip6 saddr @sources6 ip6 nexthdr tcp accept\n"
     "    iifname vmap @ports\n"
     "    goto refuse\n"
@@ -256,18 +253,6 @@ static struct nft_element plain(const struct netd_interface *port)
     return e;
 }
 
-static struct nft_element known(uint32_t index, const uint8_t mac[static 6])
-{
-    const uint32_t group = group_of(index);
-    struct nft_element e = { .set = "known", .len = sizeof group + 8 };
-
-    memcpy(e.key, &group, sizeof group);
-    memcpy(e.key + sizeof group, mac, 6);
-    (void)snprintf(e.text, sizeof e.text, "%u . %02x:%02x:%02x:%02x:%02x:%02x", group, mac[0],
-                   mac[1], mac[2], mac[3], mac[4], mac[5]);
-    return e;
-}
-
 static bool is_isolated(const struct netd_network *net, const struct netd_interface *port)
 {
     return port->isolated || (net->flags & NETD_NET_ISOLATED);
@@ -277,7 +262,7 @@ static int change_port(struct nft *nft, bool add, uint32_t index, const struct n
                        const struct netd_interface *port)
 {
     uint32_t ipv4 = htonl(port->ipv4);
-    struct nft_element e[9];
+    struct nft_element e[8];
     char chain[16];
     size_t n = 0;
 
@@ -289,7 +274,6 @@ static int change_port(struct nft *nft, bool add, uint32_t index, const struct n
         e[n++] = plain(port);
     if (is_isolated(net, port))
         e[n++] = element("isolated", port->tap, NULL, 0);
-    e[n++] = known(index, port->mac);
     e[n++] = element("floods", port->tap, NULL, 0);
     e[n++] = element("newcomers", port->tap, NULL, 0);
     e[n++] = element("drops", port->tap, NULL, 0);

@@ -13,8 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ND_TARGET   "@th,64,128"
-#define GATEWAY_KEY (16 + MAC_TEXT)
+#define ND_TARGET "@th,64,128"
 
 /* What a strict chain must know of its network's IPv6. */
 struct texts6 {
@@ -80,7 +79,7 @@ static int add_strict(struct nft *nft, uint32_t index, const struct netd_network
                    "table " TABLE " { chain n%u {\n"
                    "  ether type != { ip, arp, ip6 } goto refuse\n"
                    "  " FRAME_SENDER " != @macs goto refuse\n"
-                   "  iifgroup . ether daddr != @known jump flood\n"
+                   "  meta pkttype { broadcast, multicast } jump flood\n"
                    "  ether type vmap { ip : goto guest_ip4, arp : goto guest_arp }\n"
                    "  icmpv6 type nd-neighbor-advert " ND_TARGET " { %s } goto refuse\n"
                    "  iifname . ip6 saddr @sources6 goto guest_ip6\n"
@@ -93,7 +92,7 @@ static int add_strict(struct nft *nft, uint32_t index, const struct netd_network
                    index, t.targets, t.routers, t.sources);
 }
 
-/* Nested guests have MACs that we do not know: a unicast frame to one is no flood. */
+/* Nested guests have MACs that we do not know, and the bridge has to learn. */
 static int add_lenient(struct nft *nft, uint32_t index, enum anti_spoofing how)
 {
     return nft_run(nft,
@@ -103,16 +102,6 @@ static int add_lenient(struct nft *nft, uint32_t index, enum anti_spoofing how)
                    "  accept\n"
                    "}\n}\n",
                    index, how == SPOOF_MAC ? FRAME_SENDER " != @macs goto refuse" : "");
-}
-
-/* The gateway is on the network, too: frames for it are no flood. */
-static const char *gateway_key(uint32_t index, const struct netd_network *net,
-                               char text[static GATEWAY_KEY])
-{
-    char mac[MAC_TEXT];
-
-    (void)snprintf(text, GATEWAY_KEY, "%u . %s", group_of(index), mac_format(bridge_mac(net), mac));
-    return text;
 }
 
 /* What the host may send: as strict as the strictest network, and for both families from the
@@ -153,9 +142,9 @@ static int change_host(struct nft *nft, bool add, uint32_t index, const struct n
 {
     const struct subnet4 subnet = { .base = net->ipv4_base, .prefix = net->ipv4_prefix };
     const struct mac mac = host_mac(net->ipv4_base);
-    char port[16], raw[16], text[ADDR4_TEXT], mac_text[MAC_TEXT];
-    char elements[6][64];
-    static const char *const sets[] = { "macs", "ip4", "plain", "known", "drops", "ports" };
+    char port[16], raw[16], text[ADDR4_TEXT];
+    char elements[5][64];
+    static const char *const sets[] = { "macs", "ip4", "plain", "drops", "ports" };
     int r = 0;
 
     (void)snprintf(port, sizeof port, HOST_PORT "%u", index);
@@ -165,10 +154,8 @@ static int change_host(struct nft *nft, bool add, uint32_t index, const struct n
                    addr4_format(subnet4_host(subnet), text));
     (void)snprintf(elements[2], sizeof *elements, "\"%s\" . %s" PLAIN_TYPE " . 0x%08x", port, raw,
                    subnet4_host(subnet));
-    (void)snprintf(elements[3], sizeof *elements, "%u . %s", group_of(index),
-                   mac_format(mac, mac_text));
-    (void)snprintf(elements[4], sizeof *elements, "\"%s\"", port);
-    (void)snprintf(elements[5], sizeof *elements, "\"%s\" : goto h%u", port, index);
+    (void)snprintf(elements[3], sizeof *elements, "\"%s\"", port);
+    (void)snprintf(elements[4], sizeof *elements, "\"%s\" : goto h%u", port, index);
     for (size_t i = 0; r == 0 && i < N_ELEMENTS(sets); i++)
         r = change_host_element(nft, add, sets[i], elements[i]);
     return r;
@@ -196,36 +183,28 @@ static int remove_host(struct nft *nft, uint32_t index, const struct netd_networ
 
 int filter_add_network(struct nft *nft, uint32_t index, const struct netd_network *net, bool host)
 {
-    char key[GATEWAY_KEY];
     int r;
 
     if (net->anti_spoofing == SPOOF_STRICT)
         r = add_strict(nft, index, net, host);
     else
         r = add_lenient(nft, index, net->anti_spoofing);
-    if (r == 0 && host)
-        r = add_host(nft, index, net);
-    if (r < 0)
-        return r;
-    return nft_run(nft, "add element " TABLE " known { %s }\n", gateway_key(index, net, key));
+    return r == 0 && host ? add_host(nft, index, net) : r;
 }
 
 int filter_remove_network(struct nft *nft, uint32_t index, const struct netd_network *net,
                           bool host)
 {
-    char key[GATEWAY_KEY];
     int r = host ? remove_host(nft, index, net) : 0;
 
-    (void)gateway_key(index, net, key);
     if (r < 0)
         return r;
     /* Adding first makes the deletion succeed when it was never there. What the next
      * network of this index lets through is not what this one did. */
     return nft_run(nft,
                    "flush set " TABLE " sources6\n"
-                   "add chain " TABLE " n%u\ndelete chain " TABLE " n%u\n"
-                   "add element " TABLE " known { %s }\ndelete element " TABLE " known { %s }\n",
-                   index, index, key, key);
+                   "add chain " TABLE " n%u\ndelete chain " TABLE " n%u\n",
+                   index, index);
 }
 
 int filter_forget_host_drops(struct nft *nft, uint32_t index)

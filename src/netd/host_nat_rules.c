@@ -104,9 +104,9 @@ static void put_forward(struct nft_text *t, const char *inside4, const char *ins
                  "  chain leaving {\n"
                  "    ip saddr != %s drop\n"
                  "    ip6 saddr != %s drop\n"
+                 "    ct state established,related accept\n"
                  /* Networks never reach each other, neither over the host. */
                  "    oifname " HOST_LINKS " drop\n"
-                 "    ct state established,related accept\n"
                  "    ct state invalid drop\n" /* would not be masqueraded */
                  "    jump late\n"
                  "%s"

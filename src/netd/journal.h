@@ -12,8 +12,6 @@
 
 #include <stdbool.h>
 
-#define NETWORKS_MAX 128u /* a network costs a dnsmasq; nobody has that many */
-
 struct journal;
 
 enum journal_child {

@@ -59,6 +59,8 @@ static int address_cable(const struct kernel_uplink *k, struct netd_why *why)
     if (r == 0)
         r = link_made(link_add_addr6(links, KERNEL_CABLE, addr6, TRANSIT6_PREFIX));
     if (r == 0)
+        r = link_set_group(links, KERNEL_CABLE, uplink_group(KERNEL_SLOT));
+    if (r == 0)
         r = link_set_up(links, KERNEL_CABLE);
     if (r == 0)
         r = route_cable(k);

@@ -275,12 +275,22 @@ int link_set_mac(struct link_ctx *ctx, const char *name, struct mac mac)
     return link_request(ctx, msg, msg && nla_put(msg, IFLA_ADDRESS, sizeof mac.b, mac.b) < 0);
 }
 
-int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames)
+static int set_number(struct link_ctx *ctx, const char *name, int attribute, uint32_t value)
 {
     const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
     struct nl_msg *msg = link_message(RTM_NEWLINK, 0, &none, name);
 
-    return link_request(ctx, msg, msg && nla_put_u32(msg, IFLA_TXQLEN, frames) < 0);
+    return link_request(ctx, msg, msg && nla_put_u32(msg, attribute, value) < 0);
+}
+
+int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames)
+{
+    return set_number(ctx, name, IFLA_TXQLEN, frames);
+}
+
+int link_set_group(struct link_ctx *ctx, const char *name, uint32_t group)
+{
+    return set_number(ctx, name, IFLA_GROUP, group);
 }
 
 int link_add_ifb(struct link_ctx *ctx, const char *name, uint32_t group, unsigned frames,

@@ -59,8 +59,13 @@ int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bo
  * up, in one message: half the time of two. */
 int link_plug(struct link_ctx *ctx, int index, int bridge, unsigned mtu, uint32_t group,
               struct mac mac, bool up);
+/* Of a bridge's port: frames for a MAC that the bridge does not know are not copied to it. So the
+ * bridge has to know its own, even if its guest is silent for long. */
+int link_refuse_floods(struct link_ctx *ctx, int index);
+int link_pin_mac(struct link_ctx *ctx, int index, const uint8_t mac[static 6]);
 int link_set_mac(struct link_ctx *ctx, const char *name, struct mac mac);
 int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames);
+int link_set_group(struct link_ctx *ctx, const char *name, uint32_t group);
 /* A device that gives back what it is given, in so many queues of up to `frames`. Left down. */
 int link_add_ifb(struct link_ctx *ctx, const char *name, uint32_t group, unsigned frames,
                  unsigned queues);

@@ -9,21 +9,30 @@
  * told to leave vmb* alone.
  *
  * Uplink 0 follows the host's routes, each of the others belongs to one interface of the
- * host's. Uplink 2 is the TAP uplink2 with 169.254.12.100, routing table 202 and chains
- * unreachable2, limits2 and generation2. Uplink 8 is the kernel's, a cable to the host (system
- * instance); its addresses are in transit.h.
+ * host's. Each is in an interface group of its own, behind the networks'. Uplink 2 is the TAP
+ * uplink2 with 169.254.12.100, routing table 202 and chains unreachable2, limits2 and generation2.
+ * Uplink 8 is the kernel's, a cable to the host (system instance); its addresses are in transit.h.
  *
  * One of them is the main uplink, whose default route is the main table's: 8 in a system instance,
  * else 0. As long as networks leave by no other, the kernel has no rules to ask for a route.
  */
 #pragma once
 #include "netd_msg.h"
+#include "str.h"
 
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <stdint.h>
+
+#define NETWORKS_MAX 128u /* a network costs a dnsmasq; nobody has that many */
 
 #define HOST_LINK NETD_HOST_LINKS /* in the host */
 #define HOST_PORT "vh"            /* in the namespace */
+
+static inline void bridge_name(uint32_t index, char name[static IFNAMSIZ])
+{
+    (void)str_format(name, IFNAMSIZ, "vb%u", index); /* which fits */
+}
 
 /* All of them, the kernel uplink's cable among them, for a rule. */
 #define HOST_LINKS "\"" HOST_LINK "*\""
@@ -56,4 +65,9 @@ static inline uint64_t tap_bit(unsigned k)
 static inline uint32_t group_of(uint32_t index)
 {
     return index + 1;
+}
+
+static inline uint32_t uplink_group(unsigned slot)
+{
+    return group_of(NETWORKS_MAX) + slot;
 }

@@ -100,7 +100,7 @@ int network_new(struct networks *all, const struct netd_network *def, uint32_t i
     net->def = *def;
     net->index = index;
     net->dirfd = net->spare.fd = -1;
-    (void)str_format(net->bridge, sizeof net->bridge, "vb%u", index);
+    bridge_name(index, net->bridge);
     dns_relay_init(&net->relay, all->tools.event, all->tools.spawner, all->tools.journal, &net->def,
                    index);
     all->at[index] = net;
@@ -129,7 +129,7 @@ int network_destroy(struct network *net, struct netd_why *why)
     (void)journal_unbuilt(all->tools.journal, index);
     forwards_end(all->tools.forwards, index, NULL);
     dnsmasq_ask_to_end(net->dnsmasq);
-    r = net->routed ? router_remove_network(all->tools.nft, net->bridge, &net->way, &net->def) : 0;
+    r = net->routed ? router_remove_network(all->tools.nft, net->index, &net->way, &net->def) : 0;
     note(r, &first, why, net, "router rules");
     if (net->routed && all->tools.asked)
         note(asked_remove_network(all->tools.nft, index, net->bridge), &first, why, net, "quota");
@@ -248,7 +248,7 @@ int network_add_rules(struct network *net, struct netd_why *why)
     if (r < 0)
         return why_refused(why, r, "network '%s': cannot make its filter: %s", net->def.name,
                            nft_error(nft));
-    r = router_add_network(nft, net->bridge, &net->way, &net->def);
+    r = router_add_network(nft, net->index, &net->way, &net->def);
     if (r < 0)
         return why_refused(why, r, "network '%s': cannot make its router rules: %s", net->def.name,
                            nft_error(nft));

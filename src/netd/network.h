@@ -161,6 +161,10 @@ int port_take_over(struct port *port, int ifindex);
 /* Its TAP has gone: so does all that stands for it. */
 void port_remove(struct port *port);
 void port_free(struct port *port); /* only the struct */
+/* Where every port has but one MAC, the bridge is told of it, and copies no frame for an unknown
+ * one to all: nobody can make it do so, and the frame filter need not look after that. */
+int port_refuse_floods(const struct network *net, int ifindex);
+int port_pin_mac(const struct network *net, int ifindex, const uint8_t mac[static 6]);
 /* What comes in by this device has its checksums first, as far as its network has a detour. */
 void port_take_detour(const struct network *net, int ifindex, const char *tap);
 /* From now on it has one, for all its ports. It takes the kernel 0.4 to 5 ms, so who waits for

@@ -6,6 +6,7 @@
  */
 #include "network.h"
 
+#include "bridge.h"
 #include "log.h"
 #include "str.h"
 
@@ -45,15 +46,19 @@ int network_plug_host(const struct network *net, struct netd_why *why)
 {
     struct link_ctx *links = net->all->tools.links;
     char port[IFNAMSIZ];
-    int r;
+    int ifindex, r;
 
     if (!net->host)
         return 0;
     name_port(net, port);
-    r = link_index(links, port);
+    r = ifindex = link_index(links, port);
     if (r > 0)
-        r = link_plug(links, r, net->bridge_index, net->def.mtu, group_of(net->index), guard_mac,
-                      true);
+        r = link_plug(links, ifindex, net->bridge_index, net->def.mtu, group_of(net->index),
+                      guard_mac, true);
+    if (r == 0)
+        r = port_refuse_floods(net, ifindex);
+    if (r == 0)
+        r = port_pin_mac(net, ifindex, host_mac(net->def.ipv4_base).b);
     return r < 0 ? why_failed(why, r, "network '%s': cannot put the host onto it", net->def.name)
                  : 0;
 }

@@ -82,7 +82,7 @@ static void turn(struct network *net, const struct way_out *to)
     int r = way_out_add(all->tools.links, all->tools.main_slot, net->bridge, to);
 
     if (r == 0)
-        r = router_turn_network(all->tools.nft, net->bridge, &net->way, to, &net->def);
+        r = router_turn_network(all->tools.nft, net->index, &net->way, to, &net->def);
     if (r < 0) {
         (void)log_failure(r, "network '%s': cannot turn it to another uplink", net->def.name);
         return;

@@ -45,6 +45,30 @@ void ports_take_detour(struct network *net)
         port_take_detour(net, net->spare.ifindex, net->spare.tap);
 }
 
+int port_refuse_floods(const struct network *net, int ifindex)
+{
+    struct link_ctx *links = net->all->tools.links;
+
+    return net->def.anti_spoofing == SPOOF_STRICT ? link_refuse_floods(links, ifindex) : 0;
+}
+
+int port_pin_mac(const struct network *net, int ifindex, const uint8_t mac[static 6])
+{
+    struct link_ctx *links = net->all->tools.links;
+
+    return net->def.anti_spoofing == SPOOF_STRICT ? link_pin_mac(links, ifindex, mac) : 0;
+}
+
+static int plug(const struct port *port)
+{
+    const struct network *net = port->net;
+    struct link_ctx *links = net->all->tools.links;
+    int r = link_plug(links, port->ifindex, net->bridge_index, net->def.mtu, group_of(net->index),
+                      guard_mac, true);
+
+    return r < 0 ? r : port_refuse_floods(net, port->ifindex);
+}
+
 /* plugged: it is on the bridge already, and down. */
 static int connect_port(const struct port *port, bool plugged, struct netd_why *why)
 {
@@ -56,11 +80,12 @@ static int connect_port(const struct port *port, bool plugged, struct netd_why *
     r = filter_add_port(tools->nft, net->index, &net->def, itf);
     if (r < 0)
         (void)why_failed(why, r, "cannot filter %s", itf->tap);
-    else if (plugged)
+    else if (!plugged)
+        r = plug(port);
+    if (r == 0)
+        r = port_pin_mac(net, port->ifindex, itf->mac);
+    if (r == 0 && plugged)
         r = link_set_up(tools->links, itf->tap);
-    else
-        r = link_plug(tools->links, port->ifindex, net->bridge_index, net->def.mtu,
-                      group_of(net->index), guard_mac, true);
     if (r == 0)
         return 0;
     (void)why_failed(why, r, "cannot attach %s to %s", itf->tap, net->bridge);
@@ -168,7 +193,11 @@ int port_take_over(struct port *port, int ifindex)
     if (r < 0 && r != -ENXIO)
         (void)log_failure(r, "network '%s': who has %s by its name is not known", net->def.name,
                           port->interface.tap);
-    return filter_add_port(net->all->tools.nft, net->index, &net->def, &port->interface);
+    r = port_refuse_floods(net, ifindex);
+    if (r == 0)
+        r = port_pin_mac(net, ifindex, port->interface.mac);
+    return r < 0 ? r
+                 : filter_add_port(net->all->tools.nft, net->index, &net->def, &port->interface);
 }
 
 /* ---- going -------------------------------------------------------------------------- */

@@ -350,6 +350,13 @@ static void take_away(const struct port *p, enum guard_fault fault)
                     p->interface.tap, p->interface.id, p->interface.uid, guard_words[fault]);
 }
 
+/* With a neighbour's MAC on its own TAP a guest's VMM has made the bridge forget that one. */
+static void pin_all(const struct network *net)
+{
+    for (const struct port *p = net->ports; p; p = p->next)
+        (void)port_pin_mac(net, p->ifindex, p->interface.mac); /* or it learns */
+}
+
 /* The VM loses its network, and nobody else does. */
 static void on_wrong(void *arg, int ifindex, enum guard_fault fault)
 {
@@ -360,6 +367,8 @@ static void on_wrong(void *arg, int ifindex, enum guard_fault fault)
         if (p->ifindex == ifindex) {
             if (fault != GUARD_OUTLIVE || !p->hold)
                 take_away(p, fault);
+            if (fault == GUARD_MAC)
+                pin_all(net);
             return;
         }
 }

@@ -42,40 +42,41 @@ static void add_gateways(struct nft_text *t, bool remove, const char *bridge,
 }
 
 /* Out, and back in. */
-static void add_way(struct nft_text *t, bool remove, const char *bridge, unsigned slot,
+static void add_way(struct nft_text *t, bool remove, uint32_t index, unsigned slot,
                     const char *protocol)
 {
-    const char *link = uplink_link(slot);
+    const uint32_t network = group_of(index), uplink = uplink_group(slot);
 
     nft_text_add(t,
-                 "add element inet vmnet ways { \"%s\" . \"%s\" . %s : goto leaving%u,\n"
-                 "  \"%s\" . \"%s\" . %s : goto arriving }\n",
-                 bridge, link, protocol, slot, link, bridge, protocol);
+                 "add element inet vmnet ways { %u . %u . %s : goto leaving%u,\n"
+                 "  %u . %u . %s : goto arriving }\n",
+                 network, uplink, protocol, slot, uplink, network, protocol);
     if (remove)
-        nft_text_add(
-            t, "delete element inet vmnet ways { \"%s\" . \"%s\" . %s, \"%s\" . \"%s\" . %s }\n",
-            bridge, link, protocol, link, bridge, protocol);
+        nft_text_add(t, "delete element inet vmnet ways { %u . %u . %s, %u . %u . %s }\n", network,
+                     uplink, protocol, uplink, network, protocol);
 }
 
-static void add_ways(struct nft_text *t, bool remove, const char *bridge, const struct way_out *way,
+static void add_ways(struct nft_text *t, bool remove, uint32_t index, const struct way_out *way,
                      const struct netd_network *net)
 {
     if (net->mode != NET_MODE_SHARED)
         return;
     if (net->flags & NETD_NET_NAT44)
-        add_way(t, remove, bridge, way->slot4, "ipv4");
+        add_way(t, remove, index, way->slot4, "ipv4");
     if (net->flags & NETD_NET_NAT66)
-        add_way(t, remove, bridge, way->slot6, "ipv6");
+        add_way(t, remove, index, way->slot6, "ipv6");
 }
 
-static int change_network(struct nft *nft, bool remove, const char *bridge,
-                          const struct way_out *way, const struct netd_network *net)
+static int change_network(struct nft *nft, bool remove, uint32_t index, const struct way_out *way,
+                          const struct netd_network *net)
 {
     struct nft_text t = { .len = 0 };
+    char bridge[IFNAMSIZ];
 
+    bridge_name(index, bridge);
     add_element(&t, remove, "bridges", bridge, "");
     add_gateways(&t, remove, bridge, net);
-    add_ways(&t, remove, bridge, way, net);
+    add_ways(&t, remove, index, way, net);
     /* What its guests have used of their shares; others' begin anew, which does no harm. */
     if (remove)
         nft_text_add(&t, "flush set inet vmnet asking\nflush set inet vmnet leasing\n"
@@ -84,25 +85,25 @@ static int change_network(struct nft *nft, bool remove, const char *bridge,
     return nft_text_run(&t, nft);
 }
 
-int router_add_network(struct nft *nft, const char *bridge, const struct way_out *way,
+int router_add_network(struct nft *nft, uint32_t index, const struct way_out *way,
                        const struct netd_network *net)
 {
-    return change_network(nft, false, bridge, way, net);
+    return change_network(nft, false, index, way, net);
 }
 
-int router_remove_network(struct nft *nft, const char *bridge, const struct way_out *way,
+int router_remove_network(struct nft *nft, uint32_t index, const struct way_out *way,
                           const struct netd_network *net)
 {
-    return change_network(nft, true, bridge, way, net);
+    return change_network(nft, true, index, way, net);
 }
 
-int router_turn_network(struct nft *nft, const char *bridge, const struct way_out *from,
+int router_turn_network(struct nft *nft, uint32_t index, const struct way_out *from,
                         const struct way_out *to, const struct netd_network *net)
 {
     struct nft_text t = { .len = 0 };
 
-    add_ways(&t, true, bridge, from, net);
-    add_ways(&t, false, bridge, to, net);
+    add_ways(&t, true, index, from, net);
+    add_ways(&t, false, index, to, net);
     return nft_text_run(&t, nft);
 }
 

@@ -23,12 +23,13 @@
 int router_init(struct nft *nft);
 /* Once the rules are in force, without which the kernel has no connection tracking. */
 void router_forget_ended(void);
-int router_add_network(struct nft *nft, const char *bridge, const struct way_out *way,
+/* index: the network's (names.h). */
+int router_add_network(struct nft *nft, uint32_t index, const struct way_out *way,
                        const struct netd_network *net);
-int router_remove_network(struct nft *nft, const char *bridge, const struct way_out *way,
+int router_remove_network(struct nft *nft, uint32_t index, const struct way_out *way,
                           const struct netd_network *net);
 /* It leaves by other uplinks from now on. */
-int router_turn_network(struct nft *nft, const char *bridge, const struct way_out *from,
+int router_turn_network(struct nft *nft, uint32_t index, const struct way_out *from,
                         const struct way_out *to, const struct netd_network *net);
 /* slot: the uplink (names.h) that a rule is about. */
 /* A new engine has started: flows of earlier generations are dead. gen counts up from 1. */

@@ -11,8 +11,9 @@
  *                guest could ask its neighbours' gateways, which are local here too
  *   uplinks      every uplink that there can be (names.h)
  *   ways         bridge . uplink . protocol that may leave, and uplink . bridge . protocol for
- *                the answers: the one look-up of most packets. `host` networks are never in
- *                it, and a network that has chosen an interface leaves by no other
+ *                the answers: the one look-up of most packets, and so by their interface groups,
+ *                which are numbers. `host` networks are never in it, and a network that has
+ *                chosen an interface leaves by no other
  *
  * Each uplink has a chain, leaving, which asks three more that are rewritten as things
  * change, each in one transaction (the kernel's uplink has but the first):
@@ -125,7 +126,7 @@ static const char table_text[] =
     "  set gateways4 { type ifname . ipv4_addr; }\n"
     "  set gateways6 { type ifname . ipv6_addr; }\n"
     "  set uplinks { type ifname; }\n"
-    "  map ways { type ifname . ifname . nf_proto : verdict; }\n"
+    "  map ways { type devgroup . devgroup . nf_proto : verdict; }\n"
     "%s"
 
     "  chain services {\n%s"
@@ -182,7 +183,7 @@ static const char table_text[] =
     "  chain arriving { ct state established,related accept; }\n"
     "  chain forward {\n"
     "    type filter hook forward priority filter; policy drop;\n"
-    "    iifname . oifname . meta nfproto vmap @ways\n"
+    "    iifgroup . oifgroup . meta nfproto vmap @ways\n"
     "    oifname @uplinks goto forbidden\n"
     /* By a way that a network has left a moment ago, and that is not in the map any more. */
     "    iifname @uplinks oifname @bridges goto arriving\n"

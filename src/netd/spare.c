@@ -41,6 +41,8 @@ static int make(struct network *net)
     if (r > 0)
         r = link_plug(tools->links, spare.ifindex, net->bridge_index, net->def.mtu,
                       group_of(net->index), guard_mac, false);
+    if (r == 0)
+        r = port_refuse_floods(net, spare.ifindex);
     if (r < 0)
         return r;
     spare.fd = fd_take(&fd);

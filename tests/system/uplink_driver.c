@@ -9,6 +9,7 @@
 #include "knobs.h"
 #include "link.h"
 #include "log.h"
+#include "names.h"
 #include "nft.h"
 #include "relay.h"
 #include "router.h"
@@ -55,17 +56,18 @@ static int on_child(void *arg, unsigned slot, const struct child *child)
     return 0;
 }
 
-static void make_bridge(struct driver *d, const char *name, const struct netd_network *net)
+static void make_bridge(struct driver *d, uint32_t index, const struct netd_network *net)
 {
     const struct subnet4 subnet = { net->ipv4_base, net->ipv4_prefix };
     struct prefix6 prefix = { .len = net->ipv6_len };
     struct mac mac = { { 0x52, 0x54, 0, 0, (uint8_t)(net->ipv4_base >> 8), 1 } };
     uint8_t gateway6[16];
-    char knob[64];
+    char name[IFNAMSIZ], knob[64];
 
+    bridge_name(index, name);
     memcpy(prefix.addr, net->ipv6, sizeof prefix.addr);
     prefix6_gateway(&prefix, gateway6);
-    must(link_add_bridge(d->links, name, mac, net->mtu, 1), "add bridge");
+    must(link_add_bridge(d->links, name, mac, net->mtu, group_of(index)), "add bridge");
     must(link_add_addr4(d->links, name, subnet4_gateway(subnet), subnet.prefix), "address");
     must(link_add_addr6(d->links, name, gateway6, 64), "IPv6 address");
     must(link_set_up(d->links, name), "set bridge up");
@@ -81,16 +83,18 @@ static void change_network(struct driver *d, const char *verb, const char *bridg
         .flags = NETD_NET_NAT44 | NETD_NET_NAT66, .mtu = 1500, .ipv4_prefix = 24, .ipv6_len = 64
     };
     enum net_mode parsed;
+    uint32_t index;
 
+    must(sscanf(bridge, "vb%u", &index) == 1 ? 0 : -1, "bridge");
     must(net_mode_parse(mode, &parsed), "mode");
     net.mode = parsed;
     must(addr4_parse(ipv4, &net.ipv4_base), "IPv4");
     must(addr6_parse(ipv6, net.ipv6), "IPv6");
     if (strcmp(verb, "add") == 0) {
-        make_bridge(d, bridge, &net);
-        must(router_add_network(d->nft, bridge, &(struct way_out){ 0, 0 }, &net), "add to router");
+        make_bridge(d, index, &net);
+        must(router_add_network(d->nft, index, &(struct way_out){ 0, 0 }, &net), "add to router");
     } else {
-        must(router_remove_network(d->nft, bridge, &(struct way_out){ 0, 0 }, &net),
+        must(router_remove_network(d->nft, index, &(struct way_out){ 0, 0 }, &net),
              "remove from router");
         must(link_delete(d->links, bridge), "delete bridge");
     }

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """uplink_smoke.py DRIVER - the way out of a rootless instance, in a private world.
 
-    guest a1, a2 --- bridge vba --+                                +-- eth0 --+
+    guest a1, a2 --- bridge vb0 --+                                +-- eth0 --+
                                   |  vmnet namespace --- engine -- host       internet
-    guest h1     --- bridge vbh --+  (network 'host')              +-- eth1 --+
+    guest h1     --- bridge vb1 --+  (network 'host')              +-- eth1 --+
 
 Everything is a namespace below a process namespace of our own: it ends with us, and no
 packet leaves it. The guests are veth pairs, since what matters here is behind the bridge.
@@ -411,7 +411,7 @@ def add_guest(driver, name, bridge, four, six, gateway4, gateway6):
     sh("ip -n %s route add default via %s" % (name, gateway6))
 
 
-NETWORKS = ("vba shared 192.168.64.0 fd12:0:0:1::", "vbh host 192.168.65.0 fd12:0:0:2::")
+NETWORKS = ("vb0 shared 192.168.64.0 fd12:0:0:1::", "vb1 host 192.168.65.0 fd12:0:0:2::")
 
 
 def start(program, uid, engine):
@@ -419,9 +419,9 @@ def start(program, uid, engine):
     for network in NETWORKS:
         driver.tell("add " + network)
     for name, number in (("a1", 2), ("a2", 3)):
-        add_guest(driver, name, "vba", "192.168.64.%d" % number, "fd12:0:0:1::%d" % number,
+        add_guest(driver, name, "vb0", "192.168.64.%d" % number, "fd12:0:0:1::%d" % number,
                   "192.168.64.1", "fd12:0:0:1::1")
-    add_guest(driver, "h1", "vbh", "192.168.65.2", "fd12:0:0:2::2", "192.168.65.1",
+    add_guest(driver, "h1", "vb1", "192.168.65.2", "fd12:0:0:2::2", "192.168.65.1",
               "fd12:0:0:2::1")
     return driver
 
@@ -738,7 +738,7 @@ def story_stop(driver):
         return subprocess.run(["nft", "list", "table", "inet", "vmnet"], text=True, timeout=10,
                               stdout=subprocess.PIPE).stdout
     check("a removed network has left the rules", within(driver.ns, rules),
-          lambda text: "vba" in text and "vbh" not in text)
+          lambda text: "vb0" in text and "vb1" not in text)
 
 
 def run(program, uid, engine):

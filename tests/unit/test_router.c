@@ -39,8 +39,9 @@ bool nft_accepts(struct nft *nft, const char *probe)
 }
 
 #define ADD            "add element inet vmnet "
-#define OUT(protocol)  "\"vb0\" . \"uplink2\" . " protocol
-#define BACK(protocol) "\"uplink2\" . \"vb0\" . " protocol
+/* Groups: those of network 0 and of uplink 2, behind all networks. */
+#define OUT(protocol)  "1 . 131 . " protocol
+#define BACK(protocol) "131 . 1 . " protocol
 #define WAY(protocol)                                                                              \
     ADD "ways { " OUT(protocol) " : goto leaving2,\n  " BACK(protocol) " : goto arriving }\n"
 
@@ -89,7 +90,7 @@ static void networks_get_their_elements_and_no_others(void **unused)
         net.flags = s->flags;
         net.ipv4_prefix = s->ipv4_prefix;
         net.ipv6_len = s->ipv6_len;
-        assert_int_equal(router_add_network(NULL, "vb0", &second, &net), 0);
+        assert_int_equal(router_add_network(NULL, 0, &second, &net), 0);
         if (strcmp(batch, s->expect) != 0)
             fail_msg("%s: %s", s->name, batch);
     }
@@ -98,7 +99,7 @@ static void networks_get_their_elements_and_no_others(void **unused)
 static void removing_twice_is_no_error(void **unused)
 {
     (void)unused;
-    assert_int_equal(router_remove_network(NULL, "vb0", &second, &full), 0);
+    assert_int_equal(router_remove_network(NULL, 0, &second, &full), 0);
     const char *add = strstr(batch, WAY("ipv6"));
     assert_non_null(add); /* so that the kernel finds what it is to delete */
     assert_non_null(
@@ -109,7 +110,7 @@ static void the_kernels_refusal_is_passed_on(void **unused)
 {
     (void)unused;
     answer = -EIO;
-    assert_int_equal(router_add_network(NULL, "vb0", &second, &full), -EIO);
+    assert_int_equal(router_add_network(NULL, 0, &second, &full), -EIO);
     assert_int_equal(router_init(NULL), -EIO);
     assert_int_equal(router_set_generation(NULL, 0, 7), -EIO);
     answer = 0;
