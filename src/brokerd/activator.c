@@ -112,17 +112,13 @@ static _Noreturn void activator_main(const struct activator *a)
 
 int activator_start(const struct activator *activator)
 {
-    int ends[2];
-
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -errno;
-    AUTO_FD theirs = ends[0], ours = ends[1];
     pid_t pid = fork();
+
     if (pid == 0) {
         int listening = fcntl(activator->listening, F_DUPFD_CLOEXEC, LEASH + 1);
 
-        keep_only(listening, theirs);
+        keep_only(listening, activator->leash);
         activator_main(activator);
     }
-    return pid < 0 ? -errno : fd_take(&ours);
+    return pid < 0 ? -errno : 0;
 }

@@ -14,9 +14,9 @@ struct activator {
     const struct user_shoes *netd; /* what netd is to be */
     const char *program;
     int listening; /* its socket */
+    int leash;     /* ends with the broker, and so does the activator */
     enum log_level log_level;
 };
 
-/* Forks it. By root, while there is one thread. Returns a descriptor whose end, with that of the
- * broker, is the activator's; or a negative errno. */
+/* Forks it. By root, while there is one thread. 0 or a negative errno. */
 int activator_start(const struct activator *activator);

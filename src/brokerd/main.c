@@ -55,7 +55,7 @@ struct daemon {
     struct config config;
     struct system_users users;
     char log[PATH_MAX];
-    int leash;                    /* of who starts the system's netd; -1: systemd does */
+    int leash; /* of who starts the system's netd, and names it; -1: systemd does */
     int state_dirfd, lock, ready; /* ready: -1 when nobody waits */
     int sockets[16];              /* listening, until the transport has them */
     unsigned n_sockets;

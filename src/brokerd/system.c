@@ -7,6 +7,7 @@
 #include "log.h"
 #include "mem.h"
 #include "netd_starter.h"
+#include "netns_name.h"
 #include "str.h"
 
 #include <errno.h>
@@ -106,7 +107,7 @@ static int make_netd_socket(const struct paths *paths, const struct account *bro
 /* ---- processes --------------------------------------------------------------------- */
 
 static int start_activator(const struct options *options, const struct account *netd, int listening,
-                           struct failure *failure)
+                           int leash, struct failure *failure)
 {
     /* NET_ADMIN: what it makes in the host. NET_BIND_SERVICE: forwarded ports below 1024. SETUID
      * and SETGID: a user of its own for pasta, in netd's user namespace. All are given up by netd
@@ -118,9 +119,11 @@ static int start_activator(const struct options *options, const struct account *
                                       .capabilities = capabilities,
                                       .n_capabilities = N_ELEMENTS(capabilities) };
     char program[PATH_MAX];
-    const struct activator activator = {
-        .netd = &shoes, .program = program, .listening = listening, .log_level = options->log_level
-    };
+    const struct activator activator = { .netd = &shoes,
+                                         .program = program,
+                                         .listening = listening,
+                                         .leash = leash,
+                                         .log_level = options->log_level };
     int r = netd_program(NULL, program, sizeof program);
 
     if (r == 0)
@@ -147,18 +150,16 @@ static int become_broker(const struct account *broker, struct failure *failure)
                  : 0;
 }
 
-/* `ip netns` finds the namespace by this, when netd has made the second half of it. Somebody else's
- * namespace of that name is left alone. */
-static void name_namespace(const struct paths *netd_paths)
+/* Netd makes the second half of it. */
+static void name_namespace(const struct account *netd, int leash)
 {
-    char target[sizeof netd_paths->netd + 8];
+    const struct user_shoes shoes = { .uid = netd->uid, .gid = netd->gid };
+    struct paths netd_paths;
+    char target[sizeof netd_paths.netd + 8];
 
-    if (str_format(target, sizeof target, "%s/netns", netd_paths->netd) < 0)
-        return;
-    (void)mkdir("/run/netns", 0755);
-    if (symlink(target, "/run/netns/vmnet-broker") < 0 && errno != EEXIST)
-        log_warning("'ip netns' will not know our namespace: /run/netns/vmnet-broker: %s",
-                    strerror(errno));
+    paths_system_netd(&netd_paths);
+    if (str_format(target, sizeof target, "%s/netns", netd_paths.netd) == 0)
+        netns_name(target, &shoes, leash);
 }
 
 int system_prepare(const struct paths *paths, struct system_users *ret, struct failure *failure)
@@ -175,8 +176,6 @@ int system_prepare(const struct paths *paths, struct system_users *ret, struct f
         r = make_directory(paths->state, &ret->broker, 0700, failure);
     if (r == 0)
         r = make_directory(netd_paths.state, &ret->netd, 0700, failure);
-    if (r == 0)
-        name_namespace(&netd_paths);
     if (r == 0 && (setegid(ret->broker.gid) < 0 || seteuid(ret->broker.uid) < 0))
         r = failure_set(failure, -errno, "cannot act as the user " SYSTEM_BROKER_USER ": %s",
                         strerror(errno));
@@ -191,11 +190,15 @@ int system_begin(const struct options *options, const struct paths *paths,
     AUTO_FD listening = make_netd_socket(paths, &users->broker, &users->netd, failure);
     if (listening < 0)
         return listening;
-    AUTO_FD held = start_activator(options, &users->netd, listening, failure);
-    if (held < 0)
-        return held;
-    int r = become_broker(&users->broker, failure);
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return failure_set(failure, -errno, "cannot make a pipe: %s", strerror(errno));
+    AUTO_FD theirs = ends[0], ours = ends[1];
+    name_namespace(&users->netd, theirs);
+    int r = start_activator(options, &users->netd, listening, theirs, failure);
     if (r == 0)
-        *leash = fd_take(&held);
+        r = become_broker(&users->broker, failure);
+    if (r == 0)
+        *leash = fd_take(&ours);
     return r;
 }

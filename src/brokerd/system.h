@@ -2,8 +2,8 @@
 /* system.h - `vmnet-broker --system`, started by root without systemd.
  *
  * What units, sysusers and tmpfiles arrange otherwise (packaging/): the directories with their
- * owners, netd's socket and who starts netd with it; and then root's broker becomes the user
- * vmnet-broker, without any capability.
+ * owners, netd's socket and who starts netd with it, the namespace's name; and then root's broker
+ * becomes the user vmnet-broker, without any capability.
  */
 #pragma once
 #include "options.h"

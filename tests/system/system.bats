@@ -53,10 +53,11 @@ privileges() { # PROCESS
 }
 
 @test "each process is an unprivileged user with what it needs, and cannot get more" {
-    # 20 KILL, 40 SETGID, 80 SETUID, 400 NET_BIND_SERVICE, 1000 NET_ADMIN, 2000 NET_RAW. Those of netd
+    # 2 DAC_OVERRIDE, 20 KILL, 40 SETGID, 80 SETUID, 400 NET_BIND_SERVICE, 1000 NET_ADMIN, 2000 NET_RAW. Those of netd
     # and dnsmasq hold over the namespace only, as does whatever pasta has (system_uplink.bats).
     is "$(privileges vmnet-broker)" "vmnet-broker 0 0 0 0 1 2"
     [ -n "${UNITS:-}" ] || is "$(privileges vmnet-starter)" "vmnet-netd 0 14c0 14c0 14c0 1 2"
+    [ -n "${UNITS:-}" ] || is "$(privileges vmnet-netns)" "vmnet-netd 2 2 2 0 1 2"
     is "$(privileges vmnet-netd)" "vmnet-netd 3420 3420 3420 0 1 2"
     is "$(privileges vmnet-hostside)" "vmnet-netd 1000 1000 14c0 0 1 2"
     is "$(privileges vmnet-spawner)" "vmnet-netd 400 400 14c0 0 1 2"
@@ -225,6 +226,26 @@ knock_as() { # NAME
     eventually 20 in_guest web ping -c 1 -W 5 db
     eventually 20 one_netd_runs
 }
+
+# Who takes the name away at the end lives once, and its death is made good by the next broker.
+@test "root's ip netns knows the namespace after broker and whoever removes the name were killed" {
+    [ -z "${UNITS:-}" ] || return 0 # systemd's business there
+    kill -KILL "$(processes_of "$SYSTEM_BROKER_UID" vmnet-broker)"
+    eventually 10 not running vmnet-starter
+    has "$(ip netns exec vmnet-broker ip -br link)" vb0 # as long as there are VMs
+    start_system
+    eventually 10 one_removes_the_name
+    kill -KILL "$(processes vmnet-netns)" "$(processes_of "$SYSTEM_BROKER_UID" vmnet-broker)"
+    eventually 10 not running vmnet-starter
+    start_system
+    eventually 10 one_removes_the_name
+    has "$(ip netns exec vmnet-broker ip -br link)" vb0
+    eventually 20 clients_are_back
+}
+
+one_removes_the_name() {
+    is "$(processes vmnet-netns | wc -l)" 1
+} 2>/dev/null
 
 alice_sees_web() {
     is "$(as alice ctl --system status --json |
