@@ -23,9 +23,18 @@ install_system() {
     systemctl enable --now "${SOCKETS[@]}"
     usermod -aG vmnet alice
     usermod -aG vmnet bob
+    know_users
+}
+
+know_users() {
     export SYSTEM_BROKER_UID SYSTEM_NETD_UID SYSTEM_UPLINK_UID
     SYSTEM_BROKER_UID=$(id -u vmnet-broker) SYSTEM_NETD_UID=$(id -u vmnet-netd)
     SYSTEM_UPLINK_UID=$(id -u vmnet-uplink)
+}
+
+# Once the tests of this boot are over, those with the tag of the next are run after another one.
+boot_again_after() { # shutdown, power_cut or kill
+    echo "$1" >"$WORLD/boot-again"
 }
 
 is_active() { # UNIT... -> all of them

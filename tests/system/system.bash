@@ -17,14 +17,6 @@ needs_users() {
     [ "$(id -u)" = 0 ] || skip "optional: a system instance has several users, and only root has them"
 }
 
-private_files() { # /etc as it is, and /var/lib empty
-    local etc=$WORLD/etc
-    mkdir -p "$etc"/{changed,work}
-    mount -t overlay -o "lowerdir=/etc,upperdir=$etc/changed,workdir=$etc/work" world /etc
-    mount --bind "$WORLD/resolv.conf" "$(realpath -m /etc/resolv.conf)"
-    mount -t tmpfs -o mode=0755 world /var/lib
-}
-
 make_account() { # NAME UID
     echo "$1:x:$2:$2::/nonexistent:/usr/sbin/nologin" >>/etc/passwd
     echo "$1:x:$2:" >>/etc/group

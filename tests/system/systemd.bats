@@ -5,6 +5,9 @@
 # carol is not. Guests: web is alice's, db is bob's; both are on `shared`, which leaves by the kernel.
 # away is bob's on a network that leaves by pasta.
 #
+# The machine is booted four times; a test's tag says in which boot it runs. In the last three the
+# sockets are listened on because they are enabled.
+#
 # What a machine in a container cannot show: that LimitNOFILE= is applied, where who runs the test may not
 # raise limits and has a lower one; and what only another kernel has. All else of the units is applied here.
 load lib
@@ -15,12 +18,15 @@ load machine
 setup_file() {
     [ -z "${NO_MACHINE:-}" ] || return 0
     on_a_machine
-    private_files
+    [ "$BOOT" = 1 ] || {
+        know_users
+        return
+    }
     make_people
     mkdir /etc/vmnet-broker.d
     echo '{ "mode": "shared", "uplink": "user" }' >/etc/vmnet-broker.d/away.json
     eventually 10 addresses_are_settled
-    the_host >"$BATS_FILE_TMPDIR/before"
+    the_host >"$WORLD/before"
     install_system
 }
 
@@ -35,16 +41,22 @@ teardown() {
 
 # --- installed ------------------------------------------------------------------------
 
+both_sockets_are_there() { # [MODE of the broker's]
+    is "$(stat -c '%U:%G %a' /run/vmnet-netd)" "vmnet-netd:vmnet-netd 755"
+    is "$(stat -c '%U:%G %a' /run/vmnet-netd/netd.sock)" "vmnet-broker:vmnet-broker 600"
+    is "$(stat -c '%U:%G %a' /run/vmnet-broker)" "root:root 755"
+    is "$(stat -c '%U:%G %a' /run/vmnet-broker/broker.sock)" "root:vmnet ${1:-660}"
+    is_active "${SOCKETS[@]}"
+    not is_active "${SERVICES[@]}"
+    is "$(find /run/vmnet-broker /run/vmnet-netd -mindepth 1 ! -type s)" ""
+}
+
+# bats file_tags=boot:1
 @test "three users, a group and netd's directory are made, and both sockets are listened on" {
     is "$(id -nG vmnet-broker)" "vmnet-broker vmnet"
     is "$(id -nG vmnet-netd)" "vmnet-netd"
     is "$(id -nG vmnet-uplink)" "vmnet-uplink"
-    is "$(stat -c '%U:%G %a' /run/vmnet-netd)" "vmnet-netd:vmnet-netd 755"
-    is "$(stat -c '%U:%G %a' /run/vmnet-netd/netd.sock)" "vmnet-broker:vmnet-broker 600"
-    is "$(stat -c '%U:%G %a' /run/vmnet-broker)" "root:root 755"
-    is "$(stat -c '%U:%G %a' /run/vmnet-broker/broker.sock)" "root:vmnet 660"
-    is_active "${SOCKETS[@]}"
-    not is_active "${SERVICES[@]}"
+    both_sockets_are_there
     [ ! -e /var/lib/vmnet-broker ] && [ ! -e /var/lib/vmnet-netd ]
 }
 
@@ -71,7 +83,16 @@ teardown() {
 
 # --- what guests have, under the whole sandbox ----------------------------------------
 
+identities() { # -> of network `shared` and of the VMs on it
+    vmnet-brokerctl --system status --json |
+        pick "[(n['status']['network']['ipv4_subnet'], n['status']['network']['ipv6_prefix'],
+                sorted((i['name'], i['mac_address'], i['ipv4_address']) for i in n['interfaces']))
+               for n in d['networks'] if n['status']['name'] == 'shared']"
+    address_of web 6
+}
+
 @test "guests have addresses, each other by name, the host, and the internet by the kernel" {
+    identities >"$WORLD/identities"
     in_guest web ping -c 1 -W 5 db.shared.vmnet.internal
     in_guest web ping -c 1 -W 5 host.vmnet.internal
     is "$(curl -s --max-time 5 "http://$(address_of db)/")" "a guest's page"
@@ -378,8 +399,8 @@ no_name_is_left() {
 
 nothing_is_left_in_host() {
     eventually 5 no_name_is_left
-    the_host >"$BATS_FILE_TMPDIR/after"
-    diff -u "$BATS_FILE_TMPDIR/before" "$BATS_FILE_TMPDIR/after"
+    the_host >"$WORLD/after"
+    diff -u "$WORLD/before" "$WORLD/after"
 }
 
 leave_soon() {
@@ -405,13 +426,13 @@ both_have_left() {
     done
 }
 
-vm_of_alice() {
-    as alice as_user_in_background vm vmnet-brokerctl run --network shared --name last -- sleep 600
-    eventually 10 last_is_there
+start_vm() { # USER NAME
+    as "$1" as_user_in_background "vm-$2" vmnet-brokerctl run --network shared --name "$2" -- sleep 600
+    eventually 10 vm_is_there "$@"
 }
 
-last_is_there() {
-    is "$(as alice status_of shared "[i['name'] for i in n['interfaces']]")" "['last']"
+vm_is_there() { # USER NAME
+    has "$(as "$1" status_of shared "[i['name'] for i in n['interfaces']]")" "'$2'"
 } 2>/dev/null
 
 # All processes of both services at once, and then what alice has.
@@ -430,7 +451,7 @@ kill_and_come_back() { # SIGNAL
 @test "systemctl kill, which is all processes of a service at once: the next start sweeps the host" {
     local signal
     for signal in KILL TERM; do
-        vm_of_alice
+        start_vm alice last
         kill_and_come_back $signal
         # Without a VM netd removes all at SIGTERM, while who would do it in the host dies.
         as alice hold shared
@@ -455,6 +476,67 @@ kill_and_come_back() { # SIGNAL
     eventually 20 both_have_left
 }
 
-@test "the log has nothing of libraries and sanitizers" {
+log_is_clean() {
     not grep -E 'libcap-ng|runtime error:|Sanitizer:' <<<"$(journalctl --no-pager)"
+}
+
+@test "the log has nothing of libraries and sanitizers, and then the machine is shut down under a VM" {
+    start_vm alice web
+    log_is_clean
+    boot_again_after shutdown
+}
+
+# --- booted again ---------------------------------------------------------------------
+
+# The first client starts the services. web is a real guest again, db this time is not.
+all_is_as_before_the_boot() {
+    as alice start_guest web --network shared
+    eventually 10 is_active "${SERVICES[@]}"
+    start_vm bob db
+    wait_guests web
+    is "$(identities)" "$(cat "$WORLD/identities")"
+    in_guest web ping -c 1 -W 5 host.vmnet.internal
+    eventually 15 uplink_is shared ok
+    has "$(fetch web http://four.example.test/again)" "the internet has /again for 198.51.100.2"
+    has "$(tr '\0' ' ' <"/proc/$(main_pid vmnet-broker)/cmdline")" "--idle-timeout 1"
+    directories_are_theirs
+    is "$(property vmnet-broker NRestarts) $(property vmnet-netd NRestarts)" "0 0"
+    log_is_clean
+}
+
+# bats file_tags=boot:2
+@test "after a shutdown both sockets are listened on, and nothing else of ours is there" {
+    both_sockets_are_there 666
+    system_is_over
+}
+
+@test "the first client has its network, and VMs are who they were; then power fails" {
+    all_is_as_before_the_boot
+    boot_again_after power_cut
+}
+
+# bats file_tags=boot:3
+@test "after a power failure both sockets are listened on, and nothing else of ours is there" {
+    both_sockets_are_there 666
+    system_is_over
+}
+
+@test "the first client has its network, and VMs are who they were; then the container is killed" {
+    all_is_as_before_the_boot
+    boot_again_after kill
+}
+
+# bats file_tags=boot:4
+@test "after a container's end, which is no kernel's, the same" {
+    both_sockets_are_there 666
+    system_is_over
+    all_is_as_before_the_boot
+}
+
+@test "and at the end nothing is left in the host" {
+    stop_guests web
+    for pid in $(processes_of 4102 vmnet-brokerctl); do kill "$pid"; done
+    eventually 20 both_have_left
+    eventually 5 system_is_over
+    nothing_is_left_in_host
 }

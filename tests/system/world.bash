@@ -65,3 +65,19 @@ on_internet() { # COMMAND... -> on the other side of the host's only cable
 use_resolver() { # ADDRESS -> what the host's /etc/resolv.conf says
     echo "nameserver $1" >"$WORLD/resolv.conf"
 }
+
+# Where /etc/resolv.conf leads, which is often into /run.
+mount_resolver_file() {
+    local real
+    real=$(realpath -m /etc/resolv.conf)
+    [ -e "$real" ] || { mkdir -p "${real%/*}" && : >"$real"; }
+    mount --bind "$WORLD/resolv.conf" "$real"
+}
+
+private_files() { # /etc as it is, and /var/lib empty
+    local etc=$WORLD/etc
+    mkdir -p "$etc"/{changed,work}
+    mount -t overlay -o "lowerdir=/etc,upperdir=$etc/changed,workdir=$etc/work" world /etc
+    mount_resolver_file
+    mount -t tmpfs -o mode=0755 world /var/lib
+}
