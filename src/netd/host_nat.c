@@ -7,6 +7,7 @@
  */
 #include "host_nat.h"
 
+#include "cable.h"
 #include "fd.h"
 #include "forwarding.h"
 #include "host_view.h"
@@ -116,41 +117,32 @@ int host_nat_plan(struct host_nat *nat, const struct subnet4 *ours, size_t n_our
 
 /* ---- making -------------------------------------------------------------------------- */
 
-static int address_cable(struct host_nat *nat, uint32_t transit)
-{
-    struct link_ctx *links = nat->tools.links;
-    uint8_t addr6[16];
-    int r;
-
-    transit6_host(addr6);
-    r = link_made(link_add_addr4(links, HOST_NAT_LINK, transit_host(transit), TRANSIT_PREFIX));
-    if (r == 0)
-        r = link_made(link_add_addr6(links, HOST_NAT_LINK, addr6, TRANSIT6_PREFIX));
-    if (r == -EACCES || r == -EPERM || r == -EOPNOTSUPP) /* a host without IPv6 */
-        r = 0;
-    return r == 0 ? link_set_up(links, HOST_NAT_LINK) : r;
-}
-
-/* Other addresses on the same cable would leave the old ones' route: so it is made anew. */
+/* Other addresses on the same cable would leave the old ones' route: so it is made anew. One that
+ * an earlier netd has left may be other than ours: that is nobody's quarrel. */
 static int make_cable(struct host_nat *nat, uint32_t transit, unsigned *mended)
 {
     struct link_ctx *links = nat->tools.links;
+    const bool known = nat->transit == transit;
     bool there = link_index(links, HOST_NAT_LINK) > 0;
     int r = 0;
 
-    if (there && nat->transit != 0 && nat->transit != transit) {
+    if (there && nat->transit != 0 && !known) {
         (void)link_delete(links, HOST_NAT_LINK);
         there = false;
     }
-    if (!there) {
+    if (!there)
         r = veth_add(links, &(struct veth){ .name = HOST_NAT_LINK,
                                             .peer = uplink_link(KERNEL_SLOT),
+                                            .mac = &cable_mac[CABLE_HOST],
+                                            .peer_mac = &cable_mac[CABLE_INSIDE],
                                             .netns = nat->tools.netns,
                                             .mtu = CABLE_MTU });
-        *mended += nat->transit == transit;
-    }
     nat->transit = transit;
-    return r < 0 ? r : address_cable(nat, transit);
+    if (r == 0)
+        r = cable_connect(links, HOST_NAT_LINK, CABLE_HOST, transit);
+    if (r > 0 && known)
+        *mended += (unsigned)r;
+    return r;
 }
 
 static void forget_rules(struct host_nat *nat)

@@ -18,18 +18,11 @@
 /* In front of everything that could drop it. */
 #define NO_TRACE                                                                                   \
     "add chain " HOST_NAT_TABLE " trace { type filter hook prerouting priority -500; }\n"          \
-    "add chain " HOST_NAT_TABLE " trace_out { type filter hook output priority -500; }\n"          \
-    "flush chain " HOST_NAT_TABLE " trace\n"                                                       \
-    "flush chain " HOST_NAT_TABLE " trace_out\n"
+    "flush chain " HOST_NAT_TABLE " trace\n"
 
 #define TRACE(daddr)                                                                               \
     "add rule " HOST_NAT_TABLE " trace iifname " HOST_NAT_LINK " " daddr                           \
     " udp dport " TEXT(PROBE_PORT) " meta nftrace set 1\n"
-
-/* Without these no IPv6 passes the cable, in whichever direction they are dropped. */
-#define TRACE_NEIGHBOURS(chain, link)                                                              \
-    "add rule " HOST_NAT_TABLE " " chain " " link " " HOST_NAT_LINK                                \
-    " icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } meta nftrace set 1\n"
 
 /* From the discard service to the discard service: nobody else does that. */
 #define HOST_PROBE                                                                                 \
@@ -61,10 +54,9 @@ const char host_nat_probes_off[] =
               "delete chain " HOST_NAT_TABLE " host\n"
               "add rule " HOST_NAT_TABLE " late ip daddr " PROBE4 " drop\n"
               "add rule " HOST_NAT_TABLE " late ip6 daddr " PROBE6 " drop\n";
-const char host_nat_trace_on[] = NO_TRACE TRACE("ip daddr " PROBE4) TRACE("ip6 daddr " PROBE6)
-    TRACE_HOST TRACE_NEIGHBOURS("trace", "iifname") TRACE_NEIGHBOURS("trace_out", "oifname");
-const char host_nat_trace_off[] = NO_TRACE "delete chain " HOST_NAT_TABLE " trace\n"
-                                           "delete chain " HOST_NAT_TABLE " trace_out\n";
+const char host_nat_trace_on[] =
+    NO_TRACE TRACE("ip daddr " PROBE4) TRACE("ip6 daddr " PROBE6) TRACE_HOST;
+const char host_nat_trace_off[] = NO_TRACE "delete chain " HOST_NAT_TABLE " trace\n";
 
 bool host_nat_name_ok(const char name[static IFNAMSIZ])
 {

@@ -15,9 +15,7 @@
  *            the host's packets do not come by here, which would cost each of them a look
  *   host     likewise of what guests send to the host: the last of its input drops the probe
  *   late     a probe that was held up until then goes no further either
- *   trace, trace_out
- *            while it is asked who drops the probe, or the neighbour discovery before it: the
- *            kernel is to tell
+ *   trace    while it is asked who drops the probe: the kernel is to tell
  *
  * An accept here overrides nobody's drop: every other table is asked as well. That is why the
  * probe is needed. Composing is pure; host_nat.c runs the text.

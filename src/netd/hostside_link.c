@@ -43,16 +43,6 @@ static int ask_link(const char *name, unsigned long question, struct ifreq *req)
     return ioctl(sock, question, req) < 0 ? -errno : 0;
 }
 
-static int link_mac(const char *name, struct mac *ret)
-{
-    struct ifreq req = { .ifr_flags = 0 };
-    int r = ask_link(name, SIOCGIFHWADDR, &req);
-
-    if (r == 0)
-        memcpy(ret->b, req.ifr_hwaddr.sa_data, sizeof ret->b);
-    return r;
-}
-
 /* 1, 0 or a negative errno. A link without a driver to ask is none. */
 static int is_veth(const char *name)
 {
@@ -74,11 +64,11 @@ static int is_up(const char *name)
 }
 
 /* 1: yes, made by us or an earlier one of us. 0: by somebody else. -ENODEV: there is none. */
-static int is_ours(const char *name)
+static int is_ours(const struct host *host, const char *name)
 {
     const struct mac ours = host_mac(0);
     struct mac mac;
-    int r = link_mac(name, &mac);
+    int r = link_mac(host->links, name, &mac);
 
     if (r < 0)
         return r;
@@ -109,7 +99,7 @@ static int add_veth(const struct host *host, const struct host_link *link)
 /* Only a link of ours gives way to the new one. */
 static int clear_name(struct host *host, const struct host_link *link, struct netd_why *why)
 {
-    int r = is_ours(link->name);
+    int r = is_ours(host, link->name);
 
     if (r == -ENODEV)
         return 0;
@@ -231,7 +221,7 @@ int host_link_make(struct host *host, struct host_link *link, struct netd_why *w
     if (!link->net.adopt)
         r = make(host, link, why);
     else
-        r = is_ours(link->name) == 1 ? 0 : -ENODEV;
+        r = is_ours(host, link->name) == 1 ? 0 : -ENODEV;
     if (r < 0)
         return why_failed(why, r, "cannot make the host's link %s", link->name);
     r = configure(host, link, why);
@@ -248,16 +238,10 @@ int host_link_mend(struct host *host, struct host_link *link, struct netd_why *w
 {
     const struct mac wanted = host_mac(link->net.ipv4_base);
     unsigned families = link->families;
-    struct mac mac;
-    bool wrong = false;
-    int r;
+    int r = link_keep_mac(host->links, link->name, wanted);
+    bool wrong = r > 0;
 
-    r = link_mac(link->name, &mac);
-    if (r == 0 && !mac_equal(mac, wanted)) {
-        wrong = true;
-        r = link_set_mac(host->links, link->name, wanted);
-    }
-    if (r == 0)
+    if (r >= 0)
         r = is_up(link->name);
     wrong |= r == 0;
     if (r >= 0)
@@ -275,7 +259,7 @@ int host_link_delete(struct host *host, uint32_t index)
 
     name_link(index, name);
     host->at[index].ifindex = 0;
-    r = is_ours(name);
+    r = is_ours(host, name);
     if (r == 1)
         r = link_delete(host->links, name);
     return r == -ENODEV ? 0 : r;

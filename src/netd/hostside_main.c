@@ -128,10 +128,10 @@ static int on_request(sd_event_source *source, int fd, uint32_t events, void *ar
 
 /* hostside_link.c asks about links, knobs.c writes settings; all else is shared with netd, and
  * packet.c sends and receives as everybody does. */
-static const struct call_rule own_calls[] = {
-    CALL_IF("ioctl", 1, WHOLE, SIOCGIFHWADDR), CALL_IF("ioctl", 1, WHOLE, SIOCGIFFLAGS),
-    CALL_IF("open", 1, O_ACCMODE, O_WRONLY), CALL_IF("openat", 2, O_ACCMODE, O_WRONLY), CALLS_END
-};
+static const struct call_rule own_calls[] = { CALL_IF("ioctl", 1, WHOLE, SIOCGIFFLAGS),
+                                              CALL_IF("open", 1, O_ACCMODE, O_WRONLY),
+                                              CALL_IF("openat", 2, O_ACCMODE, O_WRONLY),
+                                              CALLS_END };
 
 int hostside_confine_calls(void)
 {

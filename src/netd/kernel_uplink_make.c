@@ -8,6 +8,7 @@
  */
 #include "kernel_uplink_part.h"
 
+#include "cable.h"
 #include "knobs.h"
 #include "log.h"
 #include "mem.h"
@@ -45,24 +46,16 @@ static int address_cable(const struct kernel_uplink *k, struct netd_why *why)
         { "ipv6/conf/", "/disable_ipv6", "0" }, { "ipv4/conf/", "/forwarding", "1" },
         { "ipv4/conf/", "/rp_filter", "0" },    { "ipv4/conf/", "/accept_local", "1" },
     };
-    struct link_ctx *links = k->setup.links;
-    uint8_t addr6[16];
     int r = knobs_set(knobs, N_ELEMENTS(knobs), KERNEL_CABLE, why);
 
     if (r < 0)
         return r;
     (void)sysctl_set("ipv4/conf/all/rp_filter", "0"); /* as the host has it, else */
     (void)sysctl_set("ipv6/conf/all/forwarding", "1");
-    transit6_inside(addr6);
-    r = link_made(
-        link_add_addr4(links, KERNEL_CABLE, transit_inside(k->plan.transit), TRANSIT_PREFIX));
+    r = link_set_group(k->setup.links, KERNEL_CABLE, uplink_group(KERNEL_SLOT));
     if (r == 0)
-        r = link_made(link_add_addr6(links, KERNEL_CABLE, addr6, TRANSIT6_PREFIX));
-    if (r == 0)
-        r = link_set_group(links, KERNEL_CABLE, uplink_group(KERNEL_SLOT));
-    if (r == 0)
-        r = link_set_up(links, KERNEL_CABLE);
-    if (r == 0)
+        r = cable_connect(k->setup.links, KERNEL_CABLE, CABLE_INSIDE, k->plan.transit);
+    if (r >= 0)
         r = route_cable(k);
     return r < 0 ? why_failed(why, r, "cannot address '%s' in the namespace", KERNEL_CABLE) : 0;
 }

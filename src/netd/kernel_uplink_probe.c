@@ -12,7 +12,6 @@
 #include "log.h"
 #include "names.h"
 #include "str.h"
-#include "transit.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -47,16 +46,6 @@ static bool probes6(const struct kernel_uplink *k)
     return k->plan.default6 && k->plan.kernel6;
 }
 
-/* What was learnt before somebody came to drop neighbour discovery would let this probe pass, and
- * nothing a few seconds later. */
-static void forget_host(const struct kernel_uplink *k)
-{
-    uint8_t host6[16];
-
-    transit6_host(host6);
-    (void)link_forget_neighbour6(k->setup.links, KERNEL_CABLE, host6);
-}
-
 static void send_probes(const struct kernel_uplink *k)
 {
     struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(PROBE_PORT) };
@@ -81,8 +70,6 @@ static void begin_probes(struct kernel_uplink *k, bool trace)
     }
     k->phase = trace ? TRACING : PROBING;
     k->probes = 0;
-    if (probes6(k))
-        forget_host(k);
     send_probes(k);
     arm_timer(k, trace ? TRACE_WAIT : PROBE_WAIT);
 }
@@ -103,10 +90,7 @@ static struct kernel_state judge(bool passed, const struct nft_trace_end *end)
     if (passed)
         return way;
     if (end->dropped)
-        (void)snprintf(way.why, sizeof way.why,
-                       end->neighbours ? "the host's %s drops neighbour discovery on " HOST_NAT_LINK
-                                         ": let ICMPv6 pass there"
-                                       : "the host's %s drops what it should forward",
+        (void)snprintf(way.why, sizeof way.why, "the host's %s drops what it should forward",
                        nft_trace_text(end, text));
     else
         (void)str_copy(way.why, sizeof way.why,

@@ -109,6 +109,21 @@ int link_index(struct link_ctx *ctx, const char *name)
     return req.ifr_ifindex;
 }
 
+int link_mac(struct link_ctx *ctx, const char *name, struct mac *ret)
+{
+    struct ifreq req = { .ifr_flags = 0 };
+    int r = str_copy(req.ifr_name, sizeof req.ifr_name, name);
+
+    if (r == 0)
+        r = open_socket(ctx);
+    if (r < 0)
+        return r;
+    if (ioctl(nl_socket_get_fd(ctx->sock), SIOCGIFHWADDR, &req) < 0)
+        return -errno;
+    memcpy(ret->b, req.ifr_hwaddr.sa_data, sizeof ret->b);
+    return 0;
+}
+
 int link_name(struct link_ctx *ctx, uint32_t index, char name[static IFNAMSIZ])
 {
     struct ifreq req = { .ifr_ifindex = (int)index };
@@ -144,6 +159,31 @@ int link_request(struct link_ctx *ctx, struct nl_msg *msg, bool bad)
     }
     ctx->error = 0;
     return outcome(ctx, nl_send_sync(ctx->sock, msg)); /* frees the message */
+}
+
+/* The answer comes first, and only an error comes alone: the acknowledgement behind an answer must
+ * be read too, or the next request stumbles over it. */
+int link_ask(struct link_ctx *ctx, struct nl_msg *msg, bool bad,
+             int (*on_answer)(struct nl_msg *msg, void *arg), void *arg)
+{
+    int r = bad || !msg ? -ENOMEM : open_socket(ctx);
+
+    if (r < 0) {
+        nlmsg_free(msg);
+        return r;
+    }
+    nl_socket_modify_cb(ctx->sock, NL_CB_VALID, NL_CB_CUSTOM, on_answer, arg);
+    ctx->error = 0;
+    r = nl_send_auto(ctx->sock, msg);
+    nlmsg_free(msg);
+    if (r >= 0)
+        r = nl_recvmsgs_default(ctx->sock);
+    if (r >= 0 && !ctx->error)
+        r = nl_wait_for_ack(ctx->sock);
+    r = outcome(ctx, r);
+    if (ctx->sock)
+        nl_socket_modify_cb(ctx->sock, NL_CB_VALID, NL_CB_DEFAULT, NULL, NULL);
+    return r;
 }
 
 /* A message about the link `name`; "" for none in particular. */
@@ -267,12 +307,18 @@ int link_plug(struct link_ctx *ctx, int index, int bridge, unsigned mtu, uint32_
     return configure_port(ctx, &info, bridge, mtu, group, &mac);
 }
 
-int link_set_mac(struct link_ctx *ctx, const char *name, struct mac mac)
+int link_keep_mac(struct link_ctx *ctx, const char *name, struct mac mac)
 {
     const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
-    struct nl_msg *msg = link_message(RTM_NEWLINK, 0, &none, name);
+    struct mac now;
+    struct nl_msg *msg;
+    int r = link_mac(ctx, name, &now);
 
-    return link_request(ctx, msg, msg && nla_put(msg, IFLA_ADDRESS, sizeof mac.b, mac.b) < 0);
+    if (r < 0 || mac_equal(now, mac))
+        return r;
+    msg = link_message(RTM_NEWLINK, 0, &none, name);
+    r = link_request(ctx, msg, msg && nla_put(msg, IFLA_ADDRESS, sizeof mac.b, mac.b) < 0);
+    return r < 0 ? r : 1;
 }
 
 static int set_number(struct link_ctx *ctx, const char *name, int attribute, uint32_t value)
@@ -368,39 +414,12 @@ static int on_stats(struct nl_msg *msg, void *arg)
     return NL_OK;
 }
 
-/* Takes the message over. The answer comes first, and only an error comes alone: the
- * acknowledgement behind an answer must be read too, or the next request stumbles
- * over it. */
-static int query(struct link_ctx *ctx, struct nl_msg *msg)
-{
-    int r;
-
-    ctx->error = 0;
-    r = nl_send_auto(ctx->sock, msg);
-    nlmsg_free(msg);
-    if (r >= 0)
-        r = nl_recvmsgs_default(ctx->sock);
-    if (r >= 0 && !ctx->error)
-        r = nl_wait_for_ack(ctx->sock);
-    return outcome(ctx, r);
-}
-
 int link_stats(struct link_ctx *ctx, const char *name, struct link_counters *ret)
 {
     const struct ifinfomsg none = { .ifi_family = AF_UNSPEC };
     struct stats_query seen = { .found = false };
-    struct nl_msg *msg;
-    int r = open_socket(ctx);
+    int r = link_ask(ctx, link_message(RTM_GETLINK, 0, &none, name), false, on_stats, &seen);
 
-    if (r < 0)
-        return r;
-    msg = link_message(RTM_GETLINK, 0, &none, name);
-    if (!msg)
-        return -ENOMEM;
-    nl_socket_modify_cb(ctx->sock, NL_CB_VALID, NL_CB_CUSTOM, on_stats, &seen);
-    r = query(ctx, msg);
-    if (ctx->sock)
-        nl_socket_modify_cb(ctx->sock, NL_CB_VALID, NL_CB_DEFAULT, NULL, NULL);
     if (r < 0)
         return r;
     if (!seen.found)

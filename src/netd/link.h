@@ -24,6 +24,9 @@ void link_close(struct link_ctx *ctx);
  * one of the attributes did not fit, and the message is void. */
 struct nl_msg;
 int link_request(struct link_ctx *ctx, struct nl_msg *msg, bool bad);
+/* The same for a question: on_answer, an NL_CB_VALID, is called before. */
+int link_ask(struct link_ctx *ctx, struct nl_msg *msg, bool bad,
+             int (*on_answer)(struct nl_msg *msg, void *arg), void *arg);
 
 /* The link's number, always above 0. if_nametoindex() makes a socket for each question,
  * which takes 15 times as long, and cannot tell "none" from "no descriptor left". */
@@ -63,7 +66,10 @@ int link_plug(struct link_ctx *ctx, int index, int bridge, unsigned mtu, uint32_
  * bridge has to know its own, even if its guest is silent for long. */
 int link_refuse_floods(struct link_ctx *ctx, int index);
 int link_pin_mac(struct link_ctx *ctx, int index, const uint8_t mac[static 6]);
-int link_set_mac(struct link_ctx *ctx, const char *name, struct mac mac);
+int link_mac(struct link_ctx *ctx, const char *name, struct mac *ret);
+/* Unless it has it, whereupon the kernel would forget its neighbours, and tell everybody. 1: it
+ * had another. */
+int link_keep_mac(struct link_ctx *ctx, const char *name, struct mac mac);
 int link_set_txqueuelen(struct link_ctx *ctx, const char *name, unsigned frames);
 int link_set_group(struct link_ctx *ctx, const char *name, uint32_t group);
 /* A device that gives back what it is given, in so many queues of up to `frames`. Left down. */
@@ -83,8 +89,9 @@ int tap_create(const char *name, unsigned queues, bool vnet_hdr, int *ret_fds);
 /* From now on it outlives its descriptors, of which fd is one, and our user may attach others. */
 int tap_keep(int fd);
 
-/* Whoever has this address is asked for again before the next packet goes there. */
-int link_forget_neighbour6(struct link_ctx *ctx, const char *name, const uint8_t addr[16]);
+/* By this link `who` has this MAC, for good: nobody is asked. 1: it was not so. */
+int link_keep_neighbour(struct link_ctx *ctx, const char *name, const struct address *who,
+                        struct mac mac);
 
 /* From the link's own side: rx is what it received, that is, what a VM sent. */
 struct link_counters {

@@ -8,6 +8,7 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <netlink/msg.h>
+#include <string.h>
 
 static int change_address(struct link_ctx *ctx, int type, const char *name,
                           const struct ifaddrmsg *head, const void *addr, size_t len)
@@ -69,21 +70,59 @@ int link_delete_addr6(struct link_ctx *ctx, const char *name, const uint8_t addr
     return change_addr6(ctx, RTM_DELADDR, name, addr, len);
 }
 
-int link_forget_neighbour6(struct link_ctx *ctx, const char *name, const uint8_t addr[16])
+static struct nl_msg *neighbour_message(int type, int flags, const struct ndmsg *info,
+                                        const struct address *who)
 {
-    int index = link_index(ctx, name);
-    const struct ndmsg info = { .ndm_family = AF_INET6, .ndm_ifindex = index };
-    struct nl_msg *msg;
-    bool bad;
+    const uint32_t wire4 = htonl(who->v4);
+    struct nl_msg *msg = nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
 
-    if (index < 0)
-        return index;
-    msg = nlmsg_alloc_simple(RTM_DELNEIGH, NLM_F_REQUEST);
     if (!msg)
-        return -ENOMEM;
-    bad = nlmsg_append(msg, (void *)(uintptr_t)&info, sizeof info, NLMSG_ALIGNTO) < 0;
-    bad |= nla_put(msg, NDA_DST, 16, addr) < 0;
-    return link_request(ctx, msg, bad);
+        return NULL;
+    if (nlmsg_append(msg, (void *)(uintptr_t)info, sizeof *info, NLMSG_ALIGNTO) < 0 ||
+        (who->version == 4 ? nla_put(msg, NDA_DST, sizeof wire4, &wire4)
+                           : nla_put(msg, NDA_DST, sizeof who->v6, who->v6)) < 0) {
+        nlmsg_free(msg);
+        return NULL;
+    }
+    return msg;
+}
+
+struct neighbour_query {
+    struct mac mac;
+    bool is; /* it has this MAC for good */
+};
+
+static int on_neighbour(struct nl_msg *msg, void *arg)
+{
+    struct neighbour_query *query = arg;
+    const struct ndmsg *info = nlmsg_data(nlmsg_hdr(msg));
+    const struct nlattr *mac = nlmsg_find_attr(nlmsg_hdr(msg), sizeof *info, NDA_LLADDR);
+
+    query->is = (info->ndm_state & NUD_PERMANENT) && mac &&
+                nla_len(mac) == (int)sizeof query->mac.b &&
+                memcmp(nla_data(mac), query->mac.b, sizeof query->mac.b) == 0;
+    return NL_OK;
+}
+
+int link_keep_neighbour(struct link_ctx *ctx, const char *name, const struct address *who,
+                        struct mac mac)
+{
+    struct ndmsg info = { .ndm_family = who->version == 4 ? AF_INET : AF_INET6 };
+    struct neighbour_query query = { .mac = mac };
+    struct nl_msg *msg;
+    int r = link_index(ctx, name);
+
+    if (r < 0)
+        return r;
+    info.ndm_ifindex = r;
+    msg = neighbour_message(RTM_GETNEIGH, 0, &info, who);
+    r = link_ask(ctx, msg, false, on_neighbour, &query);
+    if (query.is || (r < 0 && r != -ENOENT))
+        return r;
+    info.ndm_state = NUD_PERMANENT;
+    msg = neighbour_message(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &info, who);
+    r = link_request(ctx, msg, msg && nla_put(msg, NDA_LLADDR, sizeof mac.b, mac.b) < 0);
+    return r < 0 ? r : 1;
 }
 
 static int add_default(struct link_ctx *ctx, const char *name, int family, const void *via,

@@ -17,7 +17,6 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <netinet/ip6.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <stdio.h>
@@ -67,15 +66,6 @@ static uint32_t verdict_of(struct nlattr *const *attrs)
     return number(inner[NFTA_VERDICT_CODE]);
 }
 
-/* The header comes with a chain's first word. Of ICMPv6 nothing else is traced. */
-static bool is_neighbours(const struct nlattr *header)
-{
-    const struct ip6_hdr *ip =
-        header && nla_len(header) >= (int)sizeof *ip ? nla_data(header) : NULL;
-
-    return ip && ip->ip6_nxt == IPPROTO_ICMPV6;
-}
-
 static bool is_end(uint32_t verdict)
 {
     uint32_t kind = verdict & NF_VERDICT_MASK;
@@ -96,14 +86,7 @@ void nft_trace_take(const struct nlmsghdr *msg, struct nft_trace_end ret[static 
     /* Of the packet; the table's is the message's own. */
     bool six = number(attrs[NFTA_TRACE_NFPROTO]) == NFPROTO_IPV6;
     struct nft_trace_end *end = &ret[six ? NFT_TRACE_IPV6 : NFT_TRACE_IPV4];
-    uint32_t packet = number(attrs[NFTA_TRACE_ID]);
-    if (end->dropped && end->packet != packet)
-        return;
-    bool neighbours = end->neighbours && end->packet == packet;
-    neighbours |= six && is_neighbours(attrs[NFTA_TRACE_NETWORK_HEADER]);
     *end = (struct nft_trace_end){ .family = head->nfgen_family,
-                                   .packet = packet,
-                                   .neighbours = neighbours,
                                    .handle = long_number(attrs[NFTA_TRACE_RULE_HANDLE]),
                                    .dropped = is_end(verdict_of(attrs)) };
     take_name(end->table, sizeof end->table, attrs[NFTA_TRACE_TABLE]);

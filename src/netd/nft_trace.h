@@ -15,15 +15,12 @@ struct nft_trace_end {
     char table[32], chain[32];
     uint64_t handle; /* of the rule; 0: the chain's policy did it */
     bool dropped;    /* false: this is only the last chain that let it pass */
-    bool neighbours; /* it was no datagram: without neighbour discovery none is sent in IPv6 */
-    uint32_t packet; /* the kernel's number of it */
 };
 
 /* A socket that hears of traced packets in this namespace, non-blocking. Needs CAP_NET_ADMIN
  * over it. Or a negative errno. */
 int nft_trace_open(void);
-/* Reads what there is, and keeps of it how a packet ended: the first that was dropped of each
- * family, else the last one. */
+/* Reads what there is, and keeps of it how a packet ended. The last one of a family counts. */
 enum { NFT_TRACE_IPV4, NFT_TRACE_IPV6, NFT_TRACE_FAMILIES };
 void nft_trace_read(int sock, struct nft_trace_end ret[static NFT_TRACE_FAMILIES]);
 

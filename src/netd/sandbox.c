@@ -36,6 +36,7 @@ const struct call_rule sandbox_netlink_calls[] = { CALL_IF("socket", 0, WHOLE, A
                                                    CALL("pselect6_time64"),
                                                    CALL("select"),
                                                    CALL_IF("ioctl", 1, WHOLE, SIOCETHTOOL),
+                                                   CALL_IF("ioctl", 1, WHOLE, SIOCGIFHWADDR),
                                                    CALL_IF("ioctl", 1, WHOLE, SIOCGIFINDEX),
                                                    CALL_IF("ioctl", 1, WHOLE, SIOCGIFNAME),
                                                    CALLS_END };

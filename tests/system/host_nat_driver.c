@@ -4,22 +4,28 @@
  * For host_nat_smoke.py: commands are lines on standard input, and each is answered by one line.
  *   plan            transit, ways out and links that would be made to forward
  *   make            "made N", N: how much was mended; or "error ..."
+ *   inside          "inside N": the same of the cable's other end, which is netd's to make
  *   arm | trace     a probe is about to come
  *   look            "4:passed 6:<who drops it>"
  *   rest            "rests"
  *   end             "ended"
  */
 #include "addr.h"
+#include "cable.h"
 #include "host_nat.h"
 #include "log.h"
+#include "names.h"
 #include "transit.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct host_nat_plan plan;
+static struct link_ctx *inside;
 
 static void must(int r, const char *what)
 {
@@ -87,6 +93,10 @@ static void serve(struct host_nat *nat, const char *line)
     } else if (strcmp(line, "make") == 0) {
         r = host_nat_make(nat, &plan, &mended, &why);
         say(r, &why, "made", mended);
+    } else if (strcmp(line, "inside") == 0) {
+        r = cable_connect(inside, uplink_link(KERNEL_SLOT), CABLE_INSIDE, plan.transit);
+        must(r, "inside");
+        say(0, &why, "inside", (unsigned)r);
     } else if (strcmp(line, "arm") == 0 || strcmp(line, "trace") == 0) {
         r = host_nat_arm(nat, *line == 't', &why);
         say(r, &why, "armed", 0);
@@ -101,6 +111,18 @@ static void serve(struct host_nat *nat, const char *line)
     }
 }
 
+/* A socket belongs to the namespace that it was made in. */
+static void open_inside(int netns)
+{
+    int host = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+    must(host, "own namespace");
+    must(setns(netns, CLONE_NEWNET), "namespace");
+    must(link_open(&inside), "link socket inside");
+    must(setns(host, CLONE_NEWNET), "own namespace");
+    (void)close(host);
+}
+
 int main(int argc, char **argv)
 {
     struct host_nat_tools tools = { .netns = argc == 2 ? open(argv[1], O_RDONLY | O_CLOEXEC) : -1 };
@@ -110,6 +132,7 @@ int main(int argc, char **argv)
     log_init("driver", LOG_LEVEL_DEBUG);
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     must(tools.netns, "namespace");
+    open_inside(tools.netns);
     must(link_open(&tools.links), "link socket");
     tools.nft = nft_new();
     must(tools.nft ? 0 : -1, "nft");
@@ -120,6 +143,7 @@ int main(int argc, char **argv)
     }
     host_nat_free(nat);
     nft_free(tools.nft);
+    link_close(inside);
     link_close(tools.links);
     return 0;
 }

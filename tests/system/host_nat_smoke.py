@@ -12,9 +12,11 @@ ours may do. Everything is a namespace below a process namespace of our own. Nee
 import difflib
 import os
 import re
+import socket
 import subprocess
 import sys
 
+CABLE = ("vmbup", None), ("uplink8", "inside")
 failures = []
 
 
@@ -97,17 +99,13 @@ class Driver:
         return self.process.stdout.readline().strip()
 
     def make(self):
-        """As netd does it: plan, make, and address the other end."""
+        """As netd does it: plan, make, and connect the other end."""
         plan = self.ask("plan")
         made = self.ask("make")
-        last = int(plan.split()[0].rsplit(".", 1)[1])
-        base = plan.split()[0].rsplit(".", 1)[0]
-        for line in (f"ip addr add {base}.{last + 2}/30 dev uplink8",
-                     "ip addr add fd76:6d6e:6574:ff::2/64 dev uplink8 nodad",
-                     "ip link set uplink8 up",
-                     f"ip route replace default via {base}.{last + 1}",
-                     "ip -6 route replace default via fd76:6d6e:6574:ff::1"):
-            sh(line, check=False, inside="inside")
+        self.ask("inside")
+        base, last = plan.split()[0].rsplit(".", 1)
+        sh(f"ip route replace default via {base}.{int(last) + 1}", inside="inside")
+        sh("ip -6 route replace default via fd76:6d6e:6574:ff::1", inside="inside")
         return plan, made
 
     def probe(self):
@@ -115,7 +113,6 @@ class Driver:
         for how in "arm", "trace":
             self.ask(how)
             for _ in range(20):  # the other end may need a moment to come up
-                forget_host()
                 send_probes()
                 answer = self.ask("look")
                 if "?" not in answer or how == "trace":
@@ -126,11 +123,6 @@ class Driver:
                 break
         self.ask("rest")
         return answer
-
-
-def forget_host():
-    """As netd does it: who is at the other end of the cable is asked for anew."""
-    sh("ip -6 neigh del fd76:6d6e:6574:ff::1 dev uplink8", check=False, inside="inside")
 
 
 def send_probes():
@@ -238,16 +230,67 @@ def docker(driver):
 
 
 def neighbour_discovery(driver):
-    for hook, link, what in (("input", "iifname", "meta l4proto ipv6-icmp"),
-                             ("output", "oifname", "meta l4proto ipv6-icmp"),
-                             ("input", "iifname", "icmpv6 type nd-neighbor-solicit"),
-                             ("output", "oifname", "icmpv6 type nd-neighbor-advert")):
-        nft(f"table inet admin {{ chain {hook} {{ type filter hook {hook} priority 0;"
-            f" {link} vmbup {what} drop; }}; }}")
-        expect(f"who drops {what} in {hook} is named", driver.probe(),
-               f"4:passed 6:inet admin {hook} (rule")
-        nft("delete table inet admin")
-    expect("without it all is well", driver.probe(), "4:passed 6:passed")
+    """Neither end of the cable asks who the other is."""
+    for table, what in (("inet", "meta l4proto ipv6-icmp"), ("inet", "icmpv6 type nd-neighbor-solicit"),
+                        ("inet", "icmpv6 type nd-neighbor-advert"), ("arp", "")):
+        for hook, link in (("input", "iifname"), ("output", "oifname")):
+            nft(f"table {table} admin {{ chain {hook} {{ type filter hook {hook} priority 0;"
+                f" {link} vmbup {what} drop; }}; }}")
+            forget_neighbours()
+            name = f"whose firewall drops {what or 'ARP'} in {hook}"
+            expect(f"{name}: both probes pass", driver.probe(), "4:passed 6:passed")
+            for to in "2001:db8:1::1", "198.51.100.1":
+                forget_neighbours("vmbup")  # of whom the probe asked: answers still come
+                expect(f"{name}: and so does what {to} answers", passes("inside", to, 2), "yes")
+            nft(f"delete table {table} admin")
+
+
+def forget_neighbours(*ends):
+    """What was learnt is forgotten; not what is known for good."""
+    for link, inside in CABLE:
+        for version in "-4", "-6":
+            if link in (ends or (link,)):
+                sh(f"ip {version} neigh flush dev {link}", check=False, inside=inside)
+
+
+def known_for_good(driver):
+    """What somebody changes of it is mended, and nothing else touched."""
+    cable = describe_cable()
+    for line in ("ip neigh del 169.254.255.2 dev vmbup",
+                 "ip neigh del fd76:6d6e:6574:ff::2 dev vmbup",
+                 "ip neigh replace 169.254.255.2 lladdr 02:00:00:00:00:01 dev vmbup nud permanent",
+                 "ip neigh change fd76:6d6e:6574:ff::2 lladdr 02:76:75:00:00:02 dev vmbup nud reachable"):
+        sh(line)
+        expect(f"{line} is mended", driver.make()[1], "made 1")
+        expect("and all is as it was", describe_cable(), cable)
+    sh("ip link set vmbup address 02:00:00:00:00:01")
+    expect("so is another MAC, with which the host forgets its neighbours", driver.make()[1], "made 3")
+    expect("and all is as it was", describe_cable(), cable)
+    expect("made again, nothing needs mending", driver.make()[1], "made 0")
+    expect("nor inside", driver.ask("inside"), "inside 0")
+
+
+def describe_cable():
+    return "\n".join(sh(f"ip {what} show dev {link}", inside=inside)
+                     for link, inside in CABLE
+                     for what in ("-br link", "neigh", "addr"))
+
+
+def left_by_an_earlier_one(driver):
+    """A netd from before there were MACs and neighbours of our choice: its cable becomes ours."""
+    cable = describe_cable()
+    for link, inside in CABLE:
+        sh(f"ip link set {link} address 02:00:00:00:00:0{len(link)}", inside=inside)
+    expect("without neighbours", sh("ip neigh show dev vmbup nud permanent") or "none", "none")
+    index = str(socket.if_nametoindex("vmbup"))
+    later = Driver(driver.process.args[0])
+    expect("it is nobody's quarrel", later.make()[1], "made 0")
+    expect("the cable stays", str(socket.if_nametoindex("vmbup")), index)
+    expect("and is as it must be", describe_cable(), cable)
+    later.process.stdin.close()
+    later.process.wait(timeout=20)
+    driver.make()
+    expect("both probes pass", driver.probe(), "4:passed 6:passed")
 
 
 def ufw(driver):
@@ -256,7 +299,7 @@ def ufw(driver):
             sh(f"{tool} {line}")
     expect("a rule far below is named", driver.probe(), "4:ip filter ufw-reject (rule")
     nft("flush ruleset")
-    expect("a flush takes our table too", sh("nft list tables"), "")
+    expect("a flush takes our table too", sh("nft list tables") or "none", "none")
     expect("which is noticed", driver.ask("arm"), "error")
     expect("and mended", driver.make()[1], "made")
     expect("so that probes pass again", driver.probe(), "4:passed 6:passed")
@@ -303,8 +346,8 @@ def main():
     make_world(sys.argv[3])
     before = describe()
     driver = Driver(driver_path)
-    for story in (usual_host, no_router, between_probes, docker, neighbour_discovery, ufw, switched_off,
-                  taken_addresses, no_way):
+    for story in (usual_host, no_router, between_probes, docker, neighbour_discovery, known_for_good,
+                  left_by_an_earlier_one, ufw, switched_off, taken_addresses, no_way):
         print(f"# {story.__name__}")
         story(driver)
     expect("end", driver.ask("end"), "ended")

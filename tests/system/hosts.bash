@@ -59,8 +59,8 @@ ufw_goes() {
     done
 }
 
-# An administrator's rule against all ICMPv6 from us: without neighbour discovery IPv6 ends as soon
-# as the neighbours that were known are forgotten.
+# An administrator's rules against all ICMPv6 and ARP on our cable: neither end can ask any more who
+# the other is.
 discovery_goes() {
     nft -f - <<END
 table inet admin {
@@ -68,12 +68,27 @@ table inet admin {
         type filter hook input priority filter; policy accept;
         iifname vmbup meta l4proto ipv6-icmp drop
     }
+    chain output {
+        type filter hook output priority filter; policy accept;
+        oifname vmbup meta l4proto ipv6-icmp drop
+    }
+}
+table arp admin {
+    chain input {
+        type filter hook input priority filter; policy accept;
+        iifname vmbup drop
+    }
+    chain output {
+        type filter hook output priority filter; policy accept;
+        oifname vmbup drop
+    }
 }
 END
 }
 
 discovery_comes() {
     nft delete table inet admin
+    nft delete table arp admin
 }
 
 # A VPN: a link of its own, and by it half the world twice, which beats any default route.
