@@ -161,6 +161,17 @@ def heard_by(sock, send, seconds=0.15, mark=MARK):
     return False
 
 
+def settle(guest):
+    """dnsmasq has heard all that was sent to it, and acted on it, once it has answered twice: of
+    what it finds waiting it looks at questions first. What it knows itself it always answers."""
+    answered = 0
+    for _ in range(20):
+        answered += guest.ask("gateway.one.vmnet.internal") == (0, ["192.168.64.1"])
+        if answered == 2:
+            return
+    raise AssertionError("dnsmasq does not answer")
+
+
 def drain(*guests):
     for guest in guests:
         for _ in guest.frames(0.02):

@@ -413,14 +413,16 @@ class Guest:
 
     def ask(self, name, kind=1):
         gateway = str(ipaddress.ip_network(self.ip + "/24", strict=False)[1])
-        self.gateway_mac = self.resolve(gateway)
+        asked_again = (self.resolve(gateway) for _ in range(6))
+        self.gateway_mac = next(filter(None, asked_again), None)
         if not self.gateway_mac:
             return "no gateway"
         answer = self.udp(gateway, 53, dns_question(name, kind))
         return dns_answers(answer) if answer else "no answer"
 
     def dhcp(self, message, extra=b"", seconds=1.5, chaddr=None):
-        """message: 1 DISCOVER, 3 REQUEST. Returns (type, address, options) or None."""
+        """message: 1 DISCOVER, 3 REQUEST. Returns (type, address, options) or None. An offer that
+        comes late is no answer to a REQUEST."""
         chaddr = mac_bytes(chaddr or self.mac)
         bootp = struct.pack("!BBBBIHH", 1, 1, 6, 0, 0x1234ABCD, 0, 0x8000) + bytes(16) + chaddr
         bootp = bootp.ljust(236, b"\0") + b"\x63\x82\x53\x63\x35\x01" + bytes([message])
@@ -429,7 +431,8 @@ class Guest:
 
         def match(kind, p):
             if kind == 0x0800 and p[9] == 17 and p[20:24] == struct.pack("!HH", 67, 68):
-                return self.parse_dhcp(p[28:])
+                got = self.parse_dhcp(p[28:])
+                return got if got[0] in ((2,) if message == 1 else (5, 6)) else None
 
         return self.wait_for(match, seconds)
 
@@ -444,14 +447,16 @@ class Guest:
             at += 2 + p[at + 1]
         return options[53][0], str(ipaddress.ip_address(p[16:20])), options
 
-    def lease(self, patience=3):
+    def lease(self, patience=8):
         """DISCOVER to ACK, as a client does it: asking again when nobody answers."""
         end = time.monotonic() + patience
         while time.monotonic() < end:
             offer = self.dhcp(1, seconds=0.4)
-            if offer and offer[0] == 2:
-                want = ipaddress.ip_address(offer[1]).packed
-                return self.dhcp(3, b"\x32\x04" + want + b"\x36\x04" + offer[2][54])
+            if not offer:
+                continue
+            want = ipaddress.ip_address(offer[1]).packed
+            if got := self.dhcp(3, b"\x32\x04" + want + b"\x36\x04" + offer[2][54]):
+                return got
         return None
 
     # -- IPv6
