@@ -4,7 +4,9 @@
  *   networks.c   which there are, and what they share; calls the others
  *   adopt.c      what a dead netd left, and what the next one is told; likewise
  *   network.c    builds and removes one
- *   ports.c      the TAPs on them: opened for a VM, noticed when they have gone
+ *   ports.c      the TAPs on them: opened for a VM
+ *   ports_watch.c        noticed when they have gone
+ *   ports_dnsmasq.c      told to dnsmasq
  *   port.c       the device of one
  *   network_way.c   by which uplinks it leaves
  *   network_forwards.c   ports of the host that lead to VMs on them
@@ -187,18 +189,27 @@ void spare_adopt(const struct network *net, const char *tap);
 
 /* ---- ports.c ---------------------------------------------------------------------- */
 
-/* Begins to hear of TAPs that go. */
-int ports_watch(struct networks *all);
-void ports_unwatch(struct networks *all);
 /* As networks_open_tap(). */
 int ports_open(struct network *net, const struct netd_interface *request,
                struct netd_interface *ret, int *ret_fds, struct netd_why *why);
-/* Who is on the network, or is to be, has changed: dnsmasq hears of it in a moment. */
-void ports_tell_dnsmasq(struct network *net);
 /* A name that neither a port nor the spare has. by_name: of those that are opened by it. */
 void port_choose_tap(const struct network *net, bool by_name, char tap[static NETD_TAP_SIZE]);
 struct port *port_find(const struct network *net, const char *tap); /* NULL: none */
-/* Which of them stand for a DHCP lease of another MAC; dnsmasq is there by now. */
-void ports_find_heirs(struct network *net);
 /* A TAP that lives on from an earlier netd; one that has gone is passed over. */
 void port_adopt(struct network *net, const struct netd_interface *itf);
+
+/* ---- ports_watch.c ---------------------------------------------------------------- */
+
+/* Begins to hear of TAPs that go. */
+int ports_watch(struct networks *all);
+void ports_unwatch(struct networks *all);
+
+/* ---- ports_dnsmasq.c -------------------------------------------------------------- */
+
+/* ports_watch()'s and ports_unwatch()'s part of it: the clock. */
+int ports_dnsmasq_begin(struct networks *all);
+void ports_dnsmasq_end(struct networks *all);
+/* Who is on the network, or is to be, has changed: dnsmasq hears of it in a moment. */
+void ports_tell_dnsmasq(struct network *net);
+/* Which of them stand for a DHCP lease of another MAC; dnsmasq is there by now. */
+void ports_find_heirs(struct network *net);

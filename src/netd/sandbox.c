@@ -27,9 +27,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-/* link.c, link_news.c, guard.c, host_default.c, ports.c, nft.c: netlink. libnl and libmnl send and
- * receive in either way, libnftables waits by select(). uplink_tap.c and link.c ask about links by
- * ioctl(). */
+/* link.c, link_news.c, guard.c, host_default.c, ports_watch.c, nft.c: netlink. libnl and libmnl
+ * send and receive in either way, libnftables waits by select(). uplink_tap.c and link.c ask about
+ * links by ioctl(). */
 const struct call_rule sandbox_netlink_calls[] = { CALL_IF("socket", 0, WHOLE, AF_NETLINK),
                                                    CALL("_newselect"),
                                                    CALL("pselect6"),
