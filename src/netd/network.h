@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* network.h - one network, and what the rooms behind networks.h know of each other:
  *
- *   networks.c   which there are, and what they share; calls the others
- *   adopt.c      what a dead netd left, and what the next one is told; likewise
- *   network.c    builds and removes one
- *   ports.c      the TAPs on them: opened for a VM
- *   ports_watch.c        noticed when they have gone
- *   ports_dnsmasq.c      told to dnsmasq
- *   port.c       the device of one
- *   network_way.c   by which uplinks it leaves
- *   network_forwards.c   ports of the host that lead to VMs on them
- *   network_host.c       the host's own place on them
- *   network_stats.c      what can be told of them in numbers
- *   spare.c      the device of the next one
+ *   networks.c           which there are; calls the others
+ *   networks_share.c     what they have together: the relay for names, and the uplinks
+ *   adopt.c              what a dead netd left, and what the next one is told; calls the others, too
+ *   network.c            builds and removes one
+ *   network_way.c        by which uplinks it leaves
+ *   network_host.c       the host's own place on it
+ *   network_forwards.c   ports of the host that lead to VMs on it
+ *   network_stats.c      what can be told of all of them in numbers
+ *   ports.c              the TAPs on them: opened for a VM ...
+ *   ports_watch.c        ... noticed when they have gone ...
+ *   ports_dnsmasq.c      ... and dnsmasq told of both
+ *   port.c               the device of one
+ *   spare.c              the device of the next one
  */
 #pragma once
 #include "dns_relay.h"
@@ -112,7 +113,7 @@ void network_make_detour(struct network *net);
 void network_watch_leases(struct network *net);
 int network_remove_directory(const struct networks *all, uint32_t index);
 
-/* ---- networks.c ------------------------------------------------------------------- */
+/* ---- networks_share.c ------------------------------------------------------------- */
 
 /* Starts what any of them needs of relay and uplink, and stops what none does. */
 void networks_share(struct networks *all);
