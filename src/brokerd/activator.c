@@ -2,8 +2,8 @@
 /* activator.c - see activator.h. */
 #include "activator.h"
 
+#include "clock.h"
 #include "fd.h"
-#include "loop_sdevent.h"
 #include "mem.h"
 #include "signals.h"
 #include "str.h"

@@ -9,8 +9,8 @@
  */
 #include "backend_record.h"
 
+#include "clock.h"
 #include "log.h"
-#include "loop_sdevent.h"
 #include "owner_search.h"
 #include "str.h"
 

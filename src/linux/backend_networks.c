@@ -6,9 +6,9 @@
  */
 #include "backend_record.h"
 
+#include "clock.h"
 #include "host_routes.h"
 #include "log.h"
-#include "loop_sdevent.h"
 #include "mem.h"
 #include "str.h"
 #include "subnet.h"

@@ -9,19 +9,6 @@
 
 #define ACCURACY_USEC 10000 /* so that timers set together wake the process once */
 
-uint64_t monotonic_usec(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-int msec_until(uint64_t deadline_usec)
-{
-    uint64_t now = monotonic_usec();
-    return now >= deadline_usec ? 0 : (int)((deadline_usec - now) / 1000) + 1;
-}
-
 struct timer {
     sd_event_source *source;
     void (*fire)(void *arg);

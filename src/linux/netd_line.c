@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "netd_line.h"
 
+#include "clock.h"
 #include "log.h"
-#include "loop_sdevent.h"
 #include "mem.h"
 #include "str.h"
 

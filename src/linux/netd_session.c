@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "netd_session.h"
 
+#include "clock.h"
 #include "closer.h"
 #include "fd.h"
-#include "loop_sdevent.h"
 #include "mem.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "netd_start.h"
 
+#include "clock.h"
 #include "fd.h"
 #include "log.h"
-#include "loop_sdevent.h"
 
 #include <errno.h>
 #include <poll.h>

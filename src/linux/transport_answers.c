@@ -7,6 +7,7 @@
  */
 #include "transport_part.h"
 
+#include "clock.h"
 #include "log.h"
 #include "mem.h"
 #include "varlink_forwards.h"

@@ -14,6 +14,7 @@
  */
 #include "transport_part.h"
 
+#include "clock.h"
 #include "fd.h"
 #include "log.h"
 #include "mem.h"

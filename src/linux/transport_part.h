@@ -9,7 +9,6 @@
 #pragma once
 #include "kept_reply.h"
 #include "listeners.h"
-#include "loop_sdevent.h"
 #include "share.h"
 #include "transport_varlink.h"
 #include "varlink.h"

@@ -12,6 +12,7 @@
  */
 #include "transport_part.h"
 
+#include "clock.h"
 #include "fd.h"
 
 #include <errno.h>

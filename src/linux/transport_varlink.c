@@ -7,10 +7,10 @@
  */
 #include "transport_part.h"
 
+#include "clock.h"
 #include "fd.h"
 #include "json_text.h"
 #include "log.h"
-#include "loop_sdevent.h"
 #include "mem.h"
 
 #include <errno.h>

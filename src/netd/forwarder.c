@@ -6,6 +6,7 @@
  */
 #include "forwarder_part.h"
 
+#include "clock.h"
 #include "fd.h"
 #include "log.h"
 #include "mem.h"
@@ -25,14 +26,6 @@
 #define TICK        FORWARDER_SEC
 #define OTHER_FILES 64u /* event loop, netd, kept pipes */
 #define COMPLAINTS  (60 * FORWARDER_SEC)
-
-uint64_t forwarder_now(void)
-{
-    struct timespec t = { 0 };
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * FORWARDER_SEC + (uint64_t)t.tv_nsec / 1000;
-}
 
 /* ---- the way to it ----------------------------------------------------------------- */
 
@@ -85,7 +78,7 @@ static void entrance_watch(struct entrance *e)
 
 static void complain_full(struct entrance *e)
 {
-    uint64_t now = forwarder_now();
+    uint64_t now = monotonic_usec();
 
     if (e->complained != 0 && now - e->complained < COMPLAINTS)
         return;
@@ -284,7 +277,7 @@ void forwarder_keep_ticking(struct forwarder *fw)
 static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
 {
     struct forwarder *fw = arg;
-    uint64_t now = forwarder_now();
+    uint64_t now = monotonic_usec();
     bool busy = tcp_tick(fw->tcp, now);
 
     (void)usec;

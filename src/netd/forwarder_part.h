@@ -60,7 +60,6 @@ struct forwarder {
     struct udp *udp;
 };
 
-uint64_t forwarder_now(void); /* monotonic microseconds */
 /* Somebody waits for something: the clock must go on. */
 void forwarder_keep_ticking(struct forwarder *fw);
 /* Room for one more flow with so many descriptors? Then they are taken. */

@@ -8,6 +8,7 @@
  */
 #include "forwarder_part.h"
 
+#include "clock.h"
 #include "fd.h"
 #include "log.h"
 #include "mem.h"
@@ -236,7 +237,7 @@ static void take_client(struct entrance *e, int client, const struct sockaddr_st
                             .entrance = e,
                             .client = client,
                             .vm = -1,
-                            .since = forwarder_now(),
+                            .since = monotonic_usec(),
                             .up = { .from = client, .to = -1 },
                             .down = { .from = -1, .to = client } };
     TAILQ_INSERT_TAIL(&f->tcp->connecting, f, link);

@@ -8,6 +8,7 @@
  */
 #include "forwarder_part.h"
 
+#include "clock.h"
 #include "fd.h"
 #include "mem.h"
 
@@ -86,7 +87,7 @@ static void flow_free(struct udp_flow *f)
 
 static void flow_touch(struct udp_flow *f)
 {
-    f->used = forwarder_now();
+    f->used = monotonic_usec();
     TAILQ_REMOVE(&f->udp->flows, f, age);
     TAILQ_INSERT_TAIL(&f->udp->flows, f, age);
 }
@@ -178,7 +179,7 @@ static struct udp_flow *flow_new(struct udp *udp, const struct udp_flow *like)
         return NULL;
     *f = *like;
     f->udp = udp;
-    f->used = forwarder_now();
+    f->used = monotonic_usec();
     TAILQ_INSERT_TAIL(&udp->flows, f, age);
     LIST_INSERT_HEAD(&udp->buckets[bucket_of(&f->client)], f, same);
     f->vm = dial(&e->order, SOCK_DGRAM, &f->client);

@@ -9,6 +9,7 @@
  */
 #include "hostside_part.h"
 
+#include "clock.h"
 #include "fd.h"
 #include "log.h"
 #include "mem.h"
@@ -23,14 +24,6 @@
 #define LOOK_USEC  20000u   /* what comes together is looked at together */
 #define NEXT_USEC  250000u  /* and between two looks, where rules change all the time */
 #define PAUSE_USEC 1000000u /* after a repair */
-
-static uint64_t now_usec(void)
-{
-    struct timespec now = { 0 };
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
-}
 
 /* ---- looking ------------------------------------------------------------------------- */
 
@@ -103,7 +96,7 @@ static int on_look(sd_event_source *source, uint64_t usec, void *arg)
     if (links)
         FOREACH_HOST_LINK(link, host)
     mended |= look_at_link(host, link);
-    w->looked = now_usec();
+    w->looked = monotonic_usec();
     if (mended)
         w->repaired = w->looked;
     return 0;
@@ -112,7 +105,7 @@ static int on_look(sd_event_source *source, uint64_t usec, void *arg)
 static void look_soon(struct host *host)
 {
     const struct host_watch *w = &host->watch;
-    uint64_t next = now_usec() + LOOK_USEC;
+    uint64_t next = monotonic_usec() + LOOK_USEC;
     int enabled = SD_EVENT_OFF;
 
     (void)sd_event_source_get_enabled(host->watch.look, &enabled);

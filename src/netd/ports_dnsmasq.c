@@ -6,6 +6,7 @@
  */
 #include "network.h"
 
+#include "clock.h"
 #include "log.h"
 #include "log_file.h"
 
@@ -42,14 +43,6 @@ void ports_find_heirs(struct network *net)
 }
 
 /* ---- telling ---------------------------------------------------------------------- */
-
-static uint64_t now_usec(void)
-{
-    struct timespec now = { 0 };
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
-}
 
 /* As soon as the answer is out, so that whoever has its TAP gets its lease at once; but many
  * that come or go together cost one update. */
@@ -92,7 +85,7 @@ static int on_update(sd_event_source *source, uint64_t usec, void *arg)
         net->changed = net->changed && net->dnsmasq && tell_dnsmasq(net) < 0;
         again |= net->changed;
     }
-    all->updated = now_usec();
+    all->updated = monotonic_usec();
     if (again) {
         (void)sd_event_source_set_time(source, all->updated + RETRY_USEC);
         (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);

@@ -15,6 +15,7 @@
  */
 #include "relay.h"
 
+#include "clock.h"
 #include "fd.h"
 #include "log.h"
 #include "mem.h"
@@ -70,7 +71,7 @@ void relay_keep_ticking(struct relay *relay)
 static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
 {
     struct relay *relay = arg;
-    uint64_t now = resolvers_now();
+    uint64_t now = monotonic_usec();
     bool busy = relay_udp_tick(relay->udp, now);
 
     (void)usec;

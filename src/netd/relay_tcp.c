@@ -2,6 +2,7 @@
 /* relay_tcp.c - questions in streams: two sockets, copied both ways. */
 #include "relay_part.h"
 
+#include "clock.h"
 #include "fd.h"
 
 #include <stdlib.h>
@@ -120,13 +121,13 @@ static int stream_connect(struct stream *s)
         if (s->server >= 0 && sd_event_add_io(s->tcp->relay->event, &s->server_io, s->server,
                                               EPOLLOUT, on_stream, s) >= 0) {
             s->up.to = s->down.from = s->server;
-            s->used = resolvers_now();
+            s->used = monotonic_usec();
             stream_watch(s);
             return 0;
         }
         attempt_failed(resolvers_of(s), &s->attempt);
     }
-    resolvers_complain(resolvers_of(s), resolvers_now());
+    resolvers_complain(resolvers_of(s), monotonic_usec());
     return -EHOSTUNREACH;
 }
 
@@ -151,7 +152,7 @@ static int on_stream(sd_event_source *source, int fd, uint32_t events, void *arg
         }
         s->connected = true;
     }
-    s->used = resolvers_now();
+    s->used = monotonic_usec();
     /* When the resolver has said all, what the asker might still say is void. */
     if (flow_move(&s->up) < 0 || flow_move(&s->down) < 0 || s->down.shut)
         stream_free(s);

@@ -8,6 +8,7 @@
  */
 #include "relay_part.h"
 
+#include "clock.h"
 #include "fd.h"
 
 #include <netinet/in.h>
@@ -81,7 +82,7 @@ static int asker_send(struct asker *a, size_t server)
         asker_disconnect(a);
         return r;
     }
-    a->asked = resolvers_now();
+    a->asked = monotonic_usec();
     return 0;
 }
 
@@ -95,7 +96,7 @@ static void asker_ask(struct asker *a)
             return;
         attempt_failed(resolvers_of(a), &a->attempt);
     }
-    resolvers_complain(resolvers_of(a), resolvers_now());
+    resolvers_complain(resolvers_of(a), monotonic_usec());
     asker_free(a); /* who asked will notice, and ask again */
 }
 
@@ -157,7 +158,7 @@ static void take_question(struct relay_udp *udp, const struct sockaddr_in *from,
         return;
     memcpy(a->question, question, len);
     a->question_len = len;
-    a->used = resolvers_now();
+    a->used = monotonic_usec();
     attempt_begin(&udp->relay->resolvers, &a->attempt);
     if (a->attempt.version != version)
         asker_disconnect(a); /* its number means another resolver now */
@@ -187,7 +188,7 @@ static bool asker_tick(struct asker *a, uint64_t now)
 {
     if (a->used && now - a->used > (a->asked ? UDP_LIFE : UDP_QUIET)) {
         if (a->asked)
-            resolvers_complain(resolvers_of(a), resolvers_now());
+            resolvers_complain(resolvers_of(a), monotonic_usec());
         asker_free(a);
     } else if (a->used && a->asked && now - a->asked > UDP_PATIENCE &&
                !attempt_is_last(resolvers_of(a), &a->attempt)) {

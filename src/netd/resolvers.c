@@ -2,6 +2,7 @@
 /* resolvers.c - see resolvers.h. */
 #include "resolvers.h"
 
+#include "clock.h"
 #include "fd.h"
 #include "log.h"
 
@@ -78,14 +79,6 @@ void resolvers_refresh(struct resolvers *rs, uint64_t now)
 
 /* ---- whom to ask next ------------------------------------------------------------------ */
 
-uint64_t resolvers_now(void)
-{
-    struct timespec ts = { 0 };
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * SEC + (uint64_t)ts.tv_nsec / 1000;
-}
-
 void resolvers_blame(struct resolvers *rs, size_t server, uint64_t now)
 {
     if (server != rs->first || rs->n < 2)
@@ -107,7 +100,7 @@ void resolvers_complain(struct resolvers *rs, uint64_t now)
 
 void attempt_begin(struct resolvers *rs, struct attempt *at)
 {
-    resolvers_refresh(rs, resolvers_now());
+    resolvers_refresh(rs, monotonic_usec());
     *at = (struct attempt){ rs->version, rs->first, 0 };
 }
 
@@ -128,7 +121,7 @@ void attempt_failed(struct resolvers *rs, struct attempt *at)
         return;
     }
     if (attempt_server(rs, at, &server))
-        resolvers_blame(rs, server, resolvers_now());
+        resolvers_blame(rs, server, monotonic_usec());
     at->n++;
 }
 

@@ -42,8 +42,6 @@ struct resolvers {
     uint64_t complained;
 };
 
-uint64_t resolvers_now(void);
-
 /* What a file says, the first `max` of it; NULL: there is none. */
 void resolvers_read(struct resolvers *rs, FILE *file, size_t max);
 /* Called for every question: one stat(), and the file is read only when it is another

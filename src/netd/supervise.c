@@ -2,6 +2,7 @@
 /* supervise.c - see supervise.h. */
 #include "supervise.h"
 
+#include "clock.h"
 #include "log.h"
 #include "mem.h"
 
@@ -16,14 +17,6 @@
 #define LIVED_WELL    (2 * SECOND) /* after this long an end is not a failure to start */
 #define STOP_PATIENCE 500          /* ms */
 #define SOON          (3 * SECOND / 100)
-
-static uint64_t now_usec(void)
-{
-    struct timespec t = { 0 };
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec / 1000;
-}
 
 void supervise_init(struct supervised *s, sd_event *event)
 {
@@ -88,7 +81,7 @@ static int on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
     (void)events;
     s->death = sd_event_source_disable_unref(s->death);
     stopped_forget(&s->stopped);
-    s->failures = now_usec() - s->since > LIVED_WELL ? 0 : s->failures + 1;
+    s->failures = monotonic_usec() - s->since > LIVED_WELL ? 0 : s->failures + 1;
     log_warning("%s: process %d has ended; starting it again", s->what, (int)s->child.pid);
     child_forget(&s->child);
     schedule(s);
@@ -99,7 +92,7 @@ static int on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
 
 static int watch(struct supervised *s)
 {
-    s->since = now_usec();
+    s->since = monotonic_usec();
     return sd_event_add_io(s->event, &s->death, s->child.pidfd, POLLIN, on_death, s);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backend_world.h"
 
+#include "clock.h"
 #include "fake_netd.h"
 #include "fd.h"
 #include "mem.h"

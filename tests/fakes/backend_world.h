@@ -4,7 +4,7 @@
 #pragma once
 #include "backend_netd.h"
 #include "backend_record.h"
-#include "loop_sdevent.h"
+#include "clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,6 +2,7 @@
 /* The Linux backend against a fake netd, which is a thread. Forwards: test_backend_forwards.c. */
 #include "backend_world.h"
 
+#include "clock.h"
 #include "closer.h"
 #include "fake_netd.h"
 #include "fd.h"

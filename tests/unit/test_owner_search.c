@@ -8,8 +8,9 @@
 
 #include <cmocka.h>
 
-#include "loop_sdevent.h"
 #include "owner_search.h"
+
+#include "clock.h"
 
 #include <errno.h>
 #include <pthread.h>
