@@ -3,7 +3,7 @@
  *
  *   networks.c           which there are; calls the others
  *   networks_share.c     what they have together: the relay for names, and the uplinks
- *   adopt.c              what a dead netd left, and what the next one is told; calls the others, too
+ *   adopt.c              what a dead netd left, and what the next one is told; likewise
  *   network.c            builds and removes one
  *   network_way.c        by which uplinks it leaves
  *   network_host.c       the host's own place on it
