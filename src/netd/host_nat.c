@@ -11,6 +11,7 @@
 #include "fd.h"
 #include "forwarding.h"
 #include "host_view.h"
+#include "knobs.h"
 #include "log.h"
 #include "mem.h"
 #include "names.h"
@@ -314,9 +315,20 @@ int host_nat_arm(struct host_nat *nat, bool trace, struct netd_why *why)
     return r < 0 ? why_refused(why, r, "cannot trace the probe: %s", nft_error(nat->tools.nft)) : 0;
 }
 
+/* The cable's addresses are its own, so this drops nothing unless routing rules that come before
+ * the main table send even those elsewhere. */
+static bool reverse_path_is_strict(void)
+{
+    int all = sysctl_number("ipv4/conf/all/rp_filter");
+    int cable = sysctl_number("ipv4/conf/" HOST_NAT_LINK "/rp_filter");
+
+    return (all > cable ? all : cable) == 1;
+}
+
 static void read_trace(struct host_nat *nat, struct host_nat_verdict *ret)
 {
     nft_trace_read(nat->trace, ret->end);
+    ret->strict4 = reverse_path_is_strict();
     fd_closep(&nat->trace);
     (void)nft_run(nat->tools.nft, "%s", host_nat_trace_off);
 }

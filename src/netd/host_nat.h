@@ -55,6 +55,7 @@ int host_nat_arm(struct host_nat *nat, bool trace, struct netd_why *why);
 /* How they fared since. */
 struct host_nat_verdict {
     uint32_t passed4, passed6;                    /* 0 or 1 */
+    uint32_t strict4;                             /* 0 or 1: rp_filter, which IPv6 has not */
     struct nft_trace_end end[NFT_TRACE_FAMILIES]; /* of those that did not, when it was traced */
 };
 int host_nat_look(struct host_nat *nat, struct host_nat_verdict *ret, struct netd_why *why);

@@ -82,7 +82,16 @@ void kernel_uplink_end_probes(const struct kernel_uplink *k)
 
 /* ---- judging ----------------------------------------------------------------------------- */
 
-static struct kernel_state judge(bool passed, const struct nft_trace_end *end)
+/* Which tables of iptables-legacy there are is told to root only, and none of us is root. */
+#define UNSEEN "the host does not forward, and no nftables rule is why: "
+
+static const char unseen4[] = UNSEEN "look at iptables-legacy -vL FORWARD, or for eBPF";
+static const char strict4[] = UNSEEN "look at iptables-legacy -vL FORWARD, for eBPF, or, since "
+                                     "rp_filter is 1, at ip rule";
+static const char unseen6[] = UNSEEN "look at ip6tables-legacy -vL FORWARD, or for eBPF";
+
+/* unseen: what to say when nobody is known to have dropped it. */
+static struct kernel_state judge(bool passed, const struct nft_trace_end *end, const char *unseen)
 {
     struct kernel_state way = { .is = passed ? KERNEL_OPEN : KERNEL_BLOCKED };
     char text[NFT_TRACE_TEXT];
@@ -93,9 +102,7 @@ static struct kernel_state judge(bool passed, const struct nft_trace_end *end)
         (void)snprintf(way.why, sizeof way.why, "the host's %s drops what it should forward",
                        nft_trace_text(end, text));
     else
-        (void)str_copy(way.why, sizeof way.why,
-                       "the host does not forward, and no nftables rule is why (iptables-legacy? "
-                       "rp_filter? eBPF?)");
+        (void)str_copy(way.why, sizeof way.why, unseen);
     return way;
 }
 
@@ -110,9 +117,9 @@ static void conclude_probes(struct kernel_uplink *k, const struct host_nat_verdi
     struct kernel_state four = no_route, six = no_route;
 
     if (k->plan.default4)
-        four = judge(v->passed4, &v->end[NFT_TRACE_IPV4]);
+        four = judge(v->passed4, &v->end[NFT_TRACE_IPV4], v->strict4 ? strict4 : unseen4);
     if (k->plan.default6)
-        six = k->plan.kernel6 ? judge(v->passed6, &v->end[NFT_TRACE_IPV6]) : no_switch;
+        six = k->plan.kernel6 ? judge(v->passed6, &v->end[NFT_TRACE_IPV6], unseen6) : no_switch;
     kernel_uplink_conclude(k, &four, &six);
 }
 

@@ -7,6 +7,8 @@
 
 /* Writes /proc/sys/net/... ("ipv4/conf/vb0/forwarding", "1"). -ENOENT: no such knob here. */
 int sysctl_set(const char *knob, const char *value);
+/* The number that it has; 0 where there is none such. */
+int sysctl_number(const char *knob);
 
 struct knob {
     const char *before, *after; /* a link's name goes between */

@@ -244,6 +244,26 @@ known_to_the_host() {
     is "$(problems)" ""
 }
 
+rules_change() { # which is noticed, as no change by iptables-legacy is
+    nft add table inet other
+    nft delete table inet other
+}
+
+@test "what iptables-legacy drops nobody can name, but status says where to look" {
+    iptables-legacy -w -P FORWARD DROP
+    rules_change
+    eventually 15 problem_is "look at iptables-legacy -vL FORWARD, or for eBPF"
+    eventually 15 reaches web "$FOUR"
+    echo 1 >/proc/sys/net/ipv4/conf/vmbup/rp_filter
+    rules_change
+    eventually 15 problem_is "since rp_filter is 1, at ip rule"
+    echo 0 >/proc/sys/net/ipv4/conf/vmbup/rp_filter
+    iptables-legacy -w -P FORWARD ACCEPT
+    rules_change
+    eventually 15 uplink_is kern ok
+    eventually 15 is_no_problem
+}
+
 @test "ufw refuses what comes in and what passes: guests have everything else" {
     ufw_comes
     eventually 15 uplink_is kern "ip filter ufw-user-forward (rule"
