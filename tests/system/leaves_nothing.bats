@@ -6,7 +6,7 @@
 load lib
 
 setup_file() {
-    sleep 2 # the world's own addresses settle
+    eventually 10 addresses_are_settled
 }
 
 snapshot() { # CHECKOUT

@@ -167,6 +167,12 @@ sanitizers_are_silent() {
 
 # --- the host's cables ----------------------------------------------------------------
 
+# The kernel gives a link its own address a moment after it is up, and confirms it in a second.
+addresses_are_settled() {
+    ip -6 addr show dev eth0 scope link -tentative | grep -q inet6 &&
+        is "$(ip -6 addr show tentative)" ""
+} 2>/dev/null
+
 # A second one, eth1. The host's routes prefer eth0.
 plug_in() {
     ip link add eth1 type veth peer name inet1 netns internet

@@ -197,10 +197,6 @@ the_host() {
     "$WORLD/checkout/tests/snapshot" "$WORLD/checkout" /run/vmnet-broker | sed '/^## namespaces/,$d'
 }
 
-addresses_are_settled() {
-    is "$(ip -6 addr show tentative)" ""
-} 2>/dev/null
-
 # PID FIELD -> from /proc/PID/status
 status_field() {
     sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"
