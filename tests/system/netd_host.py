@@ -73,14 +73,30 @@ class SystemNetd(Netd):
         with open(self.log, encoding="utf-8", errors="replace") as log:
             return log.read()
 
-    def kill(self, *names):
-        """The processes of this netd that are called so; all: whatever runs as its user."""
+    def processes(self, *names):
+        """Those of this netd that are called so; without names: whatever runs as its user. One that
+        has ended, but for its parent's asking, is not among them."""
         for pid in [int(p) for p in os.listdir("/proc") if p.isdigit()]:
             with contextlib.suppress(OSError):
                 comm = open(f"/proc/{pid}/comm").read().strip()
                 if os.stat(f"/proc/{pid}").st_uid == UID and (not names or comm in names) and \
                         os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt"):
+                    yield pid
+
+    def kill(self, *names):
+        """Until they have ended: one that takes its time still holds the namespaces open, and the
+        next netd would find them. All of them may have started another one meanwhile."""
+        end = time.monotonic() + 10
+        left = first = set(self.processes(*names))
+        while left:
+            assert time.monotonic() < end, left
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            time.sleep(0.005)
+            left = set(self.processes(*names))
+            if names:  # those that netd starts instead are to live
+                left &= first
         if not names or "vmnet-netd" in names:
             self.process.wait(10)
 
