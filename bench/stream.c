@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -84,6 +85,19 @@ static void serve_one(int sock)
     (void)send(sock, &result, sizeof result, MSG_NOSIGNAL);
 }
 
+/* A stream that never ends must not keep the next ones waiting: these would be blamed for it. */
+static void serve_aside(int sock)
+{
+    pid_t pid = fork();
+    if (pid < 0)
+        give_up("fork: %s", strerror(errno));
+    if (pid > 0)
+        return;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    serve_one(sock);
+    _exit(0);
+}
+
 static _Noreturn void serve(const char *port)
 {
     struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
@@ -91,11 +105,12 @@ static _Noreturn void serve(const char *port)
     (void)setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (bind(listener, (struct sockaddr *)&any, sizeof any) < 0 || listen(listener, 8) < 0)
         give_up("cannot listen on port %s: %s", port, strerror(errno));
+    (void)signal(SIGCHLD, SIG_IGN);
     for (;;) {
         int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (sock < 0)
             give_up("accept: %s", strerror(errno));
-        serve_one(sock);
+        serve_aside(sock);
         close(sock);
     }
 }

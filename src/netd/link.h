@@ -93,6 +93,9 @@ int tap_keep(int fd);
 int link_keep_neighbour(struct link_ctx *ctx, const char *name, const struct address *who,
                         struct mac mac);
 
+/* The kernel asks for this address now, although there is nothing to send. */
+int link_ask_neighbour4(struct link_ctx *ctx, const char *name, uint32_t addr);
+
 /* From the link's own side: rx is what it received, that is, what a VM sent. */
 struct link_counters {
     uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;

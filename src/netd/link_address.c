@@ -125,6 +125,18 @@ int link_keep_neighbour(struct link_ctx *ctx, const char *name, const struct add
     return r < 0 ? r : 1;
 }
 
+int link_ask_neighbour4(struct link_ctx *ctx, const char *name, uint32_t addr)
+{
+    const struct address who = { .version = 4, .v4 = addr };
+    struct ndmsg info = { .ndm_family = AF_INET, .ndm_flags = NTF_USE };
+    int r = link_index(ctx, name);
+
+    if (r < 0)
+        return r;
+    info.ndm_ifindex = r;
+    return link_request(ctx, neighbour_message(RTM_NEWNEIGH, NLM_F_CREATE, &info, &who), false);
+}
+
 static int add_default(struct link_ctx *ctx, const char *name, int family, const void *via,
                        size_t len, uint32_t table)
 {

@@ -147,6 +147,9 @@ static int add_sources(struct uplink *u)
         r = sd_event_add_io(u->setup.event, &u->link_source, u->link_sock, EPOLLIN, on_link_change,
                             u);
     if (r >= 0)
+        r = sd_event_add_io(u->setup.event, &u->neighbour_source, u->neighbour_sock, EPOLLIN,
+                            uplink_on_neighbour, u);
+    if (r >= 0)
         r = sd_event_add_time_relative(u->setup.event, &u->timer, CLOCK_BOOTTIME, 0, MSEC, on_timer,
                                        u);
     if (r >= 0)
@@ -158,6 +161,7 @@ static int add_sources(struct uplink *u)
         return r;
     uplink_disarm(u->host_source);
     uplink_disarm(u->link_source);
+    uplink_disarm(u->neighbour_source);
     uplink_disarm(u->timer);
     uplink_disarm(u->settle);
     return 0;
@@ -174,8 +178,11 @@ int uplink_new(const struct uplink_setup *setup, unsigned slot, int host_routes,
         u->slot = slot;
         u->host.sock = u->ready = u->child.pidfd = u->reach = -1;
         (void)str_copy(u->state, sizeof u->state, "none");
+        u->neighbour_sock = -1;
         r = u->link_sock = uplink_open_link_socket();
     }
+    if (r >= 0)
+        r = u->neighbour_sock = uplink_open_neighbours();
     if (r >= 0)
         r = host_default_init(&u->host, host_routes);
     if (r >= 0)
@@ -209,6 +216,7 @@ int uplink_start(struct uplink *u, const char *interface)
     *u->why = '\0';
     (void)sd_event_source_set_enabled(u->host_source, SD_EVENT_ON);
     (void)sd_event_source_set_enabled(u->link_source, SD_EVENT_ON);
+    (void)sd_event_source_set_enabled(u->neighbour_source, SD_EVENT_ON);
     uplink_report(u);
     return 0;
 }
@@ -220,6 +228,7 @@ void uplink_stop(struct uplink *u)
     u->phase = STOPPED;
     uplink_disarm(u->host_source);
     uplink_disarm(u->link_source);
+    uplink_disarm(u->neighbour_source);
     uplink_disarm(u->timer);
     uplink_disarm(u->settle);
     uplink_forget_engine(u);
@@ -238,10 +247,12 @@ void uplink_free(struct uplink *u)
     uplink_stop(u);
     sd_event_source_disable_unref(u->host_source);
     sd_event_source_disable_unref(u->link_source);
+    sd_event_source_disable_unref(u->neighbour_source);
     sd_event_source_disable_unref(u->timer);
     sd_event_source_disable_unref(u->settle);
     host_default_close(&u->host);
     fd_closep(&u->link_sock);
+    fd_closep(&u->neighbour_sock);
     free(u);
 }
 

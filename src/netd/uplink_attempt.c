@@ -134,6 +134,15 @@ void uplink_check_carrier(struct uplink *u)
     }
 }
 
+void uplink_engine_hangs(struct uplink *u)
+{
+    log_warning("%s: %s (pid %d) lives but takes no packets, starting it again in %u ms",
+                uplink_link(u->slot), u->engine->name, (int)u->child.pid,
+                (unsigned)(u->backoff / MSEC));
+    uplink_forget_engine(u);
+    wait_and_retry(u);
+}
+
 /* Looked for at every start: somebody may have installed one, or a better one. */
 static int choose_engine(struct uplink *u)
 {
@@ -177,6 +186,8 @@ void uplink_begin(struct uplink *u)
         return;
     }
     r = uplink_prepare_tap(u);
+    if (r == 0)
+        r = uplink_watch_neighbour(u);
     if (r == 0) {
         u->generation = next_generation(u->generation);
         r = router_set_generation(u->setup.nft, u->slot, u->generation);

@@ -4,6 +4,7 @@
  *   uplink.c          its life, and the host's routes
  *   uplink_attempt.c  an engine is started, watched, and started again
  *   uplink_tap.c      the TAP that the engine attaches to
+ *   uplink_pulse.c    does an engine that lives also take packets?
  *   uplink_state.c    what broker, router and log are told
  *
  * uplink.c draws the phases. Whoever changes a field calls uplink_settle() afterwards:
@@ -31,7 +32,8 @@ struct uplink {
     enum uplink_phase phase;
     struct host_default host; /* ... the others an interface, which stands here */
     int link_sock;            /* hears of links in our namespace; also for ioctl() */
-    sd_event_source *host_source, *link_source, *child_source;
+    int neighbour_sock;       /* hears that the engine does not answer */
+    sd_event_source *host_source, *link_source, *neighbour_source, *child_source;
     sd_event_source *timer;  /* of the phase: attach, stable or back-off */
     sd_event_source *settle; /* the host's routes have been quiet */
 
@@ -44,6 +46,8 @@ struct uplink {
     unsigned failures; /* in a row, without ever having attached */
     unsigned polls;    /* for the carrier, since the engine was started */
     unsigned busy;     /* tries in a row that found the TAP held by somebody */
+    uint64_t asked;    /* when it did not answer and was asked again; 0: not yet */
+    uint64_t taken;    /* packets that it had taken by then */
     int reach;         /* what the router was told last: bit 0 IPv4, bit 1 IPv6; -1: nothing */
     char why[NETD_WHY_SIZE - 16]; /* "": nothing is wrong that we know of */
     char state[NETD_WHY_SIZE];
@@ -61,6 +65,8 @@ void uplink_disarm(sd_event_source *source);
 void uplink_begin(struct uplink *u);
 /* Ended or to be ended: afterwards there is none. */
 void uplink_forget_engine(struct uplink *u);
+/* It lives, and takes nothing: it is ended, and another one started. */
+void uplink_engine_hangs(struct uplink *u);
 /* The carrier may have come or gone. */
 void uplink_check_carrier(struct uplink *u);
 /* The timer of the phase has run out. */
@@ -74,6 +80,13 @@ int uplink_open_link_socket(void);
 int uplink_prepare_tap(struct uplink *u);
 /* Is somebody attached? */
 bool uplink_has_carrier(const struct uplink *u);
+
+/* ---- uplink_pulse.c */
+
+int uplink_open_neighbours(void);
+/* From now on, of the TAP that there is. */
+int uplink_watch_neighbour(struct uplink *u);
+int uplink_on_neighbour(sd_event_source *source, int fd, uint32_t events, void *arg);
 
 /* ---- uplink_state.c */
 

@@ -27,6 +27,7 @@ import time
 USER = 4000
 CLONE_NEWNET = 0x40000000
 TCP_REPAIR = 19
+PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
 libc = ctypes.CDLL(None, use_errno=True)
 HOST4, HOST6 = "198.51.100.2", "2001:db8::2"
 NET4, NET6 = "203.0.113.1", "2001:db8:1::1"
@@ -617,6 +618,30 @@ def story_same_port(driver):
     flow.close()
 
 
+def freeze(pid):
+    """It lives, but does nothing, and its parent is not told: as good as an endless loop."""
+    for request in (PTRACE_SEIZE, PTRACE_INTERRUPT):
+        if libc.ptrace(request, pid, None, None) < 0:
+            raise OSError(ctypes.get_errno(), "ptrace")
+
+
+def await_end(pid):
+    """Whoever traces a process is told of its end before its parent is."""
+    os.kill(pid, 9)  # nothing new, if all is well
+    while not os.WIFSIGNALED(os.waitpid(pid, 0)[1]):
+        pass
+
+
+def story_hang(driver):
+    old = driver.engine
+    freeze(old)
+    within(driver.ns, sh, "ip neigh flush dev uplink")  # not to wait until the kernel asks again
+    check("hangs: nothing goes out", is_hello(guest("a1", tcp, NET4, timeout=1)), False)
+    check("hangs: another engine comes", driver.wait_other_engine(old, 20))
+    await_end(old)
+    check("hangs: which works", wait_hello("a1"))
+
+
 def story_tap_deleted(driver):
     old = driver.engine
     within(driver.ns, sh, "ip link del uplink")
@@ -756,6 +781,7 @@ def run(program, uid, engine):
         story_dns(driver)
         story_kill(driver)
         story_same_port(driver)
+        story_hang(driver)
         story_tap_deleted(driver)
         story_routes(driver)
         story_broken(driver)
