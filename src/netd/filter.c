@@ -56,9 +56,10 @@
 #define SOURCES_MEMORY "10m"
 
 #define IPV6_KIND  "@ll,96,16 0x86dd" /* without a tag, which "ip6" would pass over */
-#define ARP_KIND   "@nh,0,48"         /* of Ethernet and IPv4, with their lengths */
-#define DHCP_KIND  "@th,64,24"        /* op, htype, hlen */
-#define DHCP_RELAY "@th,256,32"       /* giaddr */
+#define FOR_ONE    "meta pkttype != broadcast meta pkttype != multicast "
+#define ARP_KIND   "@nh,0,48"   /* of Ethernet and IPv4, with their lengths */
+#define DHCP_KIND  "@th,64,24"  /* op, htype, hlen */
+#define DHCP_RELAY "@th,256,32" /* giaddr */
 
 /* The limits are a module of nftables' own, which some kernels lack. */
 static const struct limits {
@@ -167,10 +168,10 @@ static const char rules_text[] =
     "  }\n"
 
     /* First, most of all frames: all that a strict network's rules below ask of TCP, in one
-     * look-up and two instead of several. "other": it is not for everybody. */
+     * look-up and two instead of several. */
     "  chain prerouting {\n"
-    "    meta l4proto tcp meta pkttype other " PLAIN_SENDER " @plain accept\n"
-    "    meta l4proto tcp meta pkttype other " IPV6_KIND " " FRAME_SENDER
+    "    meta l4proto tcp " FOR_ONE PLAIN_SENDER " @plain accept\n"
+    "    meta l4proto tcp " FOR_ONE IPV6_KIND " " FRAME_SENDER
     " @macs iifname . ip6 saddr @sources6 ip6 nexthdr tcp accept\n"
     "    iifname vmap @ports\n"
     "    goto refuse\n"

@@ -96,7 +96,6 @@ static void put_forward(struct nft_text *t, const char *inside4, const char *ins
                  "  chain leaving {\n"
                  "    ip saddr != %s drop\n"
                  "    ip6 saddr != %s drop\n"
-                 "    ct state established,related accept\n"
                  /* Networks never reach each other, neither over the host. */
                  "    oifname " HOST_LINKS " drop\n"
                  "    ct state invalid drop\n" /* would not be masqueraded */
@@ -106,8 +105,9 @@ static void put_forward(struct nft_text *t, const char *inside4, const char *ins
                  "  }\n"
                  "  chain forward {\n"
                  "    type filter hook forward priority -10; policy accept;\n"
+                 /* Whatever was begun has been asked all of this. */
+                 "    ct state established,related accept\n"
                  "    iifname " HOST_NAT_LINK " goto leaving\n"
-                 "    oifname " HOST_NAT_LINK " ct state established,related accept\n"
                  "    oifname " HOST_NAT_LINK " drop\n"
                  "    meta nfproto ipv4 iifname @only4 drop\n"
                  "    meta nfproto ipv6 iifname @only6 drop\n"

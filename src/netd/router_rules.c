@@ -117,7 +117,7 @@ static const struct shares {
                 .services = "",
                 .leaving = "" };
 
-/* %s: sets and services of the above. */
+/* %s: sets and services of the above; %u: the group of the kernel's uplink, twice. */
 static const char table_text[] =
     "add table inet vmnet\n" /* so that deleting it works the first time, too */
     "delete table inet vmnet\n"
@@ -183,6 +183,9 @@ static const char table_text[] =
     "  chain arriving { ct state established,related accept; }\n"
     "  chain forward {\n"
     "    type filter hook forward priority filter; policy drop;\n"
+    /* Most of all packets of the kernel's uplink. Who may no longer use it is forgotten. */
+    "    oifgroup %u ct state established,related accept\n"
+    "    iifgroup %u ct state established,related accept\n"
     "    iifgroup . oifgroup . meta nfproto vmap @ways\n"
     "    oifname @uplinks goto forbidden\n"
     /* By a way that a network has left a moment ago, and that is not in the map any more. */
@@ -203,14 +206,14 @@ static const char table_text[] =
     "  }\n"
     "}\n";
 
-/* The kernel's uplink has no limits, and its flows outlive us. %1$u ...: as below. */
+/* The kernel's uplink has no limits, and its flows outlive us; only what is new comes by here.
+ * %1$u ...: as below. */
 static const char kernel_text[] =
     "add element inet vmnet uplinks { \"%2$s\" }\n"
     "table inet vmnet {\n"
     "  chain unreachable%1$u { }\n"
     "  chain leaving%1$u {\n"
     "    jump unreachable%1$u\n"
-    "    ct state established,related accept\n"
     "    ct state invalid drop\n" /* would leave without being masqueraded */
     "%3$s"
     "    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu\n"
@@ -259,7 +262,8 @@ int router_init(struct nft *nft)
         log_warning(
             "this kernel cannot count a guest's connections (nft_limit, nft_connlimit): one "
             "may use up what all share");
-    nft_text_add(&t, table_text, s->sets, s->services);
+    nft_text_add(&t, table_text, s->sets, s->services, uplink_group(KERNEL_SLOT),
+                 uplink_group(KERNEL_SLOT));
     for (unsigned slot = 0; slot < UPLINKS_ALL; slot++)
         nft_text_add(&t, slot == KERNEL_SLOT ? kernel_text : engine_text, slot, uplink_link(slot),
                      s->leaving);
