@@ -10,7 +10,7 @@
  *
  * Only frames that the next hop may be given whole: longer ones are cut up by code that
  * writes checksums where they belong, and would lose most of their speed. A short frame costs
- * a microsecond more by that, one of 60 kB a quarter (docs/performance.md).
+ * a microsecond more by that, one of 60 kB a tenth (docs/performance.md).
  */
 #pragma once
 #include "link.h"

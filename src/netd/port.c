@@ -193,11 +193,10 @@ int port_take_over(struct port *port, int ifindex)
     if (r < 0 && r != -ENXIO)
         (void)log_failure(r, "network '%s': who has %s by its name is not known", net->def.name,
                           port->interface.tap);
-    r = port_refuse_floods(net, ifindex);
+    r = filter_add_port(net->all->tools.nft, net->index, &net->def, &port->interface);
     if (r == 0)
-        r = port_pin_mac(net, ifindex, port->interface.mac);
-    return r < 0 ? r
-                 : filter_add_port(net->all->tools.nft, net->index, &net->def, &port->interface);
+        r = port_refuse_floods(net, ifindex);
+    return r < 0 ? r : port_pin_mac(net, ifindex, port->interface.mac);
 }
 
 /* ---- going -------------------------------------------------------------------------- */
