@@ -27,6 +27,7 @@
 #include "str.h"
 
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -179,10 +180,10 @@ int uplink_new(const struct uplink_setup *setup, unsigned slot, int host_routes,
         u->host.sock = u->ready = u->child.pidfd = u->reach = -1;
         (void)str_copy(u->state, sizeof u->state, "none");
         u->neighbour_sock = -1;
-        r = u->link_sock = uplink_open_link_socket();
+        r = u->link_sock = uplink_open_news(RTMGRP_LINK);
     }
     if (r >= 0)
-        r = u->neighbour_sock = uplink_open_neighbours();
+        r = u->neighbour_sock = uplink_open_news(RTMGRP_NEIGH);
     if (r >= 0)
         r = host_default_init(&u->host, host_routes);
     if (r >= 0)

@@ -74,7 +74,8 @@ void uplink_time_is_up(struct uplink *u);
 
 /* ---- uplink_tap.c */
 
-int uplink_open_link_socket(void);
+/* A socket that hears of our namespace: RTMGRP_..., as bits. */
+int uplink_open_news(uint32_t groups);
 /* Makes the TAP, or completes one that is there already: a dead netd may have left
  * it, and somebody inside may have deleted it. */
 int uplink_prepare_tap(struct uplink *u);
@@ -83,7 +84,6 @@ bool uplink_has_carrier(const struct uplink *u);
 
 /* ---- uplink_pulse.c */
 
-int uplink_open_neighbours(void);
 /* From now on, of the TAP that there is. */
 int uplink_watch_neighbour(struct uplink *u);
 int uplink_on_neighbour(sd_event_source *source, int fd, uint32_t events, void *arg);

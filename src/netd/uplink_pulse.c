@@ -10,7 +10,6 @@
  */
 #include "uplink_part.h"
 
-#include "fd.h"
 #include "link.h"
 #include "log.h"
 #include "mem.h"
@@ -28,16 +27,6 @@
 #define BEFORE_JUDGING (2000 * MSEC) /* the other family's failure comes at the same time */
 
 #define IN_NEIGHBOUR(field) (uint32_t)(NLMSG_HDRLEN + offsetof(struct ndmsg, field))
-
-int uplink_open_neighbours(void)
-{
-    AUTO_FD sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-    struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_NEIGH };
-
-    if (sock < 0 || bind(sock, (struct sockaddr *)&addr, sizeof addr) < 0)
-        return -errno;
-    return fd_take(&sock);
-}
 
 /* A guest's neighbours come and go as it likes: the kernel wakes us for the engine only. */
 int uplink_watch_neighbour(struct uplink *u)

@@ -112,10 +112,10 @@ bool uplink_has_carrier(const struct uplink *u)
     return ioctl(u->link_sock, SIOCETHTOOL, &req) == 0 && link.data;
 }
 
-int uplink_open_link_socket(void)
+int uplink_open_news(uint32_t groups)
 {
     AUTO_FD sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-    struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+    struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = groups };
 
     if (sock < 0 || bind(sock, (struct sockaddr *)&addr, sizeof addr) < 0)
         return -errno;
