@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -122,14 +121,8 @@ static void *worker(void *argument)
 
 static void start_worker(dispatch_queue_t q)
 {
-    sigset_t saved;
-    pthread_t thread;
     sim_retain(q, SIM_DISPATCH, "queue thread");
-    sim_no_signals(&saved);
-    if (pthread_create(&thread, NULL, worker, q) != 0)
-        sim_misuse("cannot start a queue's thread");
-    pthread_detach(thread);
-    pthread_sigmask(SIG_SETMASK, &saved, NULL);
+    sim_start_thread(worker, q, "a queue's thread");
 }
 
 void dispatch_async_f(dispatch_queue_t q, void *context, dispatch_function_t fn)

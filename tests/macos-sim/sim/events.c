@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -63,14 +62,10 @@ static void *event_thread(void *unused)
 
 static void start(void)
 {
-    sigset_t saved;
-    pthread_t thread;
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    sim_no_signals(&saved);
-    if (epoll_fd < 0 || pthread_create(&thread, NULL, event_thread, NULL) != 0)
-        sim_misuse("cannot start the event thread");
-    pthread_detach(thread);
-    pthread_sigmask(SIG_SETMASK, &saved, NULL);
+    if (epoll_fd < 0)
+        sim_misuse("cannot open an epoll instance");
+    sim_start_thread(event_thread, NULL, "the event thread");
 }
 
 static struct epoll_event wanted(const struct sim_watch *w)

@@ -79,7 +79,8 @@ long sim_injected(const char *call);
 int sim_service_socket(const char *name);
 /* The runtime's own transactions beside the program's: one for each message received. */
 void sim_transaction(int delta);
-void sim_no_signals(void *saved); /* sigset_t: block all in the calling thread */
+/* A thread that takes no signals and that nobody waits for. */
+void sim_start_thread(void *(*fn)(void *argument), void *argument, const char *what);
 
 /* ---- events.c ---- */
 struct sim_watch;
