@@ -115,7 +115,7 @@ static int attach_tap(struct link_ctx *links, const char *name)
 {
     int fd = -1;
     must(tap_create(name, 1, true, &fd), "tap");
-    must(link_set_port(links, name, "bench0", false, 1500, 0), "attach");
+    must(link_set_port(links, name, "bench0", 1500, 0), "attach");
     must(link_set_up(links, name), "up");
     return fd;
 }

@@ -29,6 +29,10 @@
     "iifname " HOST_LINKS " udp sport " TEXT(PROBE_PORT) " udp dport " TEXT(PROBE_PORT)
 #define TRACE_HOST "add rule " HOST_NAT_TABLE " trace " HOST_PROBE " meta nftrace set 1\n"
 
+/* A probe that was held up until nobody counts it. */
+#define LATE4 "ip daddr " PROBE4 " drop\n"
+#define LATE6 "ip6 daddr " PROBE6 " drop\n"
+
 #define NO_PROBES                                                                                  \
     "add chain " HOST_NAT_TABLE " probe { type filter hook postrouting priority 2147483647; }\n"   \
     "add chain " HOST_NAT_TABLE " host { type filter hook input priority 2147483647; }\n"          \
@@ -52,8 +56,7 @@ const char host_nat_probes_on[] =
 const char host_nat_probes_off[] =
     NO_PROBES "delete chain " HOST_NAT_TABLE " probe\n"
               "delete chain " HOST_NAT_TABLE " host\n"
-              "add rule " HOST_NAT_TABLE " late ip daddr " PROBE4 " drop\n"
-              "add rule " HOST_NAT_TABLE " late ip6 daddr " PROBE6 " drop\n";
+              "add rule " HOST_NAT_TABLE " late " LATE4 "add rule " HOST_NAT_TABLE " late " LATE6;
 const char host_nat_trace_on[] =
     NO_TRACE TRACE("ip daddr " PROBE4) TRACE("ip6 daddr " PROBE6) TRACE_HOST;
 const char host_nat_trace_off[] = NO_TRACE "delete chain " HOST_NAT_TABLE " trace\n";
@@ -89,10 +92,7 @@ static void put_forward(struct nft_text *t, const char *inside4, const char *ins
     nft_text_add(t,
                  "  set only4 { type ifname; }\n"
                  "  set only6 { type ifname; }\n"
-                 "  chain late {\n"
-                 "    ip daddr " PROBE4 " drop\n"
-                 "    ip6 daddr " PROBE6 " drop\n"
-                 "  }\n"
+                 "  chain late {\n" LATE4 LATE6 "  }\n"
                  "  chain leaving {\n"
                  "    ip saddr != %s drop\n"
                  "    ip6 saddr != %s drop\n"

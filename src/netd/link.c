@@ -95,33 +95,35 @@ void link_close(struct link_ctx *ctx)
     free(ctx);
 }
 
-int link_index(struct link_ctx *ctx, const char *name)
+/* What can be asked of a link, or told it, by its name and without a message. */
+static int by_name(struct link_ctx *ctx, unsigned long question, const char *name,
+                   struct ifreq *req)
 {
-    struct ifreq req = { .ifr_ifindex = 0 };
-    int r = str_copy(req.ifr_name, sizeof req.ifr_name, name);
+    int r = str_copy(req->ifr_name, sizeof req->ifr_name, name);
 
     if (r == 0)
         r = open_socket(ctx);
     if (r < 0)
         return r;
-    if (ioctl(nl_socket_get_fd(ctx->sock), SIOCGIFINDEX, &req) < 0)
-        return -errno;
-    return req.ifr_ifindex;
+    return ioctl(nl_socket_get_fd(ctx->sock), question, req) < 0 ? -errno : 0;
+}
+
+int link_index(struct link_ctx *ctx, const char *name)
+{
+    struct ifreq req = { .ifr_ifindex = 0 };
+    int r = by_name(ctx, SIOCGIFINDEX, name, &req);
+
+    return r < 0 ? r : req.ifr_ifindex;
 }
 
 int link_mac(struct link_ctx *ctx, const char *name, struct mac *ret)
 {
     struct ifreq req = { .ifr_flags = 0 };
-    int r = str_copy(req.ifr_name, sizeof req.ifr_name, name);
+    int r = by_name(ctx, SIOCGIFHWADDR, name, &req);
 
     if (r == 0)
-        r = open_socket(ctx);
-    if (r < 0)
-        return r;
-    if (ioctl(nl_socket_get_fd(ctx->sock), SIOCGIFHWADDR, &req) < 0)
-        return -errno;
-    memcpy(ret->b, req.ifr_hwaddr.sa_data, sizeof ret->b);
-    return 0;
+        memcpy(ret->b, req.ifr_hwaddr.sa_data, sizeof ret->b);
+    return r;
 }
 
 int link_name(struct link_ctx *ctx, uint32_t index, char name[static IFNAMSIZ])
@@ -248,23 +250,6 @@ int link_set_up(struct link_ctx *ctx, const char *name)
     return link_request(ctx, link_message(RTM_NEWLINK, 0, &up, name), false);
 }
 
-/* Possible only once the link is a bridge's port, hence a request of its own. */
-static int set_isolated(struct link_ctx *ctx, int index)
-{
-    const struct ifinfomsg port = { .ifi_family = AF_BRIDGE, .ifi_index = index };
-    struct nl_msg *msg = link_message(RTM_SETLINK, 0, &port, "");
-    struct nlattr *info;
-    bool bad;
-
-    if (!msg)
-        return -ENOMEM;
-    info = nla_nest_start(msg, IFLA_PROTINFO | NLA_F_NESTED);
-    bad = !info || nla_put_u8(msg, IFLA_BRPORT_ISOLATED, 1) < 0;
-    if (info)
-        nla_nest_end(msg, info);
-    return link_request(ctx, msg, bad);
-}
-
 /* master 0: none. mac NULL: as it is. */
 static int configure_port(struct link_ctx *ctx, const struct ifinfomsg *info, int master,
                           unsigned mtu, uint32_t group, const struct mac *mac)
@@ -283,17 +268,15 @@ static int configure_port(struct link_ctx *ctx, const struct ifinfomsg *info, in
     return link_request(ctx, msg, bad);
 }
 
-int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bool isolated,
-                  unsigned mtu, uint32_t group)
+int link_set_port(struct link_ctx *ctx, const char *name, const char *master, unsigned mtu,
+                  uint32_t group)
 {
     int index = link_index(ctx, name), bridge = master ? link_index(ctx, master) : 0;
     const struct ifinfomsg as_it_is = { .ifi_family = AF_UNSPEC, .ifi_index = index };
-    int r;
 
     if (index < 0 || bridge < 0)
         return index < 0 ? index : bridge;
-    r = configure_port(ctx, &as_it_is, bridge, mtu, group, NULL);
-    return r < 0 || !isolated ? r : set_isolated(ctx, index);
+    return configure_port(ctx, &as_it_is, bridge, mtu, group, NULL);
 }
 
 int link_plug(struct link_ctx *ctx, int index, int bridge, unsigned mtu, uint32_t group,
@@ -363,13 +346,8 @@ int link_refuse_checksums(struct link_ctx *ctx, const char *name)
 {
     struct ethtool_value off = { .cmd = ETHTOOL_STXCSUM, .data = 0 };
     struct ifreq req = { .ifr_data = (char *)&off };
-    int r = str_copy(req.ifr_name, sizeof req.ifr_name, name);
 
-    if (r == 0)
-        r = open_socket(ctx);
-    if (r < 0)
-        return r;
-    return ioctl(nl_socket_get_fd(ctx->sock), SIOCETHTOOL, &req) < 0 ? -errno : 0;
+    return by_name(ctx, SIOCETHTOOL, name, &req);
 }
 
 int link_delete(struct link_ctx *ctx, const char *name)

@@ -55,9 +55,9 @@ int link_add_default4(struct link_ctx *ctx, const char *name, uint32_t via, uint
 int link_add_default6(struct link_ctx *ctx, const char *name, const uint8_t via[16],
                       uint32_t table);
 int link_set_up(struct link_ctx *ctx, const char *name);
-/* master NULL: none. isolated: bridge port isolation. */
-int link_set_port(struct link_ctx *ctx, const char *name, const char *master, bool isolated,
-                  unsigned mtu, uint32_t group);
+/* master NULL: none. */
+int link_set_port(struct link_ctx *ctx, const char *name, const char *master, unsigned mtu,
+                  uint32_t group);
 /* The link `index` gets its MAC, becomes a port of the bridge `bridge` and, if it shall, goes
  * up, in one message: half the time of two. */
 int link_plug(struct link_ctx *ctx, int index, int bridge, unsigned mtu, uint32_t group,

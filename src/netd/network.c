@@ -133,7 +133,7 @@ int network_destroy(struct network *net, struct netd_why *why)
     note(r, &first, why, net, "router rules");
     if (net->routed && all->tools.asked)
         note(asked_remove_network(all->tools.nft, index, net->bridge), &first, why, net, "quota");
-    way_out_remove(all->tools.links, all->tools.main_slot, net->bridge, &net->way);
+    way_out_remove(all->tools.links, all->tools.main_slot, net->bridge, &net->way, NULL);
     /* Its link goes before its rules, or what it sends meanwhile leaves a count behind. */
     note(network_part_host(net, why), &first, why, net, "host");
     for (const struct port *port = net->ports; port; port = port->next)

@@ -87,13 +87,7 @@ static void turn(struct network *net, const struct way_out *to)
         (void)log_failure(r, "network '%s': cannot turn it to another uplink", net->def.name);
         return;
     }
-    /* What both have in common has just been added; the main uplink has no rules to lose. */
-    if (net->way.slot4 != to->slot4)
-        way_out_remove(all->tools.links, all->tools.main_slot, net->bridge,
-                       &(struct way_out){ net->way.slot4, all->tools.main_slot });
-    if (net->way.slot6 != to->slot6)
-        way_out_remove(all->tools.links, all->tools.main_slot, net->bridge,
-                       &(struct way_out){ all->tools.main_slot, net->way.slot6 });
+    way_out_remove(all->tools.links, all->tools.main_slot, net->bridge, &net->way, to);
     net->way = *to;
     log_info("network '%s': IPv4 leaves by %s, IPv6 by %s", net->def.name, name_of(to->slot4),
              name_of(to->slot6));

@@ -92,7 +92,7 @@ int uplink_prepare_tap(struct uplink *u)
     if (r == 0)
         r = set_all_knobs(u);
     if (r == 0)
-        r = link_set_port(u->setup.links, link, NULL, false, ENGINE_MTU, uplink_group(u->slot));
+        r = link_set_port(u->setup.links, link, NULL, ENGINE_MTU, uplink_group(u->slot));
     if (r == 0)
         r = link_set_txqueuelen(u->setup.links, link, QUEUE_FRAMES);
     if (r == 0)

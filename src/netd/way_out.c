@@ -75,10 +75,12 @@ int way_out_add(struct link_ctx *links, unsigned main_slot, const char *bridge,
 }
 
 void way_out_remove(struct link_ctx *links, unsigned main_slot, const char *bridge,
-                    const struct way_out *way)
+                    const struct way_out *way, const struct way_out *kept)
 {
-    (void)change_way(links, RTM_DELRULE, AF_INET, bridge, uplink_table(way->slot4, main_slot));
-    (void)change_way(links, RTM_DELRULE, AF_INET6, bridge, uplink_table(way->slot6, main_slot));
+    if (!kept || kept->slot4 != way->slot4)
+        (void)change_way(links, RTM_DELRULE, AF_INET, bridge, uplink_table(way->slot4, main_slot));
+    if (!kept || kept->slot6 != way->slot6)
+        (void)change_way(links, RTM_DELRULE, AF_INET6, bridge, uplink_table(way->slot6, main_slot));
 }
 
 void way_out_remove_all(struct link_ctx *links)

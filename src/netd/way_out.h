@@ -18,8 +18,8 @@ struct way_out {
 /* For the main uplink there is nothing to do. 0 or a negative errno. */
 int way_out_add(struct link_ctx *links, unsigned main_slot, const char *bridge,
                 const struct way_out *way);
-/* Harmless where there is none. */
+/* But for what it has in common with `kept` (NULL: nothing). Harmless where there is none. */
 void way_out_remove(struct link_ctx *links, unsigned main_slot, const char *bridge,
-                    const struct way_out *way);
+                    const struct way_out *way, const struct way_out *kept);
 /* Of all networks, after the death of a netd. */
 void way_out_remove_all(struct link_ctx *links);
