@@ -502,6 +502,12 @@ def child_of(netd, name):
     return None
 
 
+def forwarder_of(netd):
+    """It bears its name a moment after netd has started it."""
+    eventually(lambda: child_of(netd, "vmnet-forwarder"))
+    return child_of(netd, "vmnet-forwarder")
+
+
 def kill_and_wait(pid):
     fd = os.pidfd_open(pid)
     signal.pidfd_send_signal(fd, signal.SIGKILL)
@@ -534,7 +540,7 @@ def deaths(netd, broker, net):
     broker = smoke.Broker(netd)
     check(live(broker) == [(2007, True)], "the next netd has the forward", str(live(broker)))
     check(ping(sock), "and the connection goes on")
-    kill_and_wait(child_of(netd, "vmnet-forwarder"))
+    kill_and_wait(forwarder_of(netd))
     check([flags(broker.event(FORWARD_CHANGED)) for _ in "12"] == [0, LIVE],
           "a dead forwarder is replaced, and its ports are open again")
     check(not ping(sock), "what it carried is gone")
@@ -542,7 +548,7 @@ def deaths(netd, broker, net):
     check(ping(sock), "and then all is as before")
 
     restart = new_netd(netd, broker)
-    kill_and_wait(child_of(netd, "vmnet-forwarder"))
+    kill_and_wait(forwarder_of(netd))
     restart()
     broker = smoke.Broker(netd)
     check(live(broker) == [(2007, True)], "netd and forwarder dead: the next netd opens the port",
@@ -550,7 +556,7 @@ def deaths(netd, broker, net):
     check(ping(in_netns(net, connect, HOST4, 2007)), "which leads to the VM")
 
     restart = new_netd(netd, broker)
-    kill_and_wait(child_of(netd, "vmnet-forwarder"))
+    kill_and_wait(forwarder_of(netd))
     with socket.create_server((HOST4, 2007)):
         restart()
         broker = smoke.Broker(netd)
@@ -571,6 +577,7 @@ def vm_goes_unseen(netd, broker, net):
     add(broker, TCP, 2103, DB4, PEER, interface="db")
     stays = add(broker, TCP, 2007, WEB4, ECHO)
     sock = in_netns(net, connect, HOST4, 2007)
+    check(ping(sock), "a connection to another VM") # and the forwarder has it
     restart = new_netd(netd, broker)
     end(pid)
     restart()
@@ -591,7 +598,7 @@ def ptrace(request, pid):
 def hung(netd, broker):
     """A forwarder that does nothing costs netd nothing."""
     first = add(broker, TCP, 2007, WEB4, ECHO)
-    pid = child_of(netd, "vmnet-forwarder")
+    pid = forwarder_of(netd)
     ptrace(PTRACE_SEIZE, pid)
     ptrace(PTRACE_INTERRUPT, pid)
     os.waitpid(pid, WAIT_ALL)
@@ -607,11 +614,12 @@ def hung(netd, broker):
 
 def the_end(netd, broker):
     add(broker, TCP, 2007, WEB4, ECHO)
-    check(child_of(netd, "vmnet-forwarder") is not None, "a forwarder at the end")
+    check(forwarder_of(netd) is not None, "a forwarder at the end")
     broker.remove("alone")
     broker.remove("lab")
     check(is_refused(HOST4, 2007), "a network that goes takes its forwards along")
-    check(child_of(netd, "vmnet-forwarder") is None, "and with the last one the forwarder goes")
+    check(eventually(lambda: child_of(netd, "vmnet-forwarder") is None),
+          "and with the last one the forwarder goes")
     broker.call(smoke.LEAVE)
     check(netd.wait() == 0, "netd leaves")
     left = [name for _, _, names in os.walk(netd.dir + "/state") for name in names

@@ -60,8 +60,8 @@ def hardware(name, mac):
 
 
 def has_link(scene, tap):
-    return os.path.exists(f"/proc/{scene.netd.anchor}/root") and \
-        f" {tap}: " in scene.netd.inside("ip", "-o", "link")
+    """The name alone does not tell: netd gives it to the next TAP that it makes in advance."""
+    return os.path.exists(f"/proc/{scene.netd.anchor}/root") and tap in smoke.taps(scene.netd, True)
 
 
 def has_link_for(scene, tap, seconds):
