@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 import world
@@ -101,15 +100,13 @@ class World(world.World):
     def fail_creation(self, fail):
         raise Skip("there is no way to make this machine refuse")
 
-    def slow_creation(self, milliseconds):
-        """The helper is stopped for so long."""
+    def hold_creation(self, hold):
+        """The helper is stopped."""
         for pid in self.stopped:
             send(pid, signal.SIGCONT)
-        self.stopped = self.processes("vmnet-netd") if milliseconds else []
+        self.stopped = self.processes("vmnet-netd") if hold else []
         for pid in self.stopped:
             send(pid, signal.SIGSTOP)
-        if milliseconds:
-            threading.Timer(milliseconds / 1000, self.slow_creation, [0]).start()
 
     def said(self):
         text = super().said()
@@ -131,7 +128,7 @@ class World(world.World):
             self.clean_up()
 
     def clean_up(self):
-        self.slow_creation(0)
+        self.hold_creation(False)
         for talker in self.talkers:
             if talker.process.poll() is None:
                 talker.kill()

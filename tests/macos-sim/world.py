@@ -145,6 +145,10 @@ class World:
         """A new client process."""
         return self.program("xpc-client", Client, uid=uid)
 
+    def now(self):
+        """The broker's seconds, counted from some moment on."""
+        return time.monotonic() * SCALE
+
     def seconds(self, n):
         """Lets so many of the broker's seconds pass."""
         time.sleep(n / SCALE)
@@ -176,9 +180,9 @@ class World:
         """From now on the system refuses to create networks, or not."""
         self.knob("fail", "vmnet_network_create=1001" if fail else "")
 
-    def slow_creation(self, milliseconds):
-        """Creating a network takes so long (of our time); 0: no more."""
-        self.knob("delay", f"vmnet_network_create={milliseconds}" if milliseconds else "")
+    def hold_creation(self, hold):
+        """From now on no creation of a network comes to its end, until this is taken back."""
+        self.knob("delay", f"vmnet_network_create={10 ** 7}" if hold else "")
 
     def creation_begun(self):
         """Waits until a network is being created."""

@@ -6,7 +6,8 @@
  *   acquire NAME             "network", "error N", "invalid", "interrupted", or "odd: ..."
  *   raw KEY=TYPE:VALUE ...   any request; TYPE is string, int64, uint64, bool, array, null
  *   oneway KEY=TYPE:VALUE .. the same as a plain message: "sent"
- *   flood COUNT NAME         COUNT requests at once: "network=A error3=B error=C"
+ *   flood COUNT NAME [N]     COUNT requests at once: "network=A error3=B error=C", and before
+ *                            that "refused N" as soon as N were
  *   crowd COUNT NAME         the same from COUNT connections at once, which stay open
  *   result COMMAND [NAME]    a command of ours: its result as JSON, or "error N: message"
  *   use                      can the last network be used? "usable" or "gone"
@@ -161,17 +162,21 @@ static void do_oneway(char *arguments)
 /* COUNT requests on one connection, or on COUNT of them. */
 static void ask_many(char *arguments, bool one_connection)
 {
-    int count = atoi(arguments);
+    char name[64] = "shared";
+    int count = 0, tell = 0;
+    (void)sscanf(arguments, "%d %63s %d", &count, name, &tell);
     __block int networks = 0, refused = 0, others = 0;
-    const char *name = strchr(arguments, ' ');
-    xpc_object_t request = acquire_request(name ? name + 1 : "shared");
+    xpc_object_t request = acquire_request(name);
     dispatch_queue_t queue = dispatch_queue_create("many", DISPATCH_QUEUE_SERIAL);
     dispatch_semaphore_t one = dispatch_semaphore_create(0);
     xpc_handler_t count_reply = ^(xpc_object_t reply) {
       bool dictionary = xpc_get_type(reply) == XPC_TYPE_DICTIONARY;
       networks += dictionary && xpc_dictionary_get_value(reply, "network");
-      refused += dictionary && xpc_dictionary_get_int64(reply, "error") == 3;
+      bool no = dictionary && xpc_dictionary_get_int64(reply, "error") == 3;
+      refused += no;
       others += !dictionary;
+      if (no && refused == tell)
+          printf("refused %d\n", tell);
       dispatch_semaphore_signal(one);
     };
     for (int i = 0; i < count; i++) {

@@ -91,11 +91,9 @@ static long knob(const char *variable, const char *file, const char *call)
 
 long sim_injected(const char *call)
 {
-    long delay_ms = knob("SIM_DELAY", "delay", call);
-    if (delay_ms > 0) {
-        struct timespec t = { delay_ms / 1000, delay_ms % 1000 * 1000000 };
-        (void)nanosleep(&t, NULL);
-    }
+    const struct timespec slice = { 0, 10 * 1000000 };
+    for (long ms = 0; ms < knob("SIM_DELAY", "delay", call); ms += 10)
+        (void)nanosleep(&slice, NULL);
     return knob("SIM_FAIL", "fail", call);
 }
 

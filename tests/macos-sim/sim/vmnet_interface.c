@@ -129,24 +129,35 @@ vmnet_return_t vmnet_stop_interface(interface_ref i, dispatch_queue_t queue,
 
 /* ---- frames ---- */
 
+/* On the queue of the events. The callback is looked up only now: one that was taken back
+ * before is not called, so that nothing comes after the end of vmnet_stop_interface(). */
+static void call_back(interface_ref i)
+{
+    pthread_mutex_lock(&i->lock);
+    vmnet_interface_event_callback_t event = i->event ? sim_block_copy(i->event) : NULL;
+    pthread_mutex_unlock(&i->lock);
+    if (!event)
+        return;
+    xpc_object_t about = xpc_dictionary_create_empty();
+    xpc_dictionary_set_uint64(about, vmnet_estimated_packets_available_key, 1);
+    event(VMNET_INTERFACE_PACKETS_AVAILABLE, about);
+    xpc_release(about);
+    sim_block_release(event);
+}
+
 static void interface_readable(void *object)
 {
     interface_ref i = object;
     pthread_mutex_lock(&i->lock);
-    vmnet_interface_event_callback_t event = i->event ? sim_block_copy(i->event) : NULL;
     dispatch_queue_t queue = i->event_queue;
-    if (event)
+    if (queue)
         dispatch_retain(queue);
     pthread_mutex_unlock(&i->lock);
-    if (!event)
+    if (!queue)
         return;
     sim_retain(i, SIM_CF, "interface");
     dispatch_async(queue, ^{
-      xpc_object_t about = xpc_dictionary_create_empty();
-      xpc_dictionary_set_uint64(about, vmnet_estimated_packets_available_key, 1);
-      event(VMNET_INTERFACE_PACKETS_AVAILABLE, about);
-      xpc_release(about);
-      sim_block_release(event);
+      call_back(i);
       pthread_mutex_lock(&i->lock);
       if (i->watch)
           sim_watch_again(i->watch);
