@@ -145,18 +145,20 @@ all_are_killed() {
 }
 
 # What the host looks like once everything is over: nothing of ours runs, no link was left,
-# no socket, and in the state directory only what is meant to be remembered.
+# no socket, and in the state directory only what is meant to be remembered. With && from one check
+# to the next, as in everything that teardown_file() ends with and that `eventually` asks: bash sees
+# a condition there, and in a condition goes on after a failure.
 nothing_is_left() {
     nothing_runs || {
         echo "still running: $(ours)" >&2
         return 1
     }
-    is "$(ip -o link | cut -d: -f2 | tr -d ' ' | sort | tr '\n' ' ')" "eth0@if2 lo "
-    is "$(find "/run/user/$WORLD_UID" -mindepth 1 ! -type d)" ""
-    is "$(find "$(user_home)/.local/state" -mindepth 1 ! -type d \
-        ! -name memory.json ! -name '*.log' ! -name '*.lock')" ""
-    sanitizers_are_silent
-    is "$(find /tmp -mindepth 1 -maxdepth 1 -user "$WORLD_UID" -name '*vmnet*')" ""
+    is "$(ip -o link | cut -d: -f2 | tr -d ' ' | sort | tr '\n' ' ')" "eth0@if2 lo " &&
+        is "$(find "/run/user/$WORLD_UID" -mindepth 1 ! -type d)" "" &&
+        is "$(find "$(user_home)/.local/state" -mindepth 1 ! -type d \
+            ! -name memory.json ! -name '*.log' ! -name '*.lock')" "" &&
+        sanitizers_are_silent &&
+        is "$(find /tmp -mindepth 1 -maxdepth 1 -user "$WORLD_UID" -name '*vmnet*')" ""
 }
 
 # In an ordinary build there is nothing to find. A leak ends no process, so that its report in

@@ -43,7 +43,7 @@ confined() { # NAME CAPABILITIES...
 everybody_is_there() {
     local name
     for name in vmnet-broker vmnet-starter vmnet-netd vmnet-anchor vmnet-spawner vmnet-relay; do
-        running "$name"
+        running "$name" || return
     done
 }
 

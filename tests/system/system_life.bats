@@ -71,8 +71,8 @@ kill_everything() {
 }
 
 host_is_clean() {
-    is "$(ip -o link | cut -d: -f2 | tr -d ' ' | sort | tr '\n' ' ')" "eth0@if2 lo "
-    is "$(nft list ruleset)" ""
+    is "$(ip -o link | cut -d: -f2 | tr -d ' ' | sort | tr '\n' ' ')" "eth0@if2 lo " &&
+        is "$(nft list ruleset)" ""
 } 2>/dev/null
 
 @test "after kill -9 of everything, the VM too, the next start leaves nothing in the host" {
