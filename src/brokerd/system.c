@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -194,6 +195,7 @@ int system_begin(const struct options *options, const struct paths *paths,
     if (pipe2(ends, O_CLOEXEC) < 0)
         return failure_set(failure, -errno, "cannot make a pipe: %s", strerror(errno));
     AUTO_FD theirs = ends[0], ours = ends[1];
+    (void)signal(SIGCHLD, SIG_IGN); /* both outlive us; one that does not leaves no zombie */
     name_namespace(&users->netd, theirs);
     int r = start_activator(options, &users->netd, listening, theirs, failure);
     if (r == 0)

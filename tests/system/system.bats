@@ -261,6 +261,24 @@ clients_are_back() {
     is "$(vmnet-brokerctl --system list --json | pick "[n['clients'] for n in d if n['name'] == 'shared']")" "[2]"
 } 2>/dev/null
 
+# Both outlive the broker. One that does not, because somebody kills it or it cannot begin, is waited
+# for by nobody.
+@test "a child of root's broker that ends before it leaves no zombie" {
+    [ -z "${UNITS:-}" ] || return 0 # it has none there
+    local broker child
+    broker=$(processes_of "$SYSTEM_BROKER_UID" vmnet-broker)
+    for child in $(processes vmnet-netns) $(processes vmnet-starter); do
+        is "$(status_field "$child" PPid)" "$broker"
+        kill -KILL "$child"
+        eventually 5 not test -e "/proc/$child" 2>/dev/null
+    done
+    kill -KILL "$broker"
+    eventually 10 not running vmnet-broker
+    start_system
+    eventually 10 one_removes_the_name
+    eventually 20 clients_are_back
+}
+
 @test "a second system broker does not disturb the first" {
     run timeout 10 vmnet-broker --system
     is "$status" 3
