@@ -125,7 +125,7 @@ forwarding_is_on() {
     local knob
     for knob in /proc/sys/net/ipv4/conf/{eth0,vmbup}/forwarding \
         /proc/sys/net/ipv6/conf/{eth0,vmbup}/force_forwarding; do
-        [ ! -e "$knob" ] || is "$(cat "$knob")" 1
+        [ ! -e "$knob" ] || is "$(cat "$knob")" 1 || return
     done
 }
 
@@ -259,6 +259,11 @@ rules_change() { # which is noticed, as no change by iptables-legacy is
     eventually 15 problem_is "since rp_filter is 1, at ip rule"
     echo 0 >/proc/sys/net/ipv4/conf/vmbup/rp_filter
     iptables-legacy -w -P FORWARD ACCEPT
+    ip6tables-legacy -w -P FORWARD DROP
+    rules_change
+    eventually 15 problem_is "look at ip6tables-legacy -vL FORWARD, or for eBPF"
+    eventually 15 reaches web "$SIX"
+    ip6tables-legacy -w -P FORWARD ACCEPT
     rules_change
     eventually 15 uplink_is kern ok
     eventually 15 is_no_problem
