@@ -5,7 +5,7 @@
 Reads the service's file and applies to this process what a process can apply to itself: user,
 groups, capabilities, no_new_privs, the file system's view, filters of system calls, address
 families and namespaces. Then it executes ExecStart, with the options added, as the same process, so
-that sockets passed by systemd-socket-activate stay its own. What needs a control group (DevicePolicy, IPAddressDeny,
+that sockets passed by activate.py stay its own. What needs a control group (DevicePolicy, IPAddressDeny,
 KillMode, Restart) is left out, and whatever else is unknown ends it: nothing is ignored by mistake.
 """
 
@@ -40,15 +40,15 @@ def check(result, what):
     return result
 
 
-def read_unit(path):
-    """The [Service] section: each key with the list of its values."""
+def read_unit(path, wanted):
+    """One section: each key with the list of its values."""
     keys, section = {}, ""
     with open(path, encoding="ascii") as unit:
         for line in unit:
             line = line.strip()
             if line.startswith("["):
                 section = line
-            elif line and line[0] != "#" and section == "[Service]":
+            elif line and line[0] != "#" and section == wanted:
                 key, _, value = line.partition("=")
                 keys.setdefault(key, []).append(value)
     return keys
@@ -56,7 +56,7 @@ def read_unit(path):
 
 class Unit:
     def __init__(self, path):
-        self.keys = read_unit(path)
+        self.keys = read_unit(path, "[Service]")
         self.used = set()
 
     def all(self, key):
@@ -286,4 +286,5 @@ def main():
     os.execv(command[0], command)
 
 
-main()
+if __name__ == "__main__":
+    main()

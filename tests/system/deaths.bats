@@ -73,6 +73,13 @@ part() { # NAME -> its pid
     esac | cut -d' ' -f1
 }
 
+is_killed() { # NAME -> once it is there: the next netd may just be coming
+    local pids
+    pids=$(part "$1") && [ -n "$pids" ] || return
+    # shellcheck disable=SC2086 # one or several
+    kill -KILL $pids
+}
+
 identity() { # all by which the two are known
     local name
     for name in web db; do
@@ -82,6 +89,10 @@ identity() { # all by which the two are known
                 if i['name'] == '$name']")" \
             "$(in_guest web "nslookup -type=a $name.shared.vmnet.internal" | tail -n 2)"
     done
+}
+
+identity_is() { # WANTED
+    is "$(identity)" "$1"
 }
 
 two_hold_it() {
@@ -102,18 +113,16 @@ web_is_served() {
     start_guest db --network shared
     wait_guests web db
     before=$(identity)
-    in_guest web 'ping -i 0.1 db >/tmp/ping 2>&1 & echo $! >/tmp/ping.pid'
+    start_pinging web 0.1 db
     for kind in relay dnsmasq engine anchor spawner netd starter broker; do
-        # shellcheck disable=SC2046 # one or several
-        kill -KILL $(part $kind)
+        eventually 10 is_killed $kind
         echo "$kind killed"
         eventually 20 web_is_served
     done
     # Who holds the network has asked for a broker, and holds it again.
     eventually 10 two_hold_it
-    is "$(identity)" "$before"
-    in_guest web 'kill -INT $(cat /tmp/ping.pid); sleep 0.5; tail -n 3 /tmp/ping' | tee /dev/stderr |
-        grep -q ' 0% packet loss'
+    eventually 10 identity_is "$before"
+    is "$(pings_lost web)" 0
     stop_guests web db
     stop_everything
     nothing_of_the_story_is_left

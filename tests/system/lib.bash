@@ -74,9 +74,13 @@ start_broker() { # OPTIONS... -> by hand, where a test needs other timeouts
     as_user vmnet-broker --user --background "$@"
 }
 
+network_is_ready() { # NETWORK -> built, and somebody has it
+    ctl list --json | pick "'$1' in [n['name'] for n in d if n['state'] == 'ready']" | grep -q True
+}
+
 hold() { # NETWORK -> a client that holds it until it is killed
     as_user_in_background "hold-$1" vmnet-brokerctl acquire "$1"
-    eventually 10 network_exists "$1"
+    eventually 20 network_is_ready "$1"
 }
 
 processes() { # NAME -> pids of the programs of that name that are still running
@@ -226,6 +230,18 @@ stop_guests() { # NAME...
 address_of() { # GUEST [6] -> its global address
     in_guest "$1" "ip -${2:-4} -o addr show dev eth0 scope global" |
         sed -n 's,.* inet6\? \([^/ ]*\)/.*,\1,p' | head -n 1
+}
+
+start_pinging() { # GUEST INTERVAL HOST -> in the background, until pings_lost is asked
+    in_guest "$1" "ping -i $2 $3 >/tmp/ping 2>&1 & echo \$! >/tmp/ping.pid"
+}
+
+# Of those before the last answer: later ones may be on their way.
+pings_lost() { # GUEST -> how many
+    in_guest "$1" 'kill -INT "$(cat /tmp/ping.pid)"
+        until grep "packets transmitted" /tmp/ping; do sleep 0.1; done' >&2
+    in_guest "$1" "sed -n 's/.* seq=\\([0-9]*\\) .*/\\1/p' /tmp/ping" | sort -nu |
+        awk '{ last = $1 } END { print (NR ? last + 1 - NR : "all") }'
 }
 
 # The log of whoever was involved, when a test fails: bats prints a failed setup's and

@@ -63,7 +63,7 @@ start_system() { # OPTIONS...
 
 UNIT_DIR=/usr/local/lib/systemd/system
 BROKER_OPTIONS=() # beside the unit's
-ACTIVATORS=$WORLD/activators # a file for each socket that is listened on, as long as it is there
+ACTIVATORS=$WORLD/activators # a file for each socket that is listened on, with who does
 
 setting() { # UNIT KEY
     sed -n "s/^$2=//p" "$UNIT_DIR/$1"
@@ -74,8 +74,16 @@ start_units() {
     mkdir "$ACTIVATORS"
     systemd-tmpfiles --create vmnet-broker.conf
     mkdir -p /run/vmnet-broker
-    activate vmnet-netd --seqpacket --listen="$(setting vmnet-netd.socket ListenSequentialPacket)"
-    activate vmnet-broker --listen="$(setting vmnet-broker.socket ListenStream)"
+    activate vmnet-netd /run/vmnet-netd/netd.sock
+    activate vmnet-broker /run/vmnet-broker/broker.sock "${BROKER_OPTIONS[@]}"
+}
+
+activate() { # UNIT SOCKET OPTION...
+    local unit=$UNIT_DIR/$1
+    python3 "$WORLD/scripts/activate.py" "$unit.socket" "$unit.service" "$WORLD/notify" "${@:3}" \
+        >>"$SYSTEM_LOG" 2>&1 </dev/null 3>&- 4>&- 5>&- &
+    echo $! >"$ACTIVATORS/$1"
+    eventually 10 test -S "$2"
 }
 
 hear_notifications() { # -> what services tell their manager, a line each, in the log `notify`
@@ -90,49 +98,10 @@ while True:
     eventually 10 test -S "$WORLD/notify"
 }
 
-# One after the other, as often as somebody connects: systemd-socket-activate starts one only.
-activate() { # UNIT LISTEN-OPTION...
-    : >"$ACTIVATORS/$1"
-    keep_activating "$@" >>"$SYSTEM_LOG" 2>&1 </dev/null 3>&- 4>&- 5>&- &
-    eventually 10 test -S "$(listens_at "${@: -1}")"
-}
-
-listens_at() { # --listen=PATH
-    echo "${1#--listen=}"
-}
-
-keep_activating() { # UNIT LISTEN-OPTION...
-    local unit=$1 socket options=()
-    shift
-    [ "$unit" != vmnet-broker ] || options=("${BROKER_OPTIONS[@]}")
-    socket=$(listens_at "${@: -1}")
-    while [ -e "$ACTIVATORS/$unit" ]; do
-        rm -f "$socket"
-        open_socket "$unit" "$socket" &
-        systemd-socket-activate -E NOTIFY_SOCKET="$WORLD/notify" "$@" \
-            python3 "$WORLD/scripts/as_unit.py" "$UNIT_DIR/$unit.service" \
-            "${options[@]}" || true
-        wait $! || true
-    done
-}
-
-open_socket() { # UNIT SOCKET -> to whom it should be, as soon as it is there
-    until [ -S "$2" ] || [ ! -e "$ACTIVATORS/$1" ]; do sleep 0.02; done
-    chown "$(socket_owner "$1")" "$2" && chmod "$(setting "$1.socket" SocketMode)" "$2"
-}
-
-socket_owner() { # UNIT -> USER:GROUP
-    local user
-    user=$(setting "$1.socket" SocketUser)
-    echo "${user:-root}:$(setting "$1.socket" SocketGroup)"
-}
-
 stop_units() {
-    local pid
     [ -d "$ACTIVATORS" ] || return 0
+    cat "$ACTIVATORS"/* | xargs kill
     rm -r "$ACTIVATORS"
-    for pid in $(processes systemd-socket-); do kill "$pid"; done
-    eventually 10 not running systemd-socket-
     rm -f /run/vmnet-broker/broker.sock /run/vmnet-netd/netd.sock
 }
 
@@ -157,6 +126,10 @@ processes_of() { # UID NAME -> pids
     for pid in $(processes "$2"); do
         [ "$(stat -c %u "/proc/$pid")" != "$1" ] || echo "$pid"
     done
+}
+
+system_process() { # NAME -> pids of the instance's own; the world has a dnsmasq, too
+    system_processes | sed -n "s/ $1\$//p"
 }
 
 # Whatever runs as one of the instance's users: "PID NAME" each.

@@ -45,7 +45,7 @@ end_vms() {
     as alice ctl run --network shared -- true
     eventually 20 system_is_over
     is "$(ip -o link show type veth | grep -c vmb)" 0
-    eventually 10 as bob ctl --system run --network shared -- true # listened for by the next activator
+    as bob ctl --system run --network shared -- true
     eventually 20 system_is_over
 }
 

@@ -73,19 +73,10 @@ acquire() { # NETWORK -> a client that holds it until it is killed; its pid in $
     is "$(status_field "$engine" NoNewPrivs)$(status_field "$engine" Seccomp)" 12
 }
 
-of_netd() { # NAME -> pids; the world has a dnsmasq, too
-    local pid
-    for pid in $(processes "$1"); do
-        case $(status_field "$pid" Uid | cut -f 1) in
-        "$SYSTEM_NETD_UID" | "$SYSTEM_UPLINK_UID") echo "$pid" ;;
-        esac
-    done
-}
-
 @test "nobody of ours keeps the right to become another user" {
     local name pid field
     for name in vmnet-netd vmnet-hostside vmnet-spawner vmnet-relay vmnet-anchor dnsmasq; do
-        pid=$(of_netd "$name")
+        pid=$(system_process "$name")
         [ -n "$pid" ]
         for field in CapEff CapPrm CapInh CapAmb; do # c0: SETUID, SETGID
             is "$name $field $((0x$(status_field "$pid" $field) & 0xc0))" "$name $field 0"
@@ -126,10 +117,6 @@ another_anchor() { # PID
     done
 }
 
-has_no_network() {
-    not as alice network_exists out
-} 2>/dev/null
-
 @test "the engine of an interface of the host's ends with netd" {
     echo '{ "mode": "shared", "uplink": "user", "external_interface": "eth0" }' \
         >"$WORLD/definitions/by.json"
@@ -159,7 +146,7 @@ is_no_process() { # PID
 
 @test "with the journal lost, all of theirs is found and ended, the other user's too" {
     stop_guests web
-    eventually 20 has_no_network
+    eventually 20 system_is_over # so that what we find is not what just ends
     acquire out
     local holder=$! engine anchor
     eventually 40 engines_are 1

@@ -42,6 +42,7 @@ user_shoes() { # COMMAND... -> replaces this (sub)shell
         PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin \
         XDG_RUNTIME_DIR="/run/user/$WORLD_UID" XDG_STATE_HOME="$home/.local/state" \
         GUEST_DIR="$WORLD/guests" GUEST_IMAGE="$WORLD/image" \
+        ${VMNET_BROKER_PROGRAM:+"VMNET_BROKER_PROGRAM=$VMNET_BROKER_PROGRAM"} \
         ${ASAN_OPTIONS:+"ASAN_OPTIONS=$ASAN_OPTIONS"} \
         ${UBSAN_OPTIONS:+"UBSAN_OPTIONS=$UBSAN_OPTIONS"} "$@"
 }
