@@ -15,6 +15,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 
 CABLE = ("vmbup", None), ("uplink8", "inside")
 failures = []
@@ -40,7 +41,7 @@ def knob(path, value=None):
 
 def python(inside, program):
     return subprocess.run(["ip", "netns", "exec", inside, sys.executable, "-c", program],
-                          check=True, timeout=20, stdout=subprocess.PIPE, text=True).stdout.strip()
+                          check=True, timeout=40, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 # ---- the world ----------------------------------------------------------------------
@@ -75,6 +76,16 @@ def make_world(outer):
     sh("ip addr add 10.9.0.2/24 dev tun1", inside="outside")
     sh("ip route add default via 198.51.100.1")
     sh("ip -6 route add default via 2001:db8:1::1")
+    for link in "eth0", "tun0":  # the kernel hears of a cable, and gives addresses, a moment later
+        eventually(lambda link=link: "state UP" in sh(f"ip link show {link}") and
+                   "inet6 fe80" in sh(f"ip addr show {link}"))
+
+
+def eventually(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return found
 
 
 def describe():
@@ -115,10 +126,9 @@ class Driver:
             for _ in range(20):  # the other end may need a moment to come up
                 send_probes()
                 answer = self.ask("look")
-                if "?" not in answer or how == "trace":
+                if "?" not in answer:
                     break
-                if how == "arm":
-                    self.ask("arm")
+                self.ask(how)
             if "?" not in answer:
                 break
         self.ask("rest")
@@ -144,7 +154,7 @@ def expect(what, got, wanted):
         failures.append(what)
 
 
-def passes(inside, to, wait=5):
+def passes(inside, to, wait=15):
     """Is there an answer, even if it is that nobody listens?"""
     return python(inside, f"""
 import socket
@@ -208,6 +218,7 @@ def between_probes(driver):
     expect("a late probe does not leave", sh("nft list table inet spy"), "packets 0")
     nft("flush chain inet vmnet_broker_uplink late")
     send_probes()
+    eventually(lambda: "packets 2" in sh("nft list table inet spy"))
     expect("and would without our rules", sh("nft list table inet spy"), "packets 2")
     nft("delete table inet spy")
     driver.make()
@@ -241,7 +252,7 @@ def neighbour_discovery(driver):
             expect(f"{name}: both probes pass", driver.probe(), "4:passed 6:passed")
             for to in "2001:db8:1::1", "198.51.100.1":
                 forget_neighbours("vmbup")  # of whom the probe asked: answers still come
-                expect(f"{name}: and so does what {to} answers", passes("inside", to, 2), "yes")
+                expect(f"{name}: and so does what {to} answers", passes("inside", to), "yes")
             nft(f"delete table {table} admin")
 
 

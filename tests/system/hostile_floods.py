@@ -205,7 +205,7 @@ def silent_streams(scene, web, db):
     def harm(_):
         silent = [s for s in (Stream(web) for _ in range(30)) if s.opens(0.6)]
         honest = Stream(db)
-        answered = honest.opens(3) and honest.asks("gateway.one.vmnet.internal", 3)
+        answered = honest.opens(8) and honest.asks("gateway.one.vmnet.internal", 8)
         for s in (*silent, honest):
             s.send(4)  # reset: so that dnsmasq's child ends
         return not answered
@@ -227,7 +227,7 @@ def counted(guest, match):
 
 def gets_address(guest):
     drain(guest)
-    got = guest.lease(8)
+    got = guest.lease()
     return bool(got) and got[1] == guest.ip
 
 

@@ -402,11 +402,11 @@ def dhcp_in_anothers_name(scene, web, db, prey):
         web.send(0x0800, udp4("0.0.0.0", "255.255.255.255", 68, 67, bootp(
             victim.mac, 4, server + b"\x32\x04" + packed(victim.ip))))
         settle(web)
-        return not victim.lease(4)
+        return not victim.lease(4 if victim is prey else smoke.PATIENCE)
 
     def patience(victim):
         """Where the attack works, an answer comes; where it fails, the counter tells."""
-        return 8 if victim is prey else 0.3
+        return smoke.PATIENCE if victim is prey else 0.3
 
     def discover(victim):
         drain(web)
@@ -469,9 +469,7 @@ def names_of_ones_own_choice(scene, first, second, db):
         option = bytes([12, len(name)]) + name
         fqdn = bytes([81, 3 + len(name)]) + b"\1\0\0" + name
         drain(guest)
-        offer = guest.dhcp(1, option + fqdn)
-        return guest.dhcp(3, option + fqdn + b"\x32\x04" + packed(guest.ip) + b"\x36\x04" +
-                        offer[2][54]) if offer else None
+        assert guest.lease(extra=option + fqdn), f"{guest.ip} gets no lease"
 
     def taken(guest, *names):
         found = []

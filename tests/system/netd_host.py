@@ -55,7 +55,8 @@ class SystemNetd(Netd):
                 [*who, self.program, "--system", "--state-dir", self.dir + "/state",
                  "--runtime-dir", self.dir + "/run"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        for _ in range(400):
+        end = time.monotonic() + smoke.PATIENCE
+        while time.monotonic() < end:
             with contextlib.suppress(OSError):
                 self.connect().close()
                 return self
@@ -65,7 +66,7 @@ class SystemNetd(Netd):
     def connect(self):
         """As root, who may, too."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        sock.settimeout(8)
+        sock.settimeout(smoke.PATIENCE)
         sock.connect(self.dir + "/run/netd.sock")
         return sock
 
@@ -98,7 +99,7 @@ class SystemNetd(Netd):
             if names:  # those that netd starts instead are to live
                 left &= first
         if not names or "vmnet-netd" in names:
-            self.process.wait(10)
+            self.process.wait(smoke.PATIENCE)
 
 
 # ---- the host -----------------------------------------------------------------------------
@@ -147,7 +148,7 @@ class Ear:
         self.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.sock.bind(("::", port))
-        self.sock.settimeout(10)
+        self.sock.settimeout(smoke.PATIENCE)
 
     def until(self, last):
         """What arrives, up to and without this."""
@@ -204,6 +205,14 @@ def on_it(netd, b):
 
 
 def pid_of(comm):
+    """netd does not wait for its children to be what they become."""
+    end = time.monotonic() + smoke.PATIENCE
+    while not (pid := running(comm)) and time.monotonic() < end:
+        time.sleep(0.02)
+    return pid
+
+
+def running(comm):
     for pid in [p for p in os.listdir("/proc") if p.isdigit()]:
         with contextlib.suppress(OSError):
             if open(f"/proc/{pid}/comm").read().strip() == comm and \
@@ -217,7 +226,7 @@ def reaching(web, lab):
     """Addresses, both ways. What the host answers goes back by the same way."""
     for guest, host, mac, host6, prefix in ((web, HOST1, MAC1, HOST1_6, ONE6),
                                             (lab, HOST2, MAC2, HOST2_6, TWO6)):
-        check(any(guest.resolve(host) == mac for _ in range(20)),
+        check(guest.resolve(host) == mac,
               f"{host} is resolved to the host's MAC")
         guest.gateway_mac = guest.bridge_mac = mac
         ear = Ear(7001)
@@ -227,7 +236,7 @@ def reaching(web, lab):
         check(ear.until(b"six") == [], f"... and at {host6}")
         to = (global6(guest, prefix), 5000)
         ear.sock.sendto(b"hello", to)
-        check(guest.wait_for(lambda k, p: k == 0x86DD and p[6] == 17 and p[48:] == b"hello", 5),
+        check(guest.wait_for(lambda k, p: k == 0x86DD and p[6] == 17 and p[48:] == b"hello"),
               "the host reaches the guest over IPv6")
         ear.sock.sendto(b"hello", ("::ffff:" + guest.ip, 5000))
 
@@ -237,7 +246,7 @@ def reaching(web, lab):
             return kind == 0x0800 and p[9] == 17 and p[28:] == b"hello" and \
                 str(ipaddress.ip_address(p[12:16]))
 
-        check(guest.wait_for(match, 5) == host, "... and over IPv4, from its address there")
+        check(guest.wait_for(match) == host, "... and over IPv4, from its address there")
         ear.close()
 
 
@@ -301,7 +310,7 @@ def from_outside(web):
             web.answer_arp(p)
         return p[-6:] == b"behind"
 
-    check(web.wait_for(match, 10) and not any(b"inward" in p for p in seen),
+    check(web.wait_for(match) and not any(b"inward" in p for p in seen),
           "nothing comes to a guest through the host")
     wire.close()
     ear.close()
@@ -320,7 +329,7 @@ def deceiving(web, db):
     web.send(0x0800, udp4(web.ip, db.ip, 4000, 7003, b"false"), dst=DB, src=MAC1)
     web.send(0x86DD, udp6(mine6, global6(db, ONE6), 4000, 7003, b"true"), dst=DB)
     seen = []
-    db.wait_for(lambda k, p: seen.append((k, p)) or p[-4:] == b"true", 10)
+    db.wait_for(lambda k, p: seen.append((k, p)) or p[-4:] == b"true")
     # The host itself may ask for a guest at any time.
     wrong = [p for k, p in seen if b"false" in p or p[40:41] == b"\x88" or
              (k == 0x0806 and p[14:18] == ipaddress.ip_address(HOST1).packed and
@@ -356,7 +365,7 @@ def names(web):
 def the_host_asks(web):
     """As the host's resolver does when it is told to."""
     asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    asker.settimeout(5)
+    asker.settimeout(smoke.PATIENCE)
     asker.sendto(smoke.dns_question("web.one.vmnet.internal", 1), ("192.168.64.1", 53))
     check(smoke.dns_answers(asker.recv(512)) == (0, [web.ip]),
           "the host looks up a guest's name at the gateway")
@@ -372,7 +381,7 @@ def dhcp_stays_inside(web):
     web.send(0x86DD, udp6(web.link_local, "ff02::1:2", 546, 547, b"solicit"),
              dst="33:33:00:01:00:02")
     web.send(0x0800, udp4(web.ip, HOST1, 4000, 7004, b"last"), dst=MAC1)
-    ear_end, heard = time.monotonic() + 10, []
+    ear_end, heard = time.monotonic() + smoke.PATIENCE, []
     while time.monotonic() < ear_end and not any(b"last" in f for f in heard):
         with contextlib.suppress(BlockingIOError):
             heard.append(raw.recv(2000))
@@ -408,7 +417,7 @@ def isolated_and_lenient(netd, b):
         guest.close()
     ear.close()
     for name in ("apart", "open"):
-        for _ in range(100):
+        for _ in range(400):
             with contextlib.suppress(Refused):
                 b.remove(name)
                 break
@@ -440,10 +449,9 @@ def mending(netd, web):
     web.send(0x0800, udp4(web.ip, HOST1, 4000, 7006, b"again"), dst=MAC1)
     eventually("... and guests reach the host by it", lambda: heard_again(web, ear))
     ear.close()
-    said = netd.said()
     for words in ("nftables table inet vmnet_broker: put back", "host's link vmb0 (up, addresses",
                   "deleted or renamed the host's link vmb0", "the host is on it again"):
-        check(words in said, f"it is said: {words}")
+        eventually(f"it is said: {words}", lambda words=words: words in netd.said())
 
 
 def heard_again(web, ear):
@@ -466,7 +474,7 @@ def dying(netd, web):
     check(sorted(b.networks) == ["one", "two"] and len(b.taps) == 3, "which has all networks")
     check(index in sh("ip -o link show vmb0"), "... and the same links", sh("ip -o link"))
     ear = Ear(7007)
-    check(heard_again(web, ear), "... by which a guest still reaches the host")
+    eventually("... by which a guest still reaches the host", lambda: heard_again(web, ear))
     ear.close()
     b.close()
     netd.kill("vmnet-netd", "vmnet-hostside", "vmnet-spawner", "dnsmasq")
@@ -520,7 +528,7 @@ def somebody_elses(b):
 
 
 def leave(b):
-    for _ in range(200):
+    for _ in range(400):
         with contextlib.suppress(Refused):
             b.call(LEAVE)
             return True
@@ -556,13 +564,13 @@ def story(netd, out, before):
     for guest in (web, db, lab):
         guest.close()
     check(leave(b), "netd leaves")
-    netd.process.wait(10)
+    netd.process.wait(smoke.PATIENCE)
     check(unchanged(before), "and the host is as it was", difference(before, snapshot()))
     probe.close()
 
 
 def on_wire_soon(out, mark):
-    end = time.monotonic() + 5
+    end = time.monotonic() + smoke.PATIENCE
     while time.monotonic() < end:
         if on_wire(out, mark):
             return True
@@ -594,7 +602,7 @@ def killed_at_random(netd, before, seed):
         netd.kill()
         netd.start()
         b = Broker(netd)
-        if not (leave(b) and netd.process.wait(10) == 0):
+        if not (leave(b) and netd.process.wait(smoke.PATIENCE) == 0):
             check(False, "after everything was killed, the next netd leaves", f"seed {seed}")
         if not unchanged(before):
             check(False, "killed at any moment, the host is as it was", f"seed {seed}: " +
