@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which server is killed for its silence, and which is left alone. The server is a child that
- * holds a socket on the loopback. */
+ * holds a socket on the loopback. Before it is looked at, one that lives is given the time to show
+ * it, be this machine ever so busy with others. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 
 #include "fd.h"
 #include "mem.h"
+#include "process.h"
 #include "pulse.h"
 
 #include <arpa/inet.h>
@@ -20,15 +22,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define EVERY_USEC 20000u
-#define LONG_USEC  100000u /* who lives needs a tick of a machine's time that others use, too */
-#define ROUNDS     12      /* far more than are needed */
+#define EVERY_USEC  20000u
+#define REST_USEC   (10 * EVERY_USEC)
+#define ROUNDS      12   /* more than a hang would need to be noticed */
+#define ROUNDS_LONG 1000 /* ends with the process, which may take its time to die */
 
 enum manner { ANSWERS, IS_BUSY, SLEEPS, IS_STOPPED };
 
 static const char question[] = "\0\0\0\0\0\1\0\0\0\0\0\0\7gateway\6shared\0\0\1\0\1";
 
-static _Noreturn void serve(int sock, enum manner manner)
+/* told: gets a byte for each answer. */
+static _Noreturn void serve(int sock, enum manner manner, int told)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) {
@@ -45,6 +49,7 @@ static _Noreturn void serve(int sock, enum manner manner)
             memcmp(bytes, question, sizeof question - 1) != 0)
             _exit(1);
         (void)sendto(sock, bytes, 12, 0, (struct sockaddr *)&from, len);
+        (void)!write(told, "", 1);
     }
 }
 
@@ -68,6 +73,26 @@ static bool is_dead(const struct child *child)
     return info.si_pid == child->pid;
 }
 
+static uint64_t ticks_of(pid_t pid)
+{
+    uint64_t ticks = 0;
+
+    assert_int_equal(process_ticks(pid, &ticks), 0);
+    return ticks;
+}
+
+/* Since it was looked at last, or asked. */
+static void await_life(enum manner manner, const struct child *child, int told)
+{
+    uint64_t before = manner == IS_BUSY ? ticks_of(child->pid) : 0;
+    char byte;
+
+    if (manner == ANSWERS)
+        assert_int_equal(read(told, &byte, 1), 1);
+    while (manner == IS_BUSY && !is_dead(child) && ticks_of(child->pid) == before)
+        (void)usleep(1000);
+}
+
 struct rests {
     unsigned times;
 };
@@ -84,36 +109,44 @@ static bool is_killed(enum manner manner, struct rests *rests)
 {
     struct child child = { .pidfd = -1 };
     struct pulse_setup setup = { .what = "test", .child = &child, .name = "gateway.shared" };
+    const int rounds = manner == ANSWERS || manner == IS_BUSY ? ROUNDS : ROUNDS_LONG;
     struct pulse *pulse;
     uint64_t born;
     AUTO_FD sock = open_server(&setup.server);
+    int told[2];
+    assert_int_equal(pipe(told), 0);
     pid_t pid = fork();
     bool dead;
 
     if (pid == 0)
-        serve(sock, manner);
+        serve(sock, manner, told[1]);
+    (void)close(told[1]);
     assert_int_equal(process_born(pid, &born), 0);
     assert_int_equal(child_adopt(pid, born, &child), 0);
     if (manner == IS_STOPPED)
         assert_int_equal(kill(pid, SIGSTOP), 0);
-    setup.every_usec = manner == ANSWERS || manner == IS_BUSY ? LONG_USEC : EVERY_USEC;
+    setup.every_usec = EVERY_USEC;
     setup.rest = rests ? on_rest : NULL;
     setup.arg = rests;
     assert_true(sd_event_new(&setup.event) >= 0);
     assert_int_equal(pulse_new(&setup, &pulse), 0);
     if (rests) {
         assert_int_equal(rests->times, 1);
-        assert_int_equal(sd_event_run(setup.event, 5 * LONG_USEC), 0);
+        assert_int_equal(sd_event_run(setup.event, REST_USEC), 0);
         pulse_wake(pulse);
     }
-    for (int i = 0; i < ROUNDS && !is_dead(&child) && (!rests || rests->times < 2); i++)
+    for (int i = 0; i < rounds && !is_dead(&child) && (!rests || rests->times < 2); i++) {
+        if (i > 0 || rests) /* else nobody has asked it yet */
+            await_life(manner, &child, told[0]);
         assert_true(sd_event_run(setup.event, UINT64_MAX) >= 0);
+    }
     dead = is_dead(&child);
     pulse_free(pulse);
     sd_event_unref(setup.event);
     (void)kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     child_forget(&child);
+    (void)close(told[0]);
     return dead;
 }
 
