@@ -70,10 +70,15 @@ setup_file() {
     start_broker # so that there is something to monitor
     as_user_in_background monitor vmnet-brokerctl monitor --json
     as_user_in_background monitor-words vmnet-brokerctl monitor
+    eventually 20 both_watch
     boot web lab six four cable
     boot db lab six quiet loose
     "$GUEST" wait web --timeout 120
     "$GUEST" wait db --timeout 120 --without "eth2 eth3"
+}
+
+both_watch() { # which they show when something happens
+    ctl acquire loose -- true && told client_came
 }
 
 teardown() {
@@ -167,7 +172,7 @@ ra_mtu() { # GUEST LINK MTU
 
 @test "nat44 off: no default route, refused at once, and IPv6 gets out" {
     is "$(lease db eth1 router)" ""
-    pings db eth1 2001:db8:ff::80
+    eventually 30 pings db eth1 2001:db8:ff::80 2>/dev/null # once it has an address to do it from
     in_guest db "ip route add 203.0.113.80 via $(lease db eth1 serverid) dev eth1"
     run in_guest db "wget -q -O - http://203.0.113.80/" # no timeout: it need not be waited for
     [ "$status" -ne 0 ] && [ "$status" -ne 125 ]
@@ -175,6 +180,7 @@ ra_mtu() { # GUEST LINK MTU
 }
 
 @test "nat66 off: no default route, and IPv4 gets out" {
+    eventually 30 has_prefix web eth0 fd00:11:0:0: fd00:11:: # by an advertisement, which says both
     is "$(in_guest web "ip -6 route | grep '^default' | grep -c eth2")" 0
     is "$(in_guest web "ip -6 route | grep '^default' | grep -c eth0")" 1
     # One of three networks is its default.
@@ -393,8 +399,16 @@ uplink_is() { # NETWORK STATE
     is "$(told_by lab address_given "e['interface']['ipv4_address']" | sort -u | head -n 1)" 10.11.16.2
     is "$(told_by cable uplink_changed "e['message']" | tail -n 1)" ok
     has "$(told_by broken definition_broken "e['message']" | head -n 1)" "broken.json:1:28"
-    is "$(grep -c . "$WORLD/log/monitor")" "$(grep -c . "$WORLD/log/monitor-words")"
+    eventually 10 both_say_as_much
     grep -q 'address_given .* lab .* db .* 10\.11\.16\.2' "$WORLD/log/monitor-words"
+}
+
+both_say_as_much() { # since both watched
+    is "$(said_since_boot monitor)" "$(said_since_boot monitor-words)"
+}
+
+said_since_boot() { # LOG -> how many lines
+    sed -n '/interface_started/,$p' "$WORLD/log/$1" | grep -c .
 }
 
 told() { # KIND -> in both forms

@@ -318,7 +318,7 @@ f.append({"protocol": "udp", "external_port": 3700,
     eventually 10 says_first 3700
     edit 'del f[2:]'
     eventually 10 is_closed 3700
-    not udp_who $HOST 3700
+    eventually 10 not udp_who $HOST 3700
     is "$(who "http://$HOST:8042")" $OUTSIDE
     is "$(status_of lab "n['status']['network']['id']")" "$id"
     is "$(cat "$WORLD/log/stream")" heard # and not "broken", too
@@ -349,6 +349,10 @@ print("broken", flush=True)' "$1" >"$WORLD/log/stream" 2>&1 </dev/null 3>&- &
     done
     edit 'del f[2:]'
     eventually 20 has_listening 2
+    eventually 20 no_port_is_open
+}
+
+no_port_is_open() { # of the several hundred
     is "$(open_ports -tln | tr ' ' '\n' | grep -c ':10[0-3]..$')" 0
 }
 
@@ -402,5 +406,9 @@ answers() { # PORT
     eventually 10 is_closed 2280
     ctl forward remove --save lab 8042
     eventually 10 not running vmnet-forwarder
+    eventually 10 no_socket_is_left
+}
+
+no_socket_is_left() {
     is "$(find "$(user_home)/.local/state" -name 'forwarder*')" ""
 }

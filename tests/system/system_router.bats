@@ -130,7 +130,7 @@ ours_to_set() {
     eventually 10 not has_route 2>/dev/null
     eventually 15 reaches web "$FOUR"
     not reaches web "$SIX"
-    uplink_is shared ok
+    eventually 15 uplink_is shared ok
     router_comes
     eventually 15 reaches web "$SIX"
 }
