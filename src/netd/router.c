@@ -49,11 +49,14 @@ static void add_way(struct nft_text *t, bool remove, uint32_t index, unsigned sl
 
     nft_text_add(t,
                  "add element inet vmnet ways { %u . %u . %s : goto leaving%u,\n"
-                 "  %u . %u . %s : goto arriving }\n",
-                 network, uplink, protocol, slot, uplink, network, protocol);
+                 "  %u . %u . %s : goto arriving }\n"
+                 "add element inet vmnet open { %u . %s }\n",
+                 network, uplink, protocol, slot, uplink, network, protocol, network, protocol);
     if (remove)
-        nft_text_add(t, "delete element inet vmnet ways { %u . %u . %s, %u . %u . %s }\n", network,
-                     uplink, protocol, uplink, network, protocol);
+        nft_text_add(t,
+                     "delete element inet vmnet ways { %u . %u . %s, %u . %u . %s }\n"
+                     "delete element inet vmnet open { %u . %s }\n",
+                     network, uplink, protocol, uplink, network, protocol, network, protocol);
 }
 
 static void add_ways(struct nft_text *t, bool remove, uint32_t index, const struct way_out *way,

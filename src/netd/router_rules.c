@@ -117,7 +117,7 @@ static const struct shares {
                 .services = "",
                 .leaving = "" };
 
-/* %s: sets and services of the above; %u: the group of the kernel's uplink, twice. */
+/* %s: sets and services of the above. */
 static const char table_text[] =
     "add table inet vmnet\n" /* so that deleting it works the first time, too */
     "delete table inet vmnet\n"
@@ -127,6 +127,7 @@ static const char table_text[] =
     "  set gateways6 { type ifname . ipv6_addr; }\n"
     "  set uplinks { type ifname; }\n"
     "  map ways { type devgroup . devgroup . nf_proto : verdict; }\n"
+    "  set open { type devgroup . nf_proto; }\n" /* networks that have some way out */
     "%s"
 
     "  chain services {\n%s"
@@ -183,13 +184,12 @@ static const char table_text[] =
     "  chain arriving { ct state established,related accept; }\n"
     "  chain forward {\n"
     "    type filter hook forward priority filter; policy drop;\n"
-    /* Most of all packets of the kernel's uplink. Who may no longer use it is forgotten. */
-    "    oifgroup %u ct state established,related accept\n"
-    "    iifgroup %u ct state established,related accept\n"
+    /* Before anybody asks for established connections: those of a network that was open once
+     * live on when its definition has closed it, and its guests have the same addresses. */
     "    iifgroup . oifgroup . meta nfproto vmap @ways\n"
     "    oifname @uplinks goto forbidden\n"
     /* By a way that a network has left a moment ago, and that is not in the map any more. */
-    "    iifname @uplinks oifname @bridges goto arriving\n"
+    "    iifname @uplinks oifgroup . meta nfproto @open goto arriving\n"
     "  }\n"
     "  chain output {\n"
     "    type filter hook output priority filter;\n"
@@ -213,6 +213,7 @@ static const char kernel_text[] =
     "table inet vmnet {\n"
     "  chain unreachable%1$u { }\n"
     "  chain leaving%1$u {\n"
+    "    ct state established,related accept\n" /* most of all packets */
     "    jump unreachable%1$u\n"
     "    ct state invalid drop\n" /* would leave without being masqueraded */
     "%3$s"
@@ -262,8 +263,7 @@ int router_init(struct nft *nft)
         log_warning(
             "this kernel cannot count a guest's connections (nft_limit, nft_connlimit): one "
             "may use up what all share");
-    nft_text_add(&t, table_text, s->sets, s->services, uplink_group(KERNEL_SLOT),
-                 uplink_group(KERNEL_SLOT));
+    nft_text_add(&t, table_text, s->sets, s->services);
     for (unsigned slot = 0; slot < UPLINKS_ALL; slot++)
         nft_text_add(&t, slot == KERNEL_SLOT ? kernel_text : engine_text, slot, uplink_link(slot),
                      s->leaving);

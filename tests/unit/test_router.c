@@ -43,7 +43,9 @@ bool nft_accepts(struct nft *nft, const char *probe)
 #define OUT(protocol)  "1 . 131 . " protocol
 #define BACK(protocol) "131 . 1 . " protocol
 #define WAY(protocol)                                                                              \
-    ADD "ways { " OUT(protocol) " : goto leaving2,\n  " BACK(protocol) " : goto arriving }\n"
+    ADD "ways { " OUT(protocol) " : goto leaving2,\n  " BACK(protocol) " : goto arriving }\n" ADD  \
+                                                                       "open { 1 . " protocol      \
+                                                                       " }\n"
 
 static const struct netd_network full = {
     .mode = NET_MODE_SHARED,
