@@ -124,3 +124,24 @@ no_problem() {
     eventually 30 system_is_over
     host_is_clean
 }
+
+# Once, which is all that systemd-socket-activate does.
+activate_once() { # UNIT SOCKET OPTION...
+    systemd-socket-activate -E NOTIFY_SOCKET="$WORLD/notify" --listen="$2" "${@:3}" \
+        python3 "$WORLD/scripts/as_unit.py" "$UNIT_DIR/$1.service" --idle-timeout 1 \
+        >>"$SYSTEM_LOG" 2>&1 </dev/null 3>&- 4>&- 5>&- &
+    eventually 10 test -S "$2"
+    chown "$(setting "$1.socket" SocketUser):$(setting "$1.socket" SocketGroup)" "$2"
+    chmod "$(setting "$1.socket" SocketMode)" "$2"
+}
+
+@test "systemd-socket-activate, too, starts each service with its first client" {
+    stop_units
+    activate_once vmnet-netd /run/vmnet-netd/netd.sock --seqpacket
+    activate_once vmnet-broker /run/vmnet-broker/broker.sock
+    not running vmnet-broker
+    as alice ctl run --network shared -- true
+    eventually 20 system_is_over
+    rm /run/vmnet-broker/broker.sock /run/vmnet-netd/netd.sock
+    host_is_clean
+}
