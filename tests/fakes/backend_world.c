@@ -126,8 +126,12 @@ void open_backend(struct world *w, const char *program)
                                           .state_dirfd = w->state,
                                           .idle_timeout_sec = 120 };
     assert_int_equal(backend_netd_new(&config, w->event, &events, &w->backend), 0);
-    ((struct backend_netd *)w->backend.self)->request_usec = PATIENCE_USEC;
     assert_true(sd_event_run(w->event, 0) >= 0); /* sd-event's idea of now is the last turn's */
+}
+
+void impatient(const struct world *w)
+{
+    ((struct backend_netd *)w->backend.self)->request_usec = IMPATIENT_USEC;
 }
 
 void close_backend(struct world *w)
@@ -164,7 +168,7 @@ void world_begin(struct world *w)
 void world_end(struct world *w)
 {
     char path[128];
-    static const char *const names[] = { "netd.sock", "memory.json", "netd" };
+    static const char *const names[] = { "netd.sock", "memory.json", "netd", "go" };
     if (w->backend.self)
         close_backend(w);
     fake_stop();
@@ -179,7 +183,7 @@ void world_end(struct world *w)
 
 void await(struct world *w, const bool *flag, const char *what)
 {
-    uint64_t deadline = monotonic_usec() + 10000000;
+    uint64_t deadline = monotonic_usec() + 30000000;
     while (!*flag) {
         if (monotonic_usec() > deadline)
             fail_msg("waited in vain: %s", what);

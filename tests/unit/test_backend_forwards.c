@@ -389,7 +389,6 @@ static void hold_search(struct world *w, uint16_t port)
 {
     unsigned before = atomic_load(&searches);
 
-    ((struct backend_netd *)w->backend.self)->request_usec *= 10; /* patience, on a busy machine */
     pthread_mutex_lock(&slow_host);
     ask_for_taken_port(w, port);
     AWAIT(w, atomic_load(&searches) > before);
@@ -488,7 +487,7 @@ static void the_next_netd_is_asked_for_those_it_does_not_know(void **unused)
     next_netd(true);
     AWAIT(&w, fake_has() == 3);
     next_netd(false);
-    AWAIT(&w, fake_asked(NETD_READY) == 3);
+    AWAIT(&w, fake_asked(NETD_READY) == 3 && fake_asked(NETD_ADD_FORWARD) >= 6);
     run_for(&w, 50);
     assert_int_equal(fake_asked(NETD_ADD_FORWARD), 6); /* twice each, not thrice */
     assert_int_equal(of_alice(&w), 1);
@@ -517,6 +516,7 @@ static void a_hung_netd_is_reported_and_what_comes_late_goes_again(void **unused
     begin_with_vm(&w);
     struct forward_request request = to_interface(&w);
     misbehave(HANG, NETD_ADD_FORWARD);
+    impatient(&w);
     add(&w, &request);
     assert_words(&w, -ETIMEDOUT, "does not answer");
     assert_int_equal(of_alice(&w), 0);

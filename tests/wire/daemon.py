@@ -35,7 +35,7 @@ def equal(got, want, what=""):
         raise AssertionError(f"{what}: {got!r} instead of {want!r}")
 
 
-def eventually(condition, what, seconds=10):
+def eventually(condition, what, seconds=20):
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -160,7 +160,7 @@ def signals(home):
     for number in (signal.SIGTERM, signal.SIGINT):
         broker = home.start()
         broker.send_signal(number)
-        equal(broker.wait(10), 0, broker.stdout.read())
+        equal(broker.wait(20), 0, broker.stdout.read())
         assert not home.socket.exists()
 
 
@@ -171,7 +171,7 @@ def others_socket(home):
     other.bind(str(home.socket) + ".other")
     os.rename(str(home.socket) + ".other", home.socket)  # if it were away, the broker would come back
     broker.terminate()
-    equal(broker.wait(10), 0)
+    equal(broker.wait(20), 0)
     assert home.socket.exists()
     other.close()
 
@@ -226,7 +226,7 @@ def activation(home):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told, \
             socket.socket(socket.AF_UNIX) as passed:
         told.bind(notify)
-        told.settimeout(10)
+        told.settimeout(20)
         passed.bind(path)
         passed.listen()
         env = dict(home.env, LISTEN_FDS="1", NOTIFY_SOCKET=notify)
@@ -239,7 +239,7 @@ def activation(home):
             equal(client.call("Status")["parameters"]["broker"]["pid"], process.pid)
     assert not home.socket.exists()
     process.terminate()
-    equal(process.wait(10), 0)
+    equal(process.wait(20), 0)
     assert os.path.exists(path), "systemd's socket is not ours to remove"
 
 
@@ -278,12 +278,12 @@ def race(home):
 
 @behaviour("a broker started on demand exits when idle, and the next client starts it again")
 def idle(home):
-    first = home.background("--idle-timeout", "1")
+    first = home.background("--idle-timeout", "3")  # time enough for us to come
     with Client(str(home.socket)) as client:
         client.call("List")
-        time.sleep(1.5)
+        time.sleep(3.5)
         assert not gone(first), "it left while somebody was connected"
-    eventually(lambda: gone(first), "it leaves", 5)
+    eventually(lambda: gone(first), "it leaves")
     assert not home.socket.exists()
     assert home.background() != first
 
@@ -342,7 +342,7 @@ def silent_systemd(home):
     manager = FakeSystemd(str(home.run / "bus"), "silent")
     began = time.monotonic()
     home.background()
-    assert time.monotonic() - began < 8, f"{time.monotonic() - began:.1f} s"
+    assert time.monotonic() - began < 20, f"{time.monotonic() - began:.1f} s"  # a bus's own is 25
     manager.close()
 
 

@@ -10,7 +10,7 @@ import time
 
 BROKER = "com.github.nirs.vmnet-broker"
 SERVICE = "org.varlink.service"
-TIMEOUT = 10
+TIMEOUT = 20
 
 
 def message(method, params=None, **members):
@@ -102,11 +102,13 @@ class Broker:
         self.forget_probes()
 
     def forget_probes(self):
-        """Until the broker has closed what answers() opened, and counts can be compared."""
-        seen = None
-        while seen != self.open_fds():
-            seen = self.open_fds()
-            time.sleep(0.05)
+        """Until the broker has closed what answers() opened, and counts can be compared. What came
+        before a question has its turn before the answer to the next but one."""
+        with self.client() as last:
+            for _ in range(3):
+                last.call("List")
+            others = self.open_fds() - 1
+        self.settled_fds(others)
 
     def answers(self):
         try:
@@ -133,7 +135,7 @@ class Broker:
 
     def settled_fds(self, want):
         """Waits until as many descriptors are open; returns how many there are."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + TIMEOUT
         while self.open_fds() != want and time.monotonic() < deadline:
             time.sleep(0.01)
         return self.open_fds()
@@ -146,6 +148,16 @@ class Broker:
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
             fields = stat.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def becomes_quiet(self, seconds=0.5, share=0.2):
+        """Does it, for so long, sleep but for this share of the time? It may have work left."""
+        deadline = time.monotonic() + TIMEOUT
+        while time.monotonic() < deadline:
+            before = self.cpu_seconds()
+            time.sleep(seconds)
+            if self.cpu_seconds() - before < share * seconds:
+                return True
+        return False
 
     def stop(self):
         """Ends it politely; its exit code tells of leaks and other crimes."""
