@@ -23,6 +23,7 @@ teardown_file() {
     stop_guests web
     end_holders
     stop_system
+    nft flush ruleset # the empty tables that iptables leaves
     nothing_is_left_of_system
 }
 
@@ -97,4 +98,34 @@ hears_more() { # THAN
     says second
     is "$(unwanted)" 0
     not is_heard second
+}
+
+masqueraded() { # -> as whom web leaves, says the namespace
+    ip netns exec vmnet-broker sed -n 's/.* dport=69 .* dst=169.254.255.*/by the kernel/p
+        s/.* dport=69 .* dst=169.254.*/by another/p' /proc/net/nf_conntrack
+}
+
+is_forgotten() {
+    is "$(masqueraded)" ""
+}
+
+goes_out() { # FILE-NAME
+    says "$1"
+    is_heard "$1"
+}
+
+@test "where the host turns the kernel's uplink away, what went by it is forgotten, and goes on by an engine" {
+    stop_guests web
+    eventually 10 lab_is_gone
+    define '{ "mode": "shared", "idle_timeout": 0 }'
+    web_comes
+    eventually 15 uplink_is lab ok
+    eventually 10 goes_out third
+    is "$(masqueraded)" "by the kernel"
+    docker_comes
+    eventually 15 problem_is "ip filter FORWARD (policy drop)"
+    eventually 5 is_forgotten
+    eventually 20 goes_out fourth
+    is "$(masqueraded)" "by another"
+    docker_goes
 }
