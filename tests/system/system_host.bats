@@ -116,8 +116,14 @@ link_local_of() { # LINK
 }
 
 @test "nor anything through the host, which forwards for others: not outside, not another network" {
+    on_internet nft "add table inet spy { counter strangers { }
+        chain c { type filter hook prerouting priority -300
+            ip saddr $(address_of lab) counter name strangers
+            ip6 saddr $(address_of lab 6) counter name strangers; }; }"
     not fetch lab http://203.0.113.80/
     not fetch lab 'http://[2001:db8:ff::80]/'
+    has "$(on_internet nft list counter inet spy strangers)" "packets 0 " # nobody could answer these
+    on_internet nft delete table inet spy
     not fetch lab "http://$(address_of web)/"
     not fetch lab "http://[$(address_of web 6)]/"
     in_guest web "ip route replace $(address_of lab) via $(host_on web)
