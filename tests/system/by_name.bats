@@ -59,6 +59,10 @@ pid_of() { # PATTERN -> of the ordinary user's processes the one whose command l
     return 0
 }
 
+has_pid() { # PATTERN
+    [ -n "$(pid_of "$1")" ]
+}
+
 start_vm() { # NAME -> one without a guest, which has its TAP open
     as_user_in_background "vm-$1" vmnet-brokerctl run --in-namespace --network shared --name "$1" \
         -- python3 "$OPEN_TAP" '{tap}'
@@ -168,6 +172,7 @@ time.sleep(600)' '{tap}' "$(status_of shared \
     as_user_in_background unwatched vmnet-brokerctl run --in-namespace --network shared \
         --name unwatched -- sleep 600
     eventually 10 vm_lives unwatched
+    eventually 10 has_pid '^sleep 600' # whose interface comes first
     netd=$(netd_pid)
     kill -STOP "$netd" "$(broker_pid)"
     kill -KILL "$(pid_of '^vmnet-brokerctl run .*--name unwatched')" "$(pid_of '^sleep 600')"

@@ -434,6 +434,11 @@ both_have_left() {
 start_vm() { # USER NAME
     as "$1" as_user_in_background "vm-$2" vmnet-brokerctl run --network shared --name "$2" -- sleep 600
     eventually 10 vm_is_there "$@"
+    eventually 10 vm_runs "$1" # its interface comes first
+}
+
+vm_runs() { # USER
+    [ -n "$(processes_of "$(id -u "$1")" sleep)" ]
 }
 
 vm_is_there() { # USER NAME
