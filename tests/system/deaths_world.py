@@ -174,7 +174,7 @@ def kill_all(victims):
     """All at once; they are dead when this returns."""
     for pid in victims:
         kill(pid)
-    end = time.monotonic() + 1
+    end = time.monotonic() + PATIENCE
     while any(alive(pid) for pid in victims) and time.monotonic() < end:
         time.sleep(0.001)
 

@@ -44,13 +44,13 @@ class Port:
         os.write(self.fd, frame.ljust(60, b"\0"))
 
     def receives(self, wanted, seconds=1.0):
-        """The first frame for which wanted() is true, or None."""
+        """The first frame for which wanted() is true, or None. What came in time is looked at, even
+        by a process that did not run then."""
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            if select.select([self.fd], [], [], left)[0]:
-                frame = os.read(self.fd, 70000)
-                if wanted(frame):
-                    return frame
+        while select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0]:
+            frame = os.read(self.fd, 70000)
+            if wanted(frame):
+                return frame
         return None
 
     def counters(self):
