@@ -279,15 +279,9 @@ def stop_active(world):
     world.deaths_expected.add("signal 9")
     start = world.now()
     world.launchd.ask("stop")
-
-    def gone():
-        usable = client.usable()
-        if world.broker_pid() == 0:
-            return True
-        expect(usable, True, "while the broker lives:")
-        return False
-    world.eventually(gone, 30, "SIGKILL")
+    world.eventually(lambda: not client.usable(), 30, "the end of its networks")
     expect(world.now() - start >= 30, True, "not before ExitTimeOut:")
+    world.eventually(lambda: world.broker_pid() == 0, 0, "SIGKILL")
     expect(world.last_exit(), "signal 9")
 
 
