@@ -206,14 +206,14 @@ static const char table_text[] =
     "  }\n"
     "}\n";
 
-/* The kernel's uplink has no limits, and its flows outlive us; only what is new comes by here.
- * %1$u ...: as below. */
+/* The kernel's uplink has no limits, and its flows outlive us: most of what comes by here belongs
+ * to one. %1$u ...: as below. */
 static const char kernel_text[] =
     "add element inet vmnet uplinks { \"%2$s\" }\n"
     "table inet vmnet {\n"
     "  chain unreachable%1$u { }\n"
     "  chain leaving%1$u {\n"
-    "    ct state established,related accept\n" /* most of all packets */
+    "    ct state established,related accept\n"
     "    jump unreachable%1$u\n"
     "    ct state invalid drop\n" /* would leave without being masqueraded */
     "%3$s"

@@ -41,7 +41,7 @@ void world_end(struct world *w);
 void open_backend(struct world *w, const char *program);
 void close_backend(struct world *w);
 
-/* Runs the loop until the flag is set; a test that waits longer than ten seconds fails. */
+/* Runs the loop until the flag is set; a test that waits longer than 30 seconds fails. */
 void await(struct world *w, const bool *flag, const char *what);
 void run_for(struct world *w, unsigned ms);
 /* For a test that waits until the backend has waited long enough. */

@@ -15,7 +15,9 @@ import re
 import socket
 import subprocess
 import sys
-import time
+
+sys.dont_write_bytecode = True
+from netd_smoke import eventually  # noqa: E402
 
 CABLE = ("vmbup", None), ("uplink8", "inside")
 failures = []
@@ -79,13 +81,6 @@ def make_world(outer):
     for link in "eth0", "tun0":  # the kernel hears of a cable, and gives addresses, a moment later
         eventually(lambda link=link: "state UP" in sh(f"ip link show {link}") and
                    "inet6 fe80" in sh(f"ip addr show {link}"))
-
-
-def eventually(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not (found := condition()) and time.monotonic() < end:
-        time.sleep(0.02)
-    return found
 
 
 def describe():

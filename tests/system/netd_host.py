@@ -206,10 +206,7 @@ def on_it(netd, b):
 
 def pid_of(comm):
     """netd does not wait for its children to be what they become."""
-    end = time.monotonic() + smoke.PATIENCE
-    while not (pid := running(comm)) and time.monotonic() < end:
-        time.sleep(0.02)
-    return pid
+    return smoke.eventually(lambda: running(comm))
 
 
 def running(comm):

@@ -128,6 +128,10 @@ processes_of() { # UID NAME -> pids
     done
 }
 
+vm_runs() { # USER -> one without a guest
+    [ -n "$(processes_of "$(id -u "$1")" sleep)" ]
+}
+
 system_process() { # NAME -> pids of the instance's own; the world has a dnsmasq, too
     system_processes | sed -n "s/ $1\$//p"
 }

@@ -28,11 +28,7 @@ vm_of_alice() { # NAME
     as alice as_user_in_background "vm-$1" vmnet-brokerctl run --network shared --name "$1" -- \
         sleep 600
     eventually 10 alice_has "$1"
-    eventually 10 vm_runs # its interface comes first
-}
-
-vm_runs() {
-    [ -n "$(processes_of 4101 sleep)" ]
+    eventually 10 vm_runs alice # its interface comes first
 }
 
 alice_has() { # NAME

@@ -437,10 +437,6 @@ start_vm() { # USER NAME
     eventually 10 vm_runs "$1" # its interface comes first
 }
 
-vm_runs() { # USER
-    [ -n "$(processes_of "$(id -u "$1")" sleep)" ]
-}
-
 vm_is_there() { # USER NAME
     has "$(as "$1" status_of shared "[i['name'] for i in n['interfaces']]")" "'$2'"
 } 2>/dev/null

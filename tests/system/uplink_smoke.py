@@ -737,7 +737,7 @@ def story_broken(driver):
     check("broken engine: a guest hears it", guest("a1", tcp, NET4),
           lambda got: got in ("ENETUNREACH", "EHOSTUNREACH"))
     check("broken engine: dns lives", within(driver.ns, dns), 53)
-    sh("umount --lazy " + program) # netd may just be trying it
+    sh("umount --lazy " + program)  # netd may just be trying it
     sh("mount --bind /dev/null " + program) # which nobody can execute
     words = "failed: VMNET_BROKER_UPLINK_ENGINE names no engine that is installed"
     check("no engine: it is said", driver.wait_state(words))
