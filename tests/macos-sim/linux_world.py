@@ -86,12 +86,8 @@ class World(world.World):
     def processes(name):
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/comm") as f:
-                    if f.read().strip() == name:
-                        found.append(int(pid))
-            except OSError:
-                pass
+            if read(f"/proc/{pid}/comm").strip() == name:
+                found.append(int(pid))
         return found
 
     def broker_pid(self):
@@ -134,12 +130,20 @@ class World(world.World):
                 talker.kill()
         for name in "vmnet-broker", "vmnet-netd", "dnsmasq", "vmnet-anchor":
             for pid in self.processes(name):
-                with open(f"/proc/{pid}/cmdline") as f:
-                    if name == "dnsmasq" and self.dir not in f.read():
-                        continue  # the invented internet's
+                if name == "dnsmasq" and self.dir not in read(f"/proc/{pid}/cmdline"):
+                    continue  # the invented internet's, or it has just ended
                 send(pid, signal.SIGKILL)
         self.log.close()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def read(path):
+    """Nothing of a process that has ended since it was listed."""
+    try:
+        with open(path) as f:
+            return f.read()
+    except OSError:
+        return ""
 
 
 def send(pid, number):
