@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* forwarder.c - the process: what netd orders, and how much there may be at once.
  *
- * forwarder_part.h lists its rooms. Orders are not answered: a listening socket listens before
- * we have it, so that a client that comes early waits a moment. It ends by SIGTERM.
+ * forwarder_part.h lists its rooms. A new entrance is not answered: its socket listens before we
+ * have it, so that a client that comes early waits a moment. One that goes is: whoever took it
+ * back may want its port at once. It ends by SIGTERM.
  */
 #include "forwarder_part.h"
 
@@ -193,6 +194,14 @@ static void forget_netd(struct forwarder *fw)
     fd_closep(&fw->netd);
 }
 
+/* That netd may not wait for it, and be gone or not read, is no fault. */
+static void tell_removed(const struct forwarder *fw, uint32_t number)
+{
+    struct forwarder_list gone = { .op = FORWARDER_REMOVED, .n = 1, .numbers = { number } };
+
+    (void)packet_send(fw->netd, &gone, sizeof gone, NULL, 0);
+}
+
 static int take_order(struct forwarder *fw, const struct forwarder_order *order, int *fds, size_t n)
 {
     struct entrance *e = entrance_find(fw, order->number);
@@ -203,6 +212,7 @@ static int take_order(struct forwarder *fw, const struct forwarder_order *order,
     else if (order->op == FORWARDER_REMOVE && n == 0) {
         if (e)
             entrance_free(e);
+        tell_removed(fw, order->number);
     } else
         return -EPROTO;
     return 0;

@@ -22,6 +22,7 @@ enum forwarder_op {
     FORWARDER_ADD = 1, /* to it, with one or two listening sockets */
     FORWARDER_REMOVE,  /* to it: close them, and cut what came through them */
     FORWARDER_HAS,     /* from it, to a netd that has just come; the last one is not full */
+    FORWARDER_REMOVED, /* from it, with the number: nothing of that one is left */
 };
 
 /* A port of the host, and where it leads. */

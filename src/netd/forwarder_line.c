@@ -2,6 +2,7 @@
 /* forwarder_line.c - see forwarder_line.h. */
 #include "forwarder_line.h"
 
+#include "clock.h"
 #include "fd.h"
 #include "log.h"
 #include "mem.h"
@@ -14,7 +15,7 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-#define LIST_PATIENCE 1000 /* ms, for a forwarder to say what it has */
+#define PATIENCE 1000000u /* usec, for a forwarder's word */
 
 struct queued {
     TAILQ_ENTRY(queued) link;
@@ -27,7 +28,8 @@ struct forwarder_line {
     struct forwarder_line_setup setup;
     struct supervised forwarder;
     bool running;
-    int to; /* -1: none */
+    bool late; /* it owes an answer that was not waited for any longer */
+    int to;    /* -1: none */
     sd_event_source *to_io;
     TAILQ_HEAD(, queued) queue;
 };
@@ -47,6 +49,7 @@ static void hang_up(struct forwarder_line *line)
     struct queued *q;
 
     line->to_io = sd_event_source_disable_unref(line->to_io);
+    line->late = false;
     fd_closep(&line->to);
     while ((q = TAILQ_FIRST(&line->queue)))
         queued_free(line, q);
@@ -117,6 +120,36 @@ int forwarder_line_order(struct forwarder_line *line, const struct forwarder_ord
     TAILQ_INSERT_TAIL(&line->queue, q, link);
     send_queue(line);
     return 0;
+}
+
+/* ---- its word ---------------------------------------------------------------------- */
+
+static int receive(const struct forwarder_line *line, struct forwarder_list *list,
+                   uint64_t deadline)
+{
+    struct pollfd on = { .fd = line->to, .events = POLLIN };
+    int fds[PACKET_FDS], r;
+    size_t n = 0;
+
+    if (poll(&on, 1, msec_until(deadline)) != 1)
+        return -ETIMEDOUT;
+    r = packet_receive(line->to, list, sizeof *list, fds, &n);
+    for (size_t i = 0; i < n; i++)
+        fd_closep(&fds[i]);
+    return r < 0 ? r : n > 0 || list->n > FORWARDER_LIST ? -EPROTO : 0;
+}
+
+void forwarder_line_await_removal(struct forwarder_line *line, uint32_t number)
+{
+    uint64_t deadline = monotonic_usec() + (line->late ? 0 : PATIENCE);
+    struct forwarder_list word = { 0 };
+    int r = 0;
+
+    if (line->to < 0 || !TAILQ_EMPTY(&line->queue)) /* it is dead, or does not read */
+        return;
+    while (r == 0 && (word.op != FORWARDER_REMOVED || word.numbers[0] != number))
+        r = receive(line, &word, deadline); /* earlier ones may come first */
+    line->late = r < 0;
 }
 
 /* ---- the process ------------------------------------------------------------------- */
@@ -197,27 +230,15 @@ struct process forwarder_line_process(const struct forwarder_line *line)
 
 /* ---- that of a dead netd ----------------------------------------------------------- */
 
-static int receive_list(const struct forwarder_line *line, struct forwarder_list *list)
-{
-    struct pollfd on = { .fd = line->to, .events = POLLIN };
-    int fds[PACKET_FDS], r;
-    size_t n = 0;
-
-    if (poll(&on, 1, LIST_PATIENCE) != 1)
-        return -ETIMEDOUT;
-    r = packet_receive(line->to, list, sizeof *list, fds, &n);
-    for (size_t i = 0; i < n; i++)
-        fd_closep(&fds[i]);
-    return r < 0 ? r : n > 0 || list->op != FORWARDER_HAS || list->n > FORWARDER_LIST ? -EPROTO : 0;
-}
-
 static int learn(struct forwarder_line *line, void (*has)(void *arg, uint32_t number))
 {
     struct forwarder_list list = { .n = FORWARDER_LIST };
     int r = 0;
 
     while (r == 0 && list.n == FORWARDER_LIST) {
-        r = receive_list(line, &list);
+        r = receive(line, &list, monotonic_usec() + PATIENCE);
+        if (r == 0 && list.op != FORWARDER_HAS) /* it sends all of its list before it hears us */
+            r = -EPROTO;
         for (uint32_t i = 0; r == 0 && i < list.n; i++)
             has(line->setup.arg, list.numbers[i]);
     }

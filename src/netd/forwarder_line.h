@@ -2,7 +2,7 @@
 /* forwarder_line.h - netd's line to the forwarder: kept running, told what to do, found again.
  *
  * What it is told stands in a queue, which is sent as far as its socket takes it: a forwarder
- * that hangs costs netd memory for the orders that there can be, and no time.
+ * that hangs costs netd memory for the orders that there can be, and a second once.
  */
 #pragma once
 #include "forwarder.h"
@@ -41,6 +41,10 @@ struct process forwarder_line_process(const struct forwarder_line *line); /* pid
 /* fds: n of them, taken over on success. */
 int forwarder_line_order(struct forwarder_line *line, const struct forwarder_order *order, int *fds,
                          size_t n);
+
+/* Waits until it has closed what FORWARDER_REMOVE named, a second at most; when it once did not
+ * answer in time, it is not waited for again before it does. */
+void forwarder_line_await_removal(struct forwarder_line *line, uint32_t number);
 
 /* Goes on with that of a dead netd. netd: the connection to it, taken over. has() is called for
  * all that it has. On error it is as dead. */

@@ -64,10 +64,13 @@ static void strike_out(struct forwards *all, struct forward *f)
 static void end_forward(struct forwards *all, struct forward *f)
 {
     bool live = f->spec.flags & NETD_FORWARD_LIVE;
+    int r = live ? forward_order(all, FORWARDER_REMOVE, f, NULL, 0) : -ENOTCONN;
 
     /* One that cannot be told is to be killed, or the port stays open for nobody. */
-    if (live && forward_order(all, FORWARDER_REMOVE, f, NULL, 0) == -ENOMEM)
+    if (r == -ENOMEM)
         forwarder_line_stop(all->line);
+    else if (r == 0)
+        forwarder_line_await_removal(all->line, f->number);
     strike_out(all, f);
     if (!TAILQ_EMPTY(&all->list) && !forwarder_line_runs(all->line)) {
         forwards_forwarder_gone(all);

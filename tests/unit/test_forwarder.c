@@ -146,6 +146,20 @@ static void order(struct stage *st, enum forwarder_op op, uint32_t number, int t
     fd_closep(&fd);
 }
 
+/* What it says to netd. */
+static struct forwarder_list heard(int netd, enum forwarder_op op)
+{
+    struct pollfd on = { .fd = netd, .events = POLLIN };
+    struct forwarder_list list;
+    int fds[PACKET_FDS];
+    size_t n = 0;
+
+    assert_int_equal(poll(&on, 1, 20000), 1);
+    assert_int_equal(packet_receive(netd, &list, sizeof list, fds, &n), 0);
+    assert_int_equal(list.op, op);
+    return list;
+}
+
 static int set_up(void **state)
 {
     struct stage *st = calloc(1, sizeof *st);
@@ -321,6 +335,7 @@ static void a_forward_that_goes_cuts_what_came_through_it(void **state)
     order(st, FORWARDER_ADD, 2, SOCK_STREAM);
     AUTO_FD other = client_of(st, SOCK_STREAM), other_vm = accepted(st);
     order(st, FORWARDER_REMOVE, 1, SOCK_STREAM);
+    assert_int_equal(heard(st->netd, FORWARDER_REMOVED).numbers[0], 1);
     expect_reset(client);
     say(other, "alive");
     expect(other_vm, "alive");
@@ -357,19 +372,6 @@ static void datagrams_find_their_way_back(void **state)
 
 /* ---- netd --------------------------------------------------------------------------------- */
 
-static struct forwarder_list listed(int netd)
-{
-    struct pollfd on = { .fd = netd, .events = POLLIN };
-    struct forwarder_list list;
-    int fds[PACKET_FDS];
-    size_t n = 0;
-
-    assert_int_equal(poll(&on, 1, 20000), 1);
-    assert_int_equal(packet_receive(netd, &list, sizeof list, fds, &n), 0);
-    assert_int_equal(list.op, FORWARDER_HAS);
-    return list;
-}
-
 static void the_next_netd_finds_it_with_all_that_it_has(void **state)
 {
     struct stage *st = *state;
@@ -382,7 +384,7 @@ static void the_next_netd_finds_it_with_all_that_it_has(void **state)
 
     st->netd = forwarder_connect(st->dirfd);
     assert_true(st->netd >= 0);
-    struct forwarder_list list = listed(st->netd);
+    struct forwarder_list list = heard(st->netd, FORWARDER_HAS);
     assert_int_equal(list.n, 1);
     assert_int_equal(list.numbers[0], 5);
     order(st, FORWARDER_REMOVE, 5, SOCK_STREAM);
