@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SECONDS_A_BEHAVIOUR 20
+#define SECONDS_A_BEHAVIOUR 60 /* against waiting for ever; most need less than one */
 
 void behaviour_failed(const char *file, int line, const char *what)
 {

@@ -78,10 +78,14 @@ class Job:
             except (BlockingIOError, ConnectionResetError):
                 return
             if not text:
-                self.line.close()
-                self.line = None
+                self.hang_up()
                 return
             self.active = int(text.split()[1])
+
+    def hang_up(self):
+        if self.line:
+            self.line.close()
+        self.line = None
 
     def reap(self):
         if not self.process or self.process.poll() is None:
@@ -89,6 +93,7 @@ class Job:
         code = self.process.returncode
         self.last = f"exit {code}" if code >= 0 else f"signal {-code}"
         self.process = None
+        self.hang_up()  # what it said since we listened last is about nobody
         self.active = 0
 
     def stop(self):
@@ -126,7 +131,10 @@ def command(job, words):
     elif words[0] == "kill" and job.process:
         job.process.send_signal(getattr(signal, "SIG" + words[1]))
     elif words[0] == "terminate" and job.line:
-        job.line.send(b"terminate")
+        try:
+            job.line.send(b"terminate")
+        except OSError:
+            pass  # it has just ended
     elif words[0] == "last":
         return job.last
     elif words[0] == "starts":

@@ -16,7 +16,7 @@ import tempfile
 import time
 
 import world
-from world import HERE, SCALE, Client, Failed
+from world import HERE, PATIENCE, SCALE, Client, Failed
 
 UID = int(os.environ.get("WORLD_UID", "4000"))
 
@@ -46,7 +46,7 @@ class World(world.World):
     def as_user(self, *argv):
         subprocess.run(["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--",
                         *argv], env=self.env, check=True, stdin=subprocess.DEVNULL,
-                       stdout=self.log, stderr=self.log, timeout=20, cwd="/")
+                       stdout=self.log, stderr=self.log, timeout=PATIENCE, cwd="/")
 
     def client(self, uid=None):
         talker = Client([sys.executable, os.path.join(HERE, "varlink_talker.py")], self.env,
@@ -55,21 +55,20 @@ class World(world.World):
         return talker
 
     def ask(self, method):
-        """Nothing when no broker answers."""
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(20)
-        try:
-            sock.connect(os.path.join(self.run, "vmnet-broker/broker.sock"))
-        except OSError:
-            return None
+        """Nothing when no broker answers, or when it ends meanwhile."""
         text = b""
-        with sock:
-            sock.sendall(b'{"method": "com.github.nirs.vmnet-broker.%s"}\0' % method.encode())
-            while not text.endswith(b"\0"):
-                data = sock.recv(1 << 16)
-                if not data:
-                    return None
-                text += data
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(PATIENCE)
+            try:
+                sock.connect(os.path.join(self.run, "vmnet-broker/broker.sock"))
+                sock.sendall(b'{"method": "com.github.nirs.vmnet-broker.%s"}\0' % method.encode())
+                while not text.endswith(b"\0"):
+                    data = sock.recv(1 << 16)
+                    if not data:
+                        return None
+                    text += data
+            except (ConnectionError, FileNotFoundError):
+                return None
         return json.loads(text[:-1])["parameters"]
 
     def listed(self):
@@ -84,11 +83,7 @@ class World(world.World):
 
     @staticmethod
     def processes(name):
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            if read(f"/proc/{pid}/comm").strip() == name:
-                found.append(int(pid))
-        return found
+        return [pid for pid in everybody() if name_of(pid) == name]
 
     def broker_pid(self):
         return max(self.processes("vmnet-broker"), default=0)
@@ -128,13 +123,31 @@ class World(world.World):
         for talker in self.talkers:
             if talker.process.poll() is None:
                 talker.kill()
-        for name in "vmnet-broker", "vmnet-netd", "dnsmasq", "vmnet-anchor":
-            for pid in self.processes(name):
-                if name == "dnsmasq" and self.dir not in read(f"/proc/{pid}/cmdline"):
-                    continue  # the invented internet's, or it has just ended
-                send(pid, signal.SIGKILL)
+        self.eventually(self.nobody_left, 0, "the end of all that the story started")
         self.log.close()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    def nobody_left(self):
+        """Kills what there is: the next story must not meet it, nor what it has just forked."""
+        left = [pid for pid in everybody() if self.is_ours(pid)]
+        for pid in left:
+            send(pid, signal.SIGKILL)
+        return not left
+
+    def is_ours(self, pid):
+        name = name_of(pid)
+        if name == "dnsmasq":  # not the invented internet's
+            return self.dir in read(f"/proc/{pid}/cmdline")
+        return name.startswith(("vmnet-", "pasta", "passt", "slirp4netns"))
+
+
+def everybody():
+    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit()]
+
+
+def name_of(pid):
+    """Nothing of a process that has ended, even if nobody has taken note of it yet."""
+    return "" if "\nState:\tZ" in read(f"/proc/{pid}/status") else read(f"/proc/{pid}/comm").strip()
 
 
 def read(path):

@@ -519,7 +519,7 @@ static void a_source_does_not_stop_the_default_action(void)
         dispatch_source_t s = dispatch_source_create(DISPATCH_SOURCE_TYPE_SIGNAL, SIGTERM, 0,
                                                      dispatch_get_global_queue(0, 0));
         dispatch_activate(s);
-        (void)alarm(15);
+        (void)alarm(45);
         (void)kill(getpid(), SIGTERM);
         pause();
         _exit(0);

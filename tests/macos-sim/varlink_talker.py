@@ -20,6 +20,7 @@ lib.vmnet_broker_start_interface.argtypes = [ctypes.c_void_p, ctypes.c_void_p,
                                              ctypes.POINTER(ctypes.c_int)]
 lib.vmnet_broker_interface_free.argtypes = [ctypes.c_void_p]
 
+PATIENCE = 60  # more than the test has, who says what it waited for
 networks = []  # the last two
 raw = None
 
@@ -82,7 +83,7 @@ def request(words):
 def flood(words):
     count, name = words.split()
     sock = connection()
-    sock.settimeout(25)
+    sock.settimeout(PATIENCE)
     burst = message("Acquire", {"network_name": name})
     child = os.fork()  # writes while we read: neither side may wait for the other
     if child == 0:

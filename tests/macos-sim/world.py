@@ -127,6 +127,7 @@ class World:
         self.definitions = os.path.join(self.dir, "vmnet-broker.d")
         os.mkdir(self.definitions, 0o755)
         self.log_path = os.path.join(self.dir, "log")
+        self.held_path = os.path.join(self.dir, "delayed-vmnet_network_create")
         self.log = open(self.log_path, "ab")
         self.env = {**os.environ, "SIM_DIR": self.dir, "SIM_TIME_SCALE": str(SCALE),
                     "ASAN_OPTIONS": "abort_on_error=1:detect_leaks=1",
@@ -182,16 +183,13 @@ class World:
 
     def hold_creation(self, hold):
         """From now on no creation of a network comes to its end, until this is taken back."""
+        if hold and os.path.exists(self.held_path):
+            os.unlink(self.held_path)
         self.knob("delay", f"vmnet_network_create={10 ** 7}" if hold else "")
 
     def creation_begun(self):
-        """Waits until a network is being created."""
-        def twice():  # a request that was just answered counts for a moment too
-            if self.active() <= self.networks():
-                return False
-            time.sleep(0.1)
-            return self.active() > self.networks()
-        self.eventually(twice, 0, "the begin of a creation")
+        """Waits until a creation is held."""
+        self.eventually(lambda: os.path.exists(self.held_path), 0, "the begin of a creation")
 
     # ---- what is the Mac's own ----
 

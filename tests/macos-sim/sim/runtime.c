@@ -89,11 +89,23 @@ static long knob(const char *variable, const char *file, const char *call)
     return found;
 }
 
+static void say_delayed(const char *call)
+{
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/delayed-%s", sim_dir(), call);
+    FILE *f = fopen(path, "we");
+    if (f)
+        (void)fclose(f);
+}
+
 long sim_injected(const char *call)
 {
     const struct timespec slice = { 0, 10 * 1000000 };
-    for (long ms = 0; ms < knob("SIM_DELAY", "delay", call); ms += 10)
+    for (long ms = 0; ms < knob("SIM_DELAY", "delay", call); ms += 10) {
+        if (ms == 0)
+            say_delayed(call);
         (void)nanosleep(&slice, NULL);
+    }
     return knob("SIM_FAIL", "fail", call);
 }
 
@@ -160,7 +172,8 @@ static void change(int delta, bool own)
     }
     if (line.fd >= 0) {
         int n = snprintf(text, sizeof text, "active %d", line.active);
-        (void)!send(line.fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        /* Waits for a launchd that is slow: the last word counts, so none may be lost. */
+        (void)!send(line.fd, text, (size_t)n, MSG_NOSIGNAL);
     }
     pthread_mutex_unlock(&line.lock);
 }

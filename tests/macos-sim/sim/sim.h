@@ -20,8 +20,8 @@
  * SIM_FAIL=vmnet_network_create=1002 makes a call fail and
  * SIM_DELAY=vmnet_network_create=500 makes it slow by so many real milliseconds
  * (both also read from files $SIM_DIR/fail and $SIM_DIR/delay, for a running
- * process; a call that is being delayed goes on when its delay is taken back),
- * SIM_TRACE=1 prints.
+ * process; a call that is being delayed goes on when its delay is taken back;
+ * $SIM_DIR/delayed-CALL tells that one is, or was), SIM_TRACE=1 prints.
  */
 #pragma once
 #include <dispatch/dispatch.h>
