@@ -2,10 +2,11 @@
 /* main.c - vmnet-broker(8): chooses the ports and wires them to the core.
  *
  * The order matters: the lock before anything is touched, so that there is one broker; who it
- * is, where root starts the system's; the socket before the backend, so that clients queue
- * instead of failing; the backend before the transport, so that the networks which a netd already
- * has are known before the first client is heard; and the sandbox last, when all is open and netd's
- * starter is a process of its own. The way down is the way up backwards.
+ * is, where root starts the system's; the loop, which takes the signals, before the socket, so that
+ * whoever ends us as soon as we answer finds no socket left; the socket before the backend, so that
+ * clients queue instead of failing; the backend before the transport, so that the networks which a
+ * netd already has are known before the first client is heard; and the sandbox last, when all is
+ * open and netd's starter is a process of its own. The way down is the way up backwards.
  */
 #include "backend_netd.h"
 #include "background.h"
@@ -295,7 +296,7 @@ static int enter_sandbox(struct daemon *d, struct failure *failure)
 static int set_up(struct daemon *d, struct failure *failure)
 {
     static int (*const steps[])(struct daemon *, struct failure *) = {
-        prepare_system, take_lock,         begin_system,   open_sockets, make_loop,     make_broker,
+        prepare_system, take_lock,         begin_system,   make_loop,    open_sockets,  make_broker,
         make_backend,   watch_definitions, make_transport, watch_socket, enter_sandbox,
     };
     for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
