@@ -134,6 +134,11 @@ void impatient(const struct world *w)
     ((struct backend_netd *)w->backend.self)->request_usec = IMPATIENT_USEC;
 }
 
+void patient(const struct world *w)
+{
+    ((struct backend_netd *)w->backend.self)->request_usec = PATIENT_USEC;
+}
+
 void close_backend(struct world *w)
 {
     if (w->handle)

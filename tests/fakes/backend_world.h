@@ -13,7 +13,8 @@
 
 #include <cmocka.h>
 
-#define IMPATIENT_USEC UINT64_C(1000000) /* of the backend with a netd that hangs, not 30 s */
+#define IMPATIENT_USEC UINT64_C(1000000) /* of the backend with a netd that hangs */
+#define PATIENT_USEC   UINT64_C(30000000)
 
 struct world {
     char dir[64];
@@ -44,8 +45,10 @@ void close_backend(struct world *w);
 /* Runs the loop until the flag is set; a test that waits longer than 30 seconds fails. */
 void await(struct world *w, const bool *flag, const char *what);
 void run_for(struct world *w, unsigned ms);
-/* For a test that waits until the backend has waited long enough. */
+/* For a test that waits until the backend has waited long enough; and afterwards, for a netd that
+ * answers may be slow as well. */
 void impatient(const struct world *w);
+void patient(const struct world *w);
 
 /* The core's ends of it, which note what they are told. */
 struct backend_events core_events(struct world *w);

@@ -297,6 +297,7 @@ void fake_stop(void)
     fake.n_networks = fake.n_forwards = 0;
     fake.stranded.holder = 0;
     fake.misdeed = NOTHING_BAD;
+    fake.held_back.header.op = 0;
     memset(fake.asked, 0, sizeof fake.asked);
 }
 
@@ -314,4 +315,23 @@ unsigned fake_asked(uint16_t op)
     unsigned n = fake.asked[op];
     pthread_mutex_unlock(&fake.lock);
     return n;
+}
+
+static bool answer_held_back(void)
+{
+    pthread_mutex_lock(&fake.lock);
+    bool held = fake.held_back.header.op != 0;
+    if (held)
+        fake_answer(&fake.held_back);
+    fake.held_back.header.op = 0;
+    pthread_mutex_unlock(&fake.lock);
+    return held;
+}
+
+void fake_answer_held_back(void)
+{
+    for (unsigned msec = 0; !answer_held_back(); msec++) {
+        assert_true(msec < 20000);
+        (void)usleep(1000);
+    }
 }

@@ -24,7 +24,7 @@ struct fake_netd {
     /* What it does wrong, at which operation, once. */
     enum misdeed misdeed;
     uint16_t at;
-    struct netd_msg held_back; /* what HANG did not answer */
+    struct netd_msg held_back; /* what HANG did not answer; op 0: nothing */
     unsigned asked[NETD_REMOVE_FORWARD + 1];
     struct netd_network networks[FAKE_NETS];
     struct netd_interface taps[FAKE_TAPS];
@@ -46,6 +46,8 @@ void fake_stop(void);
 void misbehave(enum misdeed misdeed, uint16_t at);
 /* How often the backend has asked for this. */
 unsigned fake_asked(uint16_t op);
+/* What HANG did not answer is answered now; or when it comes, for the thread may be late itself. */
+void fake_answer_held_back(void);
 
 /* For tests that hold the lock, and step in. */
 void fake_say(const struct netd_header *to, uint32_t flags, int err, const void *body, size_t len,

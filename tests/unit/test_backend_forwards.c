@@ -520,9 +520,7 @@ static void a_hung_netd_is_reported_and_what_comes_late_goes_again(void **unused
     add(&w, &request);
     assert_words(&w, -ETIMEDOUT, "does not answer");
     assert_int_equal(of_alice(&w), 0);
-    pthread_mutex_lock(&fake.lock);
-    fake_answer(&fake.held_back);
-    pthread_mutex_unlock(&fake.lock);
+    fake_answer_held_back();
     AWAIT(&w, fake_asked(NETD_REMOVE_FORWARD) == 1);
     AWAIT(&w, fake_has() == 0);
     end_with_vm(&w);
