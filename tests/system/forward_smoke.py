@@ -658,8 +658,7 @@ def story(program, place, uid, net):
         if netd.process and netd.process.poll() is None:
             netd.process.kill()
             netd.process.wait()
-        for line in smoke.children(netd):
-            os.kill(int(line.split()[0]), signal.SIGKILL)
+        smoke.end_children(netd)
     if smoke.failures:
         print("---- its log\n" + open(netd.log).read(), flush=True)
 

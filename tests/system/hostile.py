@@ -255,8 +255,7 @@ def tell(story, uid=4000, prepare=None):
         if netd.process and netd.process.poll() is None:
             netd.process.kill()
             netd.process.wait()
-        for line in smoke.children(netd):
-            os.kill(int(line.split()[0]), 9)
+        smoke.end_children(netd)
     if smoke.failures:
         print("---- its log\n" + open(netd.log).read(), flush=True)
     subprocess.run(["umount", "-l", "/dev/net/tun", place], timeout=10, check=False)

@@ -336,8 +336,7 @@ def story(program, place, uid):
         if netd.process and netd.process.poll() is None:
             netd.process.kill()
             netd.process.wait()
-        for line in smoke.children(netd):  # only after a story that broke off
-            os.kill(int(line.split()[0]), 9)
+        smoke.end_children(netd)
     if smoke.failures:
         print("---- its log\n" + open(netd.log).read(), flush=True)
 

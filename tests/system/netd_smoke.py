@@ -10,6 +10,7 @@ crafted frames through the TAPs that it gets. One line a behaviour; the exit sta
 the number of failures (at most 100). Needs root, for namespaces and a private /dev/net/tun.
 """
 import array
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -141,8 +142,9 @@ class Netd:
 
 
 def taps(netd, up):
-    """The TAPs of VMs, or those that netd has made in advance."""
-    links = re.findall(r"^\d+: (vt[\d.]+): <(.*?)>", netd.inside("ip", "-o", "link"), re.M)
+    """The TAPs of VMs, or those that netd has made in advance. One that it is just making is on no
+    bridge yet, and neither."""
+    links = re.findall(r"^\d+: (vt[\d.]+): <(.*?)>.* master ", netd.inside("ip", "-o", "link"), re.M)
     return [name for name, flags in links if ("UP" in flags.split(",")) == up]
 
 
@@ -566,8 +568,10 @@ def bad_sessions(netd):
 
 
 def ended(broker):
+    """Whatever is told meanwhile is no answer."""
     try:
-        broker.receive()
+        while broker.receive()[1] == 0:
+            pass
         return False
     except (EOFError, ConnectionResetError):
         return True
@@ -782,6 +786,13 @@ def children(netd):
     return [line for line in listing.splitlines()
             if (netd.dir in line or f"/proc/{netd.anchor}/ns" in line) and
             "netd_smoke" not in line and " Z" not in line]
+
+
+def end_children(netd):
+    """After a story that broke off. One of those that are listed may just be ending by itself."""
+    for line in children(netd):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(line.split()[0]), signal.SIGKILL)
 
 
 def left_of(netd):
@@ -1038,7 +1049,6 @@ def many_die(netd):
     """A TAP whose end is missed would be in use for ever: netd never left, its address was
     never free again. 60 die while netd looks; of 150 so many die while it does not that
     the kernel runs out of room for the news, and goes on dying while they are read."""
-    netd.options = ("--idle-timeout", "1")
     netd.start()
     b = Broker(netd, idle=1)
     b.build("one", ONE, PREFIX, flags=DHCP)
@@ -1074,7 +1084,7 @@ def many_die(netd):
 
 
 def idles(netd):
-    netd.options = ("--idle-timeout", "1")
+    """A broker says how long; netd's own option counts until there is one, who may take its time."""
     netd.start()
     b = Broker(netd, hello=False)
     b.call(HELLO, struct.pack("=II", 1, 0))
@@ -1088,6 +1098,10 @@ def idles(netd):
     check(True, "the next broker is served when the last has gone")
     second.close()
     check(netd.wait() == 0, "a netd that nobody uses goes")
+    netd.options = ("--idle-timeout", "1")
+    with contextlib.suppress(RuntimeError):  # it may have gone before it was seen
+        netd.start()
+    check(netd.wait() == 0, "so does one that no broker ever came to")
 
 
 def story(program, place, uid):
@@ -1123,8 +1137,7 @@ def story(program, place, uid):
         if netd.process and netd.process.poll() is None:
             netd.process.kill()
             netd.process.wait()
-        for line in children(netd):  # only after a story that broke off
-            os.kill(int(line.split()[0]), signal.SIGKILL)
+        end_children(netd)
     if failures:
         print("---- its log\n" + open(netd.log).read(), flush=True)
 
