@@ -302,6 +302,8 @@ def is_refused(address, port):
         connect(address, port, timeout=2).close()
     except ConnectionRefusedError:
         return True
+    except OSError:  # a listener that is just being closed
+        pass
     return False
 
 

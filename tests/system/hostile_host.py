@@ -288,11 +288,8 @@ def no_tunnel_of_names(scene, spy, web):
 
 
 def ways_out_are_known(scene):
-    for _ in range(100):
-        if not scene.rules.find(INET, "unreachable0", "reject"):
-            return
-        time.sleep(0.05)
-    raise AssertionError("netd does not notice the host's routes")
+    if not smoke.eventually(lambda: not scene.rules.find(INET, "unreachable0", "reject")):
+        raise AssertionError("netd does not notice the host's routes")
 
 
 def story(scene):

@@ -129,8 +129,10 @@ def make_host():
                     "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"):
         said = sh(command)
         assert not said, (command, said)
-    while "tentative" in sh("ip -6 addr") or "state UP" not in sh("ip link show out0"):
-        time.sleep(0.05)
+    # The kernel gives a link its own address a moment after it is up, and confirms it in a second.
+    for link in ("wire", "out0p", "out0"):
+        assert smoke.eventually(lambda link=link: "state UP" in sh(f"ip link show {link}") and
+                                "inet6 fe80" in sh(f"ip -6 addr show {link} -tentative")), link
 
 
 def snapshot():
