@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define COMPLAINTS (60 * SEC) /* between two of them */
+#define TICK_NSEC  10000000   /* the longest, with CONFIG_HZ=100 */
 
 /* ---- what the file says ---------------------------------------------------------------- */
 
@@ -52,6 +53,34 @@ void resolvers_read(struct resolvers *rs, FILE *file, size_t max)
         rs->n = 1;
 }
 
+/* Files get the time of the kernel's last tick: a change in the same one may not show. */
+static bool may_change_unseen(const struct stat *st)
+{
+    struct timespec now = { 0 };
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    int64_t age = (int64_t)(now.tv_sec - st->st_mtim.tv_sec) * 1000000000 +
+                  (now.tv_nsec - st->st_mtim.tv_nsec);
+    return age >= 0 && age < TICK_NSEC;
+}
+
+static bool is_as_it_was(const struct resolvers *rs, const struct stat *st)
+{
+    return rs->n > 0 && !rs->again && st->st_ino == rs->ino && st->st_dev == rs->dev &&
+           st->st_size == rs->size && st->st_mtim.tv_sec == rs->mtime.tv_sec &&
+           st->st_mtim.tv_nsec == rs->mtime.tv_nsec;
+}
+
+static bool same_servers(const struct resolvers *a, const struct resolvers *b)
+{
+    bool same = a->n == b->n;
+
+    for (size_t i = 0; same && i < a->n; i++)
+        same = a->server[i].len == b->server[i].len &&
+               memcmp(&a->server[i].addr, &b->server[i].addr, a->server[i].len) == 0;
+    return same;
+}
+
 /* Programs replace the file in place or by another one. */
 void resolvers_refresh(struct resolvers *rs, uint64_t now)
 {
@@ -63,17 +92,25 @@ void resolvers_refresh(struct resolvers *rs, uint64_t now)
         return;
     if (stat(rs->path, &st) < 0)
         memset(&st, 0, sizeof st); /* absent, and that is remembered as well */
-    if (rs->n > 0 && st.st_ino == rs->ino && st.st_dev == rs->dev &&
-        st.st_mtim.tv_sec == rs->mtime.tv_sec && st.st_mtim.tv_nsec == rs->mtime.tv_nsec)
+    if (is_as_it_was(rs, &st))
         return;
+    rs->again = may_change_unseen(&st);
     rs->ino = st.st_ino;
     rs->dev = st.st_dev;
+    rs->size = st.st_size;
     rs->mtime = st.st_mtim;
 
+    struct resolvers read = { .n = 0 };
     FILE *file = fopen(rs->path, "re");
-    resolvers_read(rs, file, SERVERS_GLIBC);
+    resolvers_read(&read, file, SERVERS_GLIBC);
     if (file)
         (void)fclose(file);
+    if (same_servers(rs, &read)) /* who has failed is still not the first */
+        return;
+    memcpy(rs->server, read.server, sizeof rs->server);
+    rs->n = read.n;
+    rs->first = 0;
+    rs->version++;
     log_info("relay: %zu resolver%s from %s", rs->n, rs->n == 1 ? "" : "s", rs->path);
 }
 

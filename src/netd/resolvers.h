@@ -37,8 +37,10 @@ struct resolvers {
     size_t first;          /* the one that is asked first */
     uint64_t first_at;     /* since when it is not the one with number 0 */
     struct timespec mtime; /* of the file that they are from */
+    off_t size;
     ino_t ino;
     dev_t dev;
+    bool again; /* it may have changed since it was read, without a sign of it */
     uint64_t complained;
 };
 

@@ -12,8 +12,15 @@
 #include "mem.h"
 #include "resolvers.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 static const struct story {
     const char *name, *text, *servers; /* as "address address" */
@@ -109,6 +116,46 @@ static void an_absent_file_is_read_once(void **unused)
     assert_int_equal(rs.version, 1);
 }
 
+struct changing_file {
+    char path[32];
+    int fd;
+    struct timespec times[2]; /* which it always has */
+};
+
+static void rewrite(const struct changing_file *file, const char *text)
+{
+    assert_return_code(ftruncate(file->fd, 0), errno);
+    assert_int_equal(pwrite(file->fd, text, strlen(text), 0), strlen(text));
+    assert_return_code(futimens(file->fd, file->times), errno);
+}
+
+/* In a tick of the clock that files get their times from. */
+static void a_file_that_changes_twice_at_once_is_read_again(void **unused)
+{
+    struct changing_file file = { .path = "/tmp/test-relay.XXXXXX" };
+    struct resolvers rs = { .path = file.path };
+
+    (void)unused;
+    file.fd = mkstemp(file.path);
+    assert_return_code(file.fd, errno);
+    rewrite(&file, ""); /* at time 0 */
+    resolvers_refresh(&rs, 0);
+    rewrite(&file, stories[1].text);
+    resolvers_refresh(&rs, 0);
+    assert_int_equal(rs.n, 2);
+    while (!rs.again) { /* this process may have been too slow */
+        assert_return_code(clock_gettime(CLOCK_REALTIME, &file.times[1]), errno);
+        rewrite(&file, "nameserver 203.0.113.1\n");
+        resolvers_refresh(&rs, 0);
+    }
+    rewrite(&file, "nameserver 203.0.113.2\n");
+    resolvers_refresh(&rs, 0);
+    assert_int_equal(((struct sockaddr_in *)&rs.server[0].addr)->sin_addr.s_addr,
+                     htonl(0xCB007102));
+    assert_return_code(unlink(file.path), errno);
+    assert_return_code(close(file.fd), errno);
+}
+
 static void servers_that_are_given_stay(void **unused)
 {
     struct resolvers rs = { .path = NULL };
@@ -131,6 +178,7 @@ int main(void)
         cmocka_unit_test(each_resolver_is_tried_once),
         cmocka_unit_test(who_failed_is_not_asked_first_again_for_a_while),
         cmocka_unit_test(an_absent_file_is_read_once),
+        cmocka_unit_test(a_file_that_changes_twice_at_once_is_read_again),
         cmocka_unit_test(servers_that_are_given_stay),
     };
     log_init("test_relay", LOG_LEVEL_ERROR);
