@@ -479,12 +479,14 @@ static void *acquire_in_thread(void *arg)
     return arg;
 }
 
+static int silent_listener = -1;
+
 static void check_fork_during_call(void)
 {
     pthread_t thread;
-    struct timespec moment = { 0, 100 * 1000 * 1000 };
     CHECK(pthread_create(&thread, NULL, acquire_in_thread, NULL) == 0);
-    nanosleep(&moment, NULL); /* now it waits for an answer that does not come */
+    int broker = accept(silent_listener, NULL, NULL);
+    CHECK(broker >= 0 && hear(broker)); /* now it waits for an answer that does not come */
     pid_t child = fork();
     if (child == 0) {
         alarm(5);                     /* not inherited */
@@ -499,9 +501,9 @@ static void check_fork_during_call(void)
 static void a_fork_while_another_thread_waits_for_an_answer_does_not_hang(void **unused)
 {
     (void)unused;
-    int listener = listen_here(); /* who never answers */
+    silent_listener = listen_here();
     in_own_process(check_fork_during_call);
-    close(listener);
+    close(silent_listener);
 }
 
 static void check_threads(void)

@@ -13,6 +13,7 @@
 #include "fd.h"
 #include "forwarder_part.h"
 #include "mem.h"
+#include "own_network.h"
 #include "packet.h"
 
 #include <arpa/inet.h>
@@ -111,7 +112,8 @@ struct stage {
     uint16_t vm_port, port; /* and the host's port that leads there */
 };
 
-static int listener(int type, uint16_t *ret_port)
+/* A socket that has a port of the loopback; one for a stream does not listen yet. */
+static int bound(int type, uint16_t *ret_port)
 {
     struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), on = 1;
@@ -121,10 +123,17 @@ static int listener(int type, uint16_t *ret_port)
     if (type == SOCK_DGRAM)
         assert_int_equal(setsockopt(fd, SOL_IP, IP_PKTINFO, &on, sizeof on), 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&here, sizeof here), 0);
-    if (type == SOCK_STREAM)
-        assert_int_equal(listen(fd, 16), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&here, &len), 0);
     *ret_port = ntohs(here.sin_port);
+    return fd;
+}
+
+static int listener(int type, uint16_t *ret_port)
+{
+    int fd = bound(type, ret_port);
+
+    if (type == SOCK_STREAM)
+        assert_int_equal(listen(fd, 16), 0);
     return fd;
 }
 
@@ -285,6 +294,7 @@ static void nobody_there_is_a_reset(void **state)
     struct stage *st = *state;
 
     fd_closep(&st->vm);
+    st->vm = bound(SOCK_STREAM, &st->vm_port); /* nobody else gets its port */
     order(st, FORWARDER_ADD, 1, SOCK_STREAM);
     AUTO_FD client = client_of(st, SOCK_STREAM);
     expect_reset(client);
@@ -420,5 +430,5 @@ int main(void)
         STAGED(the_next_netd_finds_it_with_all_that_it_has),
         STAGED(nonsense_ends_the_line_and_nothing_else),
     };
-    return cmocka_run_group_tests_name("forwarder", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("forwarder", tests, own_network, NULL);
 }

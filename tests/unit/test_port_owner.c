@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* In a network of its own, for a port that nobody else has by the same number. */
 #include "port_owner.h"
+
+#include "own_network.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -81,5 +84,5 @@ int main(void)
         cmocka_unit_test(a_process_of_ones_own_is_named),
         cmocka_unit_test(of_others_the_user_is_named_and_no_more),
     };
-    return cmocka_run_group_tests_name("port_owner", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("port_owner", tests, own_network, NULL);
 }

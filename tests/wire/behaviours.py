@@ -145,6 +145,7 @@ def more(broker):
 def monitor(broker):
     with broker.client() as watcher, broker.client() as client:
         watcher.send(message("Monitor", more=True))
+        client.let_others_go_first()
         client.acquire("shared")
         client.call("Release", {"network_name": "shared"})
         events = [watcher.receive() for _ in range(3)]

@@ -4,6 +4,7 @@
 
 No network is made: nothing here asks for one. Everything lies in a temporary directory.
 """
+import contextlib
 import os
 import pathlib
 import shutil
@@ -103,7 +104,8 @@ class Home:
     def end(self):
         for pid in self.pids:
             if not gone(pid):
-                os.kill(pid, signal.SIGTERM)
+                with contextlib.suppress(ProcessLookupError):  # it may be going by itself
+                    os.kill(pid, signal.SIGTERM)
         for pid in self.pids:
             eventually(lambda p=pid: gone(p), f"process {pid} ends")
 

@@ -74,6 +74,11 @@ class Client:
     def acquire(self, name="shared"):
         return self.call("Acquire", {"network_name": name})
 
+    def let_others_go_first(self):
+        """What came before a question has its turn before the answer to the next but one."""
+        for _ in range(3):
+            self.call("List")
+
     def is_closed(self):
         """Has the broker closed this connection, without another word?"""
         try:
@@ -102,11 +107,9 @@ class Broker:
         self.forget_probes()
 
     def forget_probes(self):
-        """Until the broker has closed what answers() opened, and counts can be compared. What came
-        before a question has its turn before the answer to the next but one."""
+        """Until the broker has closed what answers() opened, and counts can be compared."""
         with self.client() as last:
-            for _ in range(3):
-                last.call("List")
+            last.let_others_go_first()
             others = self.open_fds() - 1
         self.settled_fds(others)
 
