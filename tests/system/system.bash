@@ -136,13 +136,16 @@ system_process() { # NAME -> pids of the instance's own; the world has a dnsmasq
     system_processes | sed -n "s/ $1\$//p"
 }
 
-# Whatever runs as one of the instance's users: "PID NAME" each.
+# Whatever runs as one of the instance's users: "PID NAME" each, and "PID NAME (ending)".
 system_processes() {
-    local pid
+    local pid ending
     for pid in /proc/[0-9]*; do
         case $(stat -c %u "$pid" 2>/dev/null) in
         "$SYSTEM_BROKER_UID" | "$SYSTEM_NETD_UID" | "$SYSTEM_UPLINK_UID")
-            [ ! -e "$pid/exe" ] || echo "${pid#/proc/} $(cat "$pid/comm" 2>/dev/null)"
+            has_not_ended "$pid" || continue
+            ending=
+            [ -e "$pid/exe" ] || ending=" (ending)"
+            echo "${pid#/proc/} $(cat "$pid/comm" 2>/dev/null)$ending"
             ;;
         esac
     done
