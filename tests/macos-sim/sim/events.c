@@ -29,6 +29,14 @@ static struct sim_watch table[WATCHES];
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int epoll_fd = -1;
+static atomic_bool exiting;
+
+/* ThreadSanitizer lets a program go on for a second after exit(), in which a service would
+ * take clients that it never serves. */
+static void stop_at_exit(void)
+{
+    atomic_store(&exiting, true);
+}
 
 static void handle(uint64_t key)
 {
@@ -54,7 +62,7 @@ static void *event_thread(void *unused)
         int n = epoll_wait(epoll_fd, events, 16, -1);
         if (n < 0 && errno != EINTR)
             sim_misuse("epoll_wait failed");
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n && !atomic_load(&exiting); i++)
             handle(events[i].data.u64);
     }
     return NULL;
@@ -63,7 +71,7 @@ static void *event_thread(void *unused)
 static void start(void)
 {
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_fd < 0)
+    if (epoll_fd < 0 || atexit(stop_at_exit) != 0)
         sim_misuse("cannot open an epoll instance");
     sim_start_thread(event_thread, NULL, "the event thread");
 }
