@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import socket
+import subprocess
 import sys
 
 BROKER = "com.github.nirs.vmnet-broker"
@@ -20,7 +21,7 @@ lib.vmnet_broker_start_interface.argtypes = [ctypes.c_void_p, ctypes.c_void_p,
                                              ctypes.POINTER(ctypes.c_int)]
 lib.vmnet_broker_interface_free.argtypes = [ctypes.c_void_p]
 
-PATIENCE = 60  # more than the test has, who says what it waited for
+PATIENCE = 180  # more than the test has, who says what it waited for
 networks = []  # the last two
 raw = None
 
@@ -38,7 +39,13 @@ def connection():
     global raw
     if raw is None:
         raw = socket.socket(socket.AF_UNIX)
-        raw.connect(os.path.join(os.environ["XDG_RUNTIME_DIR"], "vmnet-broker/broker.sock"))
+        path = os.path.join(os.environ["XDG_RUNTIME_DIR"], "vmnet-broker/broker.sock")
+        try:
+            raw.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):  # then start one, as the library does
+            subprocess.run([os.environ["VMNET_BROKER_PROGRAM"], "--user", "--background"],
+                           check=True, stdin=subprocess.DEVNULL)
+            raw.connect(path)
     return raw
 
 

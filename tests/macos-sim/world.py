@@ -18,7 +18,7 @@ import threading
 import time
 
 SCALE = 40
-PATIENCE = float(os.environ.get("SIM_PATIENCE", "30"))  # of ours, for one answer; sanitizers on a busy machine are slow
+PATIENCE = float(os.environ.get("SIM_PATIENCE", "120"))  # of ours, for one answer; sanitizers on a busy machine are slow
 HERE = os.path.dirname(os.path.abspath(__file__))
 PLIST = os.path.join(HERE, "../../packaging/macos/com.github.nirs.vmnet-broker.plist")
 
