@@ -76,12 +76,13 @@ class SystemNetd(Netd):
 
     def processes(self, *names):
         """Those of this netd that are called so; without names: whatever runs as its user. One that
-        has ended, but for its parent's asking, is not among them."""
+        has ended, but for its parent's asking, is not among them; one that is ending is, which has no
+        namespaces any more but still what it had open."""
         for pid in [int(p) for p in os.listdir("/proc") if p.isdigit()]:
             with contextlib.suppress(OSError):
                 comm = open(f"/proc/{pid}/comm").read().strip()
                 if os.stat(f"/proc/{pid}").st_uid == UID and (not names or comm in names) and \
-                        os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt"):
+                        mount_namespace(pid) in ("", mount_namespace("self")) and has_not_ended(pid):
                     yield pid
 
     def kill(self, *names):
@@ -100,6 +101,18 @@ class SystemNetd(Netd):
                 left &= first
         if not names or "vmnet-netd" in names:
             self.process.wait(smoke.PATIENCE)
+
+
+def mount_namespace(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt")
+    except OSError:
+        return ""
+
+
+def has_not_ended(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0] not in "ZX"
 
 
 # ---- the host -----------------------------------------------------------------------------
