@@ -93,7 +93,7 @@ start_vm() { # NAME -> one without a guest, which has its TAP open
     is "$(grep -c 'capabilities 0000000000000000' <<<"$output")" 3
     [[ ${lines[3]} =~ ^([0-9a-f:]{17})\ ([0-9a-f:]{17})\ 192\.168\.[0-9.]+\ none$ ]]
     is "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
-    eventually 5 vm_is_gone again
+    eventually 20 vm_is_gone again
 }
 
 @test "several queues are opened by several openers" {
@@ -107,7 +107,7 @@ for fd in fds:
 @test "a command that never opens it leaves no TAP behind" {
     local tap
     tap=$(ctl run --in-namespace --network shared --name never -- echo '{tap}')
-    eventually 5 vm_is_gone never
+    eventually 20 vm_is_gone never
     is "$(kept)" "$(tap_of named)"
     is "$(find "$(user_home)/.local/state" -name "$tap.held")" ""
 }
@@ -123,7 +123,7 @@ print("bent" if fcntl.ioctl(fd, 0x8924, struct.pack("16sH6s16x", tap, 1, mac)) e
 time.sleep(600)' '{tap}' "$(status_of shared \
         "[i['mac_address'] for i in n['interfaces'] if i.get('name') == 'other'][0]")"
     eventually 10 grep -qx bent "$WORLD/log/vm-bent"
-    eventually 5 vm_is_gone bent
+    eventually 20 vm_is_gone bent
     kill -TERM "$(pid_of '^vmnet-brokerctl run .*--name bent')"
     in_guest named ping -c 1 -W 5 other
 }
@@ -131,7 +131,7 @@ time.sleep(600)' '{tap}' "$(status_of shared \
 @test "a VM that is killed takes its TAP along" {
     start_vm killed
     kill -KILL "$(pid_of '^python3 .*open_tap')"
-    eventually 5 vm_is_gone killed
+    eventually 20 vm_is_gone killed
 }
 
 @test "a VM whose run is killed keeps its TAP, and then takes it along" {
@@ -141,7 +141,7 @@ time.sleep(600)' '{tap}' "$(status_of shared \
     vm_lives orphan
     has "$(kept)" "$(tap_of orphan)"
     kill -KILL "$(pid_of '^python3 .*open_tap')"
-    eventually 5 vm_is_gone orphan
+    eventually 20 vm_is_gone orphan
 }
 
 @test "a VM keeps its network when broker, netd or both are killed; so does one yet to come" {
@@ -164,7 +164,7 @@ time.sleep(600)' '{tap}' "$(status_of shared \
     : >"$WORLD/guests/go"
     eventually 10 opened later
     kill -KILL "$(pid_of '^python3 .*open_tap')"
-    eventually 5 vm_is_gone later
+    eventually 20 vm_is_gone later
 }
 
 @test "what ends while no netd runs is swept by the next" {

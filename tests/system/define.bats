@@ -74,11 +74,11 @@ pending() {
 
 @test "a change is applied where it can be, and pending where not" {
     define lab '{"mode": "host", "subnet": "10.7.7.1", "mtu": 1300, "description": "new"}' --replace
-    eventually 5 pending mtu
+    eventually 20 pending mtu
     is "$(status_of lab "n['description']")" new
     is "$(status_of lab "n['status']['network']['mtu']")" 1400
     define lab '{"mode": "host", "subnet": "10.7.7.1", "mtu": 1400}' --replace
-    eventually 5 pending ""
+    eventually 20 pending ""
 }
 
 @test "monitor tells of clients and of definitions that change or break" {
@@ -88,8 +88,8 @@ pending() {
     eventually 10 it_watches
     ctl acquire host -- true
     define lab '{"mode": "host", "subnet": "10.7.7.1", "mtu": 1350}' --replace
-    eventually 5 pending mtu
-    eventually 5 grep -q definition_changed "$WORLD/log/monitor"
+    eventually 20 pending mtu
+    eventually 20 grep -q definition_changed "$WORLD/log/monitor"
     kill "$monitor" || true
     pick "[e['what'] + ' ' + str(e.get('network'))
         for e in map(__import__('json').loads, open('$WORLD/log/monitor'))]" <<<0 >"$seen"

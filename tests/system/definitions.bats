@@ -244,7 +244,7 @@ becomes() { # GUEST MAC -> what DHCP then gives eth0
     in_guest db "ip link set eth3 down; ip link set eth3 address 52:54:00:99:99:99; ip link set eth3 up"
     not pings db eth3 192.168.45.1
     in_guest db "ip link set eth3 down; ip link set eth3 address $own; ip link set eth3 up"
-    eventually 5 pings db eth3 192.168.45.1
+    eventually 20 pings db eth3 192.168.45.1
 }
 
 @test "a reservation that is written while guests run counts at once, and they notice nothing" {

@@ -14,7 +14,7 @@ setup() {
 
 teardown() {
     tell_what_happened
-    eventually 5 all_are_killed
+    eventually 20 all_are_killed
     ! mountpoint -q "$STATE" || umount "$STATE"
     rm -rf "/run/user/$WORLD_UID/vmnet-broker" "$(user_home)/.local"
 }
@@ -52,13 +52,13 @@ both_die() {
     local broker netd
     broker=$(broker_pid) netd=$(processes vmnet-netd)
     kill -KILL "$broker" "$netd"
-    eventually 5 not kill -0 "$broker" 2>/dev/null
-    eventually 5 not kill -0 "$netd" 2>/dev/null
+    eventually 20 not kill -0 "$broker" 2>/dev/null
+    eventually 20 not kill -0 "$netd" 2>/dev/null
 }
 
 # Whoever writes there may just be taking a file away.
 fill() {
-    eventually 5 full 2>/dev/null
+    eventually 20 full 2>/dev/null
 }
 
 full() {
@@ -153,7 +153,7 @@ namespace_is_lost() {
     mapfile -t all < <(broker_pid; processes vmnet-netd; processes vmnet-anchor; pid_of_dnsmasq)
     kill -STOP "${all[@]}"
     kill -KILL "${all[@]}"
-    eventually 5 not running vmnet-anchor
+    eventually 20 not running vmnet-anchor
 }
 
 subnet_of() { # NETWORK

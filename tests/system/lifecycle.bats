@@ -88,7 +88,7 @@ clients_are() {
     leader=$(processes vmnet-brokerctl)
     is "$(ps -o pgid= -p "$leader" | tr -d ' ')" "$leader"
     kill -KILL "-$leader"
-    eventually 5 clients_are 0
+    eventually 20 clients_are 0
     running vmnet-broker
 }
 
@@ -97,7 +97,7 @@ clients_are() {
     hold shared
     is "$(state_of shared)" "['ready']"
     kill -KILL "$(processes vmnet-brokerctl)"
-    eventually 5 network_is shared idle
+    eventually 20 network_is shared idle
 }
 
 network_is() {
@@ -138,13 +138,13 @@ network_is() {
 
 @test "an acquire within the idle timeout keeps the network" {
     local id
-    clients_start_broker --idle-timeout 3
+    clients_start_broker --idle-timeout 8 # time enough for us to come
     hold shared
     id=$(id_of shared)
     kill -TERM "$(processes vmnet-brokerctl)"
-    eventually 5 network_is shared idle
+    eventually 20 network_is shared idle
     hold shared
-    sleep 4
+    sleep 9
     is "$(id_of shared)" "$id"
     is "$(state_of shared)" "['ready']"
 }

@@ -8,7 +8,7 @@ load lib
 
 teardown() {
     tell_what_happened
-    eventually 5 all_are_killed
+    eventually 20 all_are_killed
     rm -rf "/run/user/$WORLD_UID/vmnet-broker" "$(user_home)/.local"
 }
 
@@ -207,7 +207,7 @@ sanitized() {
     ctl run --network host --name a -- true
     is "$(broker_pid)" "$broker"
     kill -KILL "$(processes vmnet-netd)"
-    eventually 5 not kill -0 "$broker" 2>/dev/null
+    eventually 20 not kill -0 "$broker" 2>/dev/null
     ctl run --network shared --name a -- true
     eventually 10 everybody_is_there
 }

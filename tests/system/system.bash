@@ -163,7 +163,7 @@ nothing_is_left_of_system() {
         echo "still running: $(system_processes)" >&2
         return 1
     }
-    eventually 5 no_trace_is_left_of_system 2>/dev/null || no_trace_is_left_of_system
+    eventually 20 no_trace_is_left_of_system 2>/dev/null || no_trace_is_left_of_system
 }
 
 no_trace_is_left_of_system() { # && as in nothing_is_left

@@ -270,7 +270,7 @@ clients_are_back() {
     for child in $(processes vmnet-netns) $(processes vmnet-starter); do
         is "$(status_field "$child" PPid)" "$broker"
         kill -KILL "$child"
-        eventually 5 not test -e "/proc/$child" 2>/dev/null
+        eventually 20 not test -e "/proc/$child" 2>/dev/null
     done
     kill -KILL "$broker"
     eventually 10 not running vmnet-broker

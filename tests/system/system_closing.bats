@@ -124,7 +124,7 @@ goes_out() { # FILE-NAME
     is "$(masqueraded)" "by the kernel"
     docker_comes
     eventually 15 problem_is "ip filter FORWARD (policy drop)"
-    eventually 5 is_forgotten
+    eventually 20 is_forgotten
     eventually 20 goes_out fourth
     is "$(masqueraded)" "by another"
     docker_goes

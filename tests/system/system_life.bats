@@ -84,7 +84,7 @@ host_is_clean() {
         end_vms
         eventually 20 system_answers
         eventually 20 system_is_over
-        eventually 5 host_is_clean
+        eventually 20 host_is_clean
     done
 }
 
@@ -115,7 +115,7 @@ no_problem() {
     eventually 15 problem_is "overlaps a network's subnet"
     end_vms
     eventually 20 shared_is_gone
-    eventually 5 no_problem
+    eventually 20 no_problem
     vpn_goes
     vm_of_alice web
     eventually 15 uplink_is shared ok

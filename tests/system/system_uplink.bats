@@ -129,7 +129,7 @@ another_anchor() { # PID
     is_of "$engine" vmnet-uplink
     netd=$(processes vmnet-netd)
     kill -KILL "$netd" "$(processes vmnet-spawner)"
-    eventually 5 is_no_process "$engine"
+    eventually 20 is_no_process "$engine"
     eventually 40 engines_are 2
     kill "$holder"
     eventually 40 engines_are 1

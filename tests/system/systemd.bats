@@ -66,8 +66,8 @@ both_sockets_are_there() { # [MODE of the broker's]
     as bob start_guest away --network away
     eventually 10 is_active "${SERVICES[@]}"
     is "$(property vmnet-broker Type) $(property vmnet-netd Type)" "notify notify"
-    eventually 5 has_said vmnet-broker "is ready, process $(main_pid vmnet-broker)"
-    eventually 5 has_said vmnet-netd "serving on /run/vmnet-netd/netd.sock"
+    eventually 20 has_said vmnet-broker "is ready, process $(main_pid vmnet-broker)"
+    eventually 20 has_said vmnet-netd "serving on /run/vmnet-netd/netd.sock"
     wait_guests web db away
 }
 
@@ -402,7 +402,7 @@ nobody_has_anything() {
 } 2>/dev/null
 
 nothing_is_left_in_host() {
-    eventually 5 no_name_is_left
+    eventually 20 no_name_is_left
     the_host >"$WORLD/after"
     diff -u "$WORLD/before" "$WORLD/after"
 }
@@ -426,7 +426,7 @@ both_have_left() {
         kill "$(processes_of 4101 sleep)"
         eventually 20 both_have_left
         is "$(property vmnet-broker Result) $(property vmnet-netd Result)" "success success"
-        eventually 5 system_is_over
+        eventually 20 system_is_over
         nothing_is_left_in_host
     done
 }
@@ -450,7 +450,7 @@ kill_and_come_back() { # SIGNAL
     done
     eventually 20 as bob ctl run --network shared -- true
     eventually 20 both_have_left
-    eventually 5 system_is_over
+    eventually 20 system_is_over
     nothing_is_left_in_host
 }
 
@@ -543,6 +543,6 @@ all_is_as_before_the_boot() {
     stop_guests web
     for pid in $(processes_of 4102 vmnet-brokerctl); do kill "$pid"; done
     eventually 20 both_have_left
-    eventually 5 system_is_over
+    eventually 20 system_is_over
     nothing_is_left_in_host
 }
