@@ -146,7 +146,7 @@ for kind, port in ((socket.SOCK_DGRAM, 53), (socket.SOCK_STREAM, 53), (socket.SO
     held.append(s)
 print("taken", flush=True)
 time.sleep(3600)' >"$WORLD/log/taken" 2>&1 </dev/null 3>&- 4>&- 5>&- &
-    eventually 10 grep -q taken "$WORLD/log/taken"
+    eventually 20 grep -q taken "$WORLD/log/taken"
 }
 
 # --- asking ---------------------------------------------------------------------------

@@ -111,7 +111,7 @@ alarms_are() { # PATTERN
 
 # Who holds a network has been told to go, and may need a moment for that.
 stop_everything() {
-    eventually 10 stopped
+    eventually 20 stopped
     eventually 20 nothing_runs
 }
 

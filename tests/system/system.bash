@@ -56,7 +56,7 @@ start_system() { # OPTIONS...
     else
         NOTIFY_SOCKET=$WORLD/notify vmnet-broker --system "$@" >>"$SYSTEM_LOG" 2>&1 </dev/null 3>&- 4>&- 5>&- &
     fi
-    eventually 10 system_answers
+    eventually 20 system_answers
 }
 
 # --- by units -------------------------------------------------------------------------
@@ -83,19 +83,20 @@ activate() { # UNIT SOCKET OPTION...
     python3 "$WORLD/scripts/activate.py" "$unit.socket" "$unit.service" "$WORLD/notify" "${@:3}" \
         >>"$SYSTEM_LOG" 2>&1 </dev/null 3>&- 4>&- 5>&- &
     echo $! >"$ACTIVATORS/$1"
-    eventually 10 test -S "$2"
+    eventually 20 test -S "$2"
 }
 
 hear_notifications() { # -> what services tell their manager, a line each, in the log `notify`
     [ ! -S "$WORLD/notify" ] || return 0
     python3 -uc 'import os, socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.bind(sys.argv[1])
-os.chmod(sys.argv[1], 0o666)
+s.bind(sys.argv[1] + ".new")
+os.chmod(sys.argv[1] + ".new", 0o666)
+os.rename(sys.argv[1] + ".new", sys.argv[1]) # nobody finds it before it is as it should be
 while True:
     print(s.recv(4096).decode().replace("\n", " "))' "$WORLD/notify" \
         >"$WORLD/log/notify" 2>&1 </dev/null 3>&- 4>&- 5>&- &
-    eventually 10 test -S "$WORLD/notify"
+    eventually 20 test -S "$WORLD/notify"
 }
 
 stop_units() {
@@ -112,7 +113,7 @@ system_answers() {
 # Who holds a network has been told to go, and may need a moment for that. Where units listen,
 # whoever asks an instance that is over to stop starts it first.
 stop_system() {
-    system_is_over || eventually 10 system_stopped
+    system_is_over || eventually 20 system_stopped
     eventually 20 system_is_over
     stop_units
 }
