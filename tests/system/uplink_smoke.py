@@ -376,12 +376,14 @@ def make_world():
 
 
 def default_routes(four, six, link="eth0"):
-    sh("ip route del default", check=False)
-    sh("ip -6 route del default", check=False)
-    if four:
-        sh("ip route add default via 198.51.100.%d" % (1 if link == "eth0" else 129))
-    if six:
-        sh("ip -6 route add default via 2001:db8:%s:1" % ("" if link == "eth0" else "0:1:"))
+    """What stays is not touched: netd may look at any moment, and takes what it misses for gone."""
+    for version, wanted, gateway in (
+            ("-4", four, "198.51.100.%d" % (1 if link == "eth0" else 129)),
+            ("-6", six, "2001:db8:%s:1" % ("" if link == "eth0" else "0:1:"))):
+        if wanted:
+            sh("ip %s route replace default via %s" % (version, gateway))
+        else:
+            sh("ip %s route del default" % version, check=False)
 
 
 def start_servers():
@@ -741,6 +743,7 @@ def story_broken(driver):
     sh("mount --bind /dev/null " + program)  # which nobody can execute
     words = "failed: VMNET_BROKER_UPLINK_ENGINE names no engine that is installed"
     check("no engine: it is said", driver.wait_state(words))
+    default_routes(True, False)
     for _ in range(2):
         sh("umount --lazy " + program)  # netd may just be trying it
     default_routes(True, True)  # a change of routes shortens the wait
