@@ -20,7 +20,9 @@
 
 #include <cmocka.h>
 
-struct fake_netd fake = { .lock = PTHREAD_MUTEX_INITIALIZER, .listener = -1, .session = -1 };
+struct fake_netd fake = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .up = PTHREAD_COND_INITIALIZER, .listener = -1, .session = -1
+};
 
 void fake_say(const struct netd_header *to, uint32_t flags, int err, const void *body, size_t len,
               const int *fds, size_t n_fds)
@@ -247,6 +249,10 @@ void fake_tap_gone(size_t i)
 static void *fake_run(void *unused)
 {
     (void)unused;
+    pthread_mutex_lock(&fake.lock);
+    fake.serving = true;
+    pthread_cond_signal(&fake.up);
+    pthread_mutex_unlock(&fake.lock);
     for (;;) {
         struct pollfd p[3 + FAKE_TAPS] = { { .fd = fake.stop[0], .events = POLLIN },
                                            { .fd = fake.listener, .events = POLLIN },
@@ -271,6 +277,16 @@ static void *fake_run(void *unused)
     }
 }
 
+/* A thread allocates while it begins, and the backend forks: a child of that moment would have the
+ * address sanitizer's allocator locked for ever. Later this one allocates nothing. */
+static void await_thread(void)
+{
+    pthread_mutex_lock(&fake.lock);
+    while (!fake.serving)
+        pthread_cond_wait(&fake.up, &fake.lock);
+    pthread_mutex_unlock(&fake.lock);
+}
+
 void fake_start(const struct paths *paths)
 {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -281,6 +297,7 @@ void fake_start(const struct paths *paths)
     assert_int_equal(listen(fake.listener, 5), 0);
     assert_int_equal(pipe2(fake.stop, O_CLOEXEC), 0);
     assert_int_equal(pthread_create(&fake.thread, NULL, fake_run, NULL), 0);
+    await_thread();
 }
 
 void fake_stop(void)
@@ -289,6 +306,7 @@ void fake_stop(void)
         return;
     fd_closep(&fake.stop[1]);
     pthread_join(fake.thread, NULL);
+    fake.serving = false;
     fd_closep(&fake.stop[0]);
     fd_closep(&fake.listener);
     fd_closep(&fake.session);

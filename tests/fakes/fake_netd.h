@@ -10,6 +10,7 @@
 #include "paths.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #define FAKE_NETS     4
 #define FAKE_TAPS     16
@@ -19,7 +20,9 @@ enum misdeed { NOTHING_BAD, HANG, DIE, GARBAGE, REFUSE, TAKEN, NEWER, OLDER };
 
 struct fake_netd {
     pthread_mutex_t lock;
+    pthread_cond_t up; /* serving has become true */
     pthread_t thread;
+    bool serving;
     int listener, session, stop[2];
     /* What it does wrong, at which operation, once. */
     enum misdeed misdeed;
