@@ -12,8 +12,7 @@ teardown() {
     tell_what_happened
     as_user rm -rf "$definitions"
     ip route flush type blackhole
-    stop_everything
-    nothing_is_left
+    stop_everything && nothing_is_left
 }
 
 define() { # NETWORK SUBNET MASK

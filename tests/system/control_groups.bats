@@ -30,10 +30,8 @@ teardown() {
     tell_what_happened
     # All that this test has begun, and nothing else, is in there.
     [ ! -e "$MINE/cgroup.kill" ] || echo 1 >"$MINE/cgroup.kill"
-    eventually 10 all_are_killed
-    # The runtime directory is whole again, and no manager is in it.
-    find "/run/user/$WORLD_UID" -mindepth 1 -delete
-    rm -rf "$(user_home)/.local"
+    all_is_forgotten &&
+        find "/run/user/$WORLD_UID" -mindepth 1 -delete # whole again, and no manager is in it
 }
 
 teardown_file() {

@@ -10,15 +10,9 @@ setup_file() {
     namespaces >"$BATS_FILE_TMPDIR/namespaces"
 }
 
-setup() {
-    WITHOUT_STATE= # a file system of our own was mounted there
-}
-
 teardown() {
     tell_what_happened
-    eventually 10 all_are_killed
-    [ -z "$WITHOUT_STATE" ] || umount -l "$(user_home)/.local/state"
-    rm -rf "/run/user/$WORLD_UID/vmnet-broker" "$(user_home)/.local"
+    all_is_forgotten "$(user_home)/.local/state"
 }
 
 # Those that some process is in, or holds open.
@@ -56,7 +50,6 @@ story() { # STORY OPTION... -> what it measured is shown, whether or not all wen
 small_state() {
     local state
     state=$(user_home)/.local/state
-    WITHOUT_STATE=yes
     install -d -m 700 "$(user_home)/.local" "$state"
     [ "$(id -u)" != 0 ] || chown "$WORLD_UID:$WORLD_UID" "$(user_home)/.local"
     mount -t tmpfs -o "size=$1k,mode=0700,uid=$WORLD_UID,gid=$WORLD_UID" state "$state"

@@ -14,9 +14,7 @@ setup() {
 
 teardown() {
     tell_what_happened
-    eventually 20 all_are_killed
-    ! mountpoint -q "$STATE" || umount "$STATE"
-    rm -rf "/run/user/$WORLD_UID/vmnet-broker" "$(user_home)/.local"
+    all_is_forgotten "$STATE"
 }
 
 # The state directory on a file system of its own, of this many KiB.

@@ -11,9 +11,7 @@ setup() {
 
 teardown() {
     tell_what_happened
-    eventually 10 all_are_killed
-    ! mountpoint -q "$RUNTIME" || umount -l "$RUNTIME"
-    rm -rf "$RUNTIME/vmnet-broker" "$(user_home)/.local"
+    all_is_forgotten "$RUNTIME"
 }
 
 sockets() { # -> those that are there

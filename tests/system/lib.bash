@@ -111,8 +111,8 @@ alarms_are() { # PATTERN
 
 # Who holds a network has been told to go, and may need a moment for that.
 stop_everything() {
-    eventually 20 stopped
-    eventually 20 nothing_runs
+    eventually 20 stopped &&
+        eventually 20 nothing_runs
 }
 
 stopped() {
@@ -155,6 +155,14 @@ all_are_killed() {
         kill -KILL "${line%% *}" 2>/dev/null || true
     done < <(ours)
     nothing_runs
+}
+
+# For teardown(): whatever a test left running is dead, what it mounted there is gone, and the next
+# one is told nothing.
+all_is_forgotten() { # [DIRECTORY]
+    eventually 20 all_are_killed &&
+        { [ $# = 0 ] || ! mountpoint -q "$1" || umount -l "$1"; } &&
+        rm -rf "/run/user/$WORLD_UID/vmnet-broker" "$(user_home)/.local"
 }
 
 # What the host looks like once everything is over: nothing of ours runs, no link was left,

@@ -6,8 +6,7 @@ load lib
 teardown() {
     tell_what_happened
     unset VMNET_BROKER_PROGRAM
-    eventually 10 all_are_killed # whatever a test left running
-    rm -rf "/run/user/$WORLD_UID/vmnet-broker" "$(user_home)/.local"
+    all_is_forgotten
 }
 
 # By a client: one that comes a moment after start_broker might find that it has left.

@@ -8,8 +8,7 @@ load lib
 
 teardown() {
     tell_what_happened
-    eventually 20 all_are_killed
-    rm -rf "/run/user/$WORLD_UID/vmnet-broker" "$(user_home)/.local"
+    all_is_forgotten
 }
 
 none=0000000000000000
