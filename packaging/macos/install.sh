@@ -61,10 +61,15 @@ job_pid() { launchctl print "system/$label" 2>/dev/null | awk '$1 == "pid" { pri
 # That it runs is all that launchd knows; who holds networks, the broker itself says.
 refuse_if_in_use() {
     [ -n "$(job_pid)" ] || return 0
-    local users
-    users=$("$prefix/bin/vmnet-brokerctl" --json list 2>/dev/null |
-        grep -o '"clients": [0-9]*' | awk '{ n += $2 } END { print n + 0 }')
-    [ "${users:-0}" -gt 0 ] || return 0
+    local listed users
+    if ! listed=$("$prefix/bin/vmnet-brokerctl" --json list 2>/dev/null); then
+        [ "$force" = yes ] || fail "the running broker does not say who uses it: see" \
+            "'vmnet-brokerctl list', or use --force"
+        return 0
+    fi
+    users=$({ grep -o '"clients": [0-9]*' <<<"$listed" || true; } |
+        awk '{ n += $2 } END { print n + 0 }')
+    [ "$users" -gt 0 ] || return 0
     [ "$force" = yes ] || fail "$users clients use networks of the running broker, and would lose" \
         "them: stop these VMs first, or use --force ('vmnet-brokerctl status' shows them)"
     say "replacing a broker that $users clients use, as --force says"

@@ -26,12 +26,18 @@ while [ $# -gt 0 ]; do
     shift
 done
 
+# Nothing when launchd does not know it, or it does not run. Reads all that launchctl says: who
+# stopped at the line would end it by SIGPIPE, and pipefail would take that for no such job.
+job_pid() { launchctl print "system/$label" 2>/dev/null | awk '$1 == "pid" { print $3 }'; }
+
 refuse_if_in_use() {
-    launchctl print "system/$label" 2>/dev/null | grep -q '^[[:space:]]*pid = ' || return 0
-    local users=''
-    users=$("$prefix/bin/vmnet-brokerctl" --json list 2>/dev/null |
-        grep -o '"clients": [0-9]*' | awk '{ n += $2 } END { print n + 0 }')
-    [ "${users:-0}" -eq 0 ] || [ "$force" = yes ] ||
+    [ "$force" != yes ] && [ -n "$(job_pid)" ] || return 0
+    local listed users
+    listed=$("$prefix/bin/vmnet-brokerctl" --json list 2>/dev/null) ||
+        fail "the running broker does not say who uses it: see 'vmnet-brokerctl list', or --force"
+    users=$({ grep -o '"clients": [0-9]*' <<<"$listed" || true; } |
+        awk '{ n += $2 } END { print n + 0 }')
+    [ "$users" -eq 0 ] ||
         fail "$users clients use networks of the running broker: stop these VMs first, or --force"
 }
 
