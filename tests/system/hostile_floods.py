@@ -68,6 +68,8 @@ def gets_out(guest, destination, uplink):
 def connections(scene, web, db, far):
     limit = gone("leaving0", "ct state new*add @flows")
     uplink = tap_on_link(scene.netd, "uplink")
+    # The kernel forgets such a connection after 30 s, in which a busy machine may not make them all.
+    scene.netd.inside("sysctl", "-qw", "net.netfilter.nf_conntrack_udp_timeout=600")
 
     def harm(destination):
         from_every_port(web, destination, 40000)
