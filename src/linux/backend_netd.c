@@ -247,7 +247,7 @@ static void netd_free(void *self)
     if (!b)
         return;
     if (b->line && netd_has_nothing(b))
-        netd_line_leave(b->line, LEAVE_USEC);
+        netd_line_leave(b->line, b->leave_usec);
     netd_line_free(b->line);
     interfaces_free(b);
     forwards_free(b);
@@ -329,6 +329,7 @@ int backend_netd_new(const struct backend_netd_config *config, sd_event *event,
     b->events = *events;
     b->idle_timeout_sec = config->idle_timeout_sec;
     b->request_usec = REQUEST_USEC;
+    b->leave_usec = LEAVE_USEC;
     memory_init(&b->memory);
     TAILQ_INIT(&b->records);
     TAILQ_INIT(&b->uplinks);

@@ -44,6 +44,7 @@ struct backend_netd {
     struct netd_start_config start;
     uint32_t idle_timeout_sec;
     uint64_t request_usec; /* how long a client waits for netd */
+    uint64_t leave_usec;   /* how long we do, at our end */
     struct netd_line *line;
     struct memory memory;
     struct memory_file *file;

@@ -136,7 +136,9 @@ void impatient(const struct world *w)
 
 void patient(const struct world *w)
 {
-    ((struct backend_netd *)w->backend.self)->request_usec = PATIENT_USEC;
+    struct backend_netd *b = w->backend.self;
+
+    b->request_usec = b->leave_usec = PATIENT_USEC;
 }
 
 void close_backend(struct world *w)

@@ -45,8 +45,8 @@ void close_backend(struct world *w);
 /* Runs the loop until the flag is set; a test that waits longer than 30 seconds fails. */
 void await(struct world *w, const bool *flag, const char *what);
 void run_for(struct world *w, unsigned ms);
-/* For a test that waits until the backend has waited long enough; and afterwards, for a netd that
- * answers may be slow as well. */
+/* For a test that waits until the backend has waited long enough; and for one whose netd answers,
+ * however slowly, to what is asked of it at the end, too. */
 void impatient(const struct world *w);
 void patient(const struct world *w);
 

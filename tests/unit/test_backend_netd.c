@@ -79,6 +79,7 @@ static void a_network_is_built_used_and_removed(void **unused)
     ask_remove(&w);
     await(&w, &w.removed, "removed");
     assert_int_equal(w.failure.err, 0);
+    patient(&w);
     close_backend(&w);
     assert_int_equal(fake_asked(NETD_LEAVE), 1); /* nothing left: netd is sent home */
     world_end(&w);
@@ -809,6 +810,7 @@ static void leave_in_the_middle(struct world *w)
     assert_false(w->built);
     assert_true(sd_event_exit(w->event, 0) >= 0);
     assert_true(sd_event_loop(w->event) >= 0);
+    patient(w);
     let_netd_come(w);
     close_backend(w);
     assert_false(w->built); /* nobody is there who could be told */
