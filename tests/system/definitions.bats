@@ -73,8 +73,8 @@ setup_file() {
     eventually 20 both_watch
     boot web lab six four cable
     boot db lab six quiet loose
-    "$GUEST" wait web --timeout 120
-    "$GUEST" wait db --timeout 120 --without "eth2 eth3"
+    "$GUEST" wait web --timeout 180
+    "$GUEST" wait db --timeout 180 --without "eth2 eth3"
 }
 
 both_watch() { # which they show when something happens

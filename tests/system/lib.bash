@@ -222,7 +222,7 @@ start_guest() { # NAME RUN-OPTION... -> as a user would; wait_guests says when i
 wait_guests() { # NAME... -> each has an IPv4 and an IPv6 address
     local name
     for name; do
-        "$GUEST" wait "$name" --ipv6 --timeout 90 || {
+        "$GUEST" wait "$name" --ipv6 --timeout 180 || {
             cat "$WORLD/log/guest-$name" >&2
             return 1
         }
