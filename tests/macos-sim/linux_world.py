@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,10 +20,7 @@ import world
 from world import HERE, PATIENCE, SCALE, Client, Failed
 
 UID = int(os.environ.get("WORLD_UID", "4000"))
-
-
-class Skip(Exception):
-    pass
+DNSMASQ = "/usr/sbin/dnsmasq"
 
 
 class World(world.World):
@@ -40,7 +38,7 @@ class World(world.World):
                     "XDG_STATE_HOME": os.path.join(self.dir, "state"),
                     "LD_LIBRARY_PATH": os.path.dirname(find_library())}
         self.env["VMNET_BROKER_PROGRAM"] = self.make_program()
-        self.talkers, self.stopped = [], []
+        self.talkers, self.stopped, self.failing = [], [], False
 
     def make_program(self):
         """The broker that clients start, with the time that these stories have: a client that
@@ -92,7 +90,11 @@ class World(world.World):
         return max(self.processes("vmnet-broker"), default=0)
 
     def fail_creation(self, fail):
-        raise Skip("there is no way to make this machine refuse")
+        """In the world, whose mounts are its own, there is no dnsmasq."""
+        if fail != self.failing:
+            subprocess.run(["mount", "--bind", "/dev/null", DNSMASQ] if fail else ["umount", DNSMASQ],
+                           check=True)
+        self.failing = fail
 
     def hold_creation(self, hold):
         """The helper is stopped."""
@@ -123,6 +125,7 @@ class World(world.World):
 
     def clean_up(self):
         self.hold_creation(False)
+        self.fail_creation(False)
         for talker in self.talkers:
             if talker.process.poll() is None:
                 talker.kill()

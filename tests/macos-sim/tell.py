@@ -23,9 +23,6 @@ def tell(story, bin_dir):
         skipped = story(world)
         world.end()
         return skipped
-    except linux_world.Skip as why:
-        world.clean_up()
-        return str(why)
     except BaseException as error:
         error.said = world.said() if os.path.exists(world.log_path) else ""
         world.clean_up()
