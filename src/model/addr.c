@@ -158,6 +158,11 @@ const char *mac_format(struct mac m, char text[static MAC_TEXT])
     return text;
 }
 
+bool addr6_is_global(const uint8_t addr[static 16])
+{
+    return (addr[0] & 0xe0) == 0x20 || (addr[0] & 0xfe) == 0xfc;
+}
+
 uint32_t subnet4_mask(struct subnet4 s)
 {
     return s.prefix == 0 ? 0 : UINT32_MAX << (32 - s.prefix); /* a shift by 32 is undefined */

@@ -50,6 +50,10 @@ const char *address_format(const struct address *a, char text[static ADDR6_TEXT]
 int mac_parse(const char *text, struct mac *ret); /* "52:54:00:12:34:56", any case */
 const char *mac_format(struct mac m, char text[static MAC_TEXT]);
 
+/* Whether routers forward it: of 2000::/3, or unique local (fc00::/7), and so nobody's own
+ * loopback, link, group or mapped IPv4. */
+bool addr6_is_global(const uint8_t addr[static 16]);
+
 /* 0xffffff00 for 24. prefix 0 gives 0. */
 uint32_t subnet4_mask(struct subnet4 s);
 bool subnet4_contains(struct subnet4 s, uint32_t addr);

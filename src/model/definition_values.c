@@ -262,13 +262,6 @@ void read_subnet(struct reader *r, const struct members *m)
         take_subnet(r, addr, prefix, m->at[KEY_SUBNET]);
 }
 
-/* A prefix that routers forward: no multicast, link-local, loopback or mapped IPv4. */
-static bool prefix_possible(const uint8_t addr[static 16])
-{
-    bool link_local = addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80;
-    return addr[0] != 0 && addr[0] != 0xff && !link_local;
-}
-
 static void take_prefix(struct reader *r, const char *text, const char *at)
 {
     struct prefix6 p = { .len = PREFIX6_LENGTH };
@@ -277,7 +270,7 @@ static void take_prefix(struct reader *r, const char *text, const char *at)
         reader_wrong(r, at, "\"%s\" is no IPv6 address", EXCERPT(text));
         reader_remedy(r, strchr(text, '/') ? "write it without the length, like \"fd00:42::\""
                                            : "write one like \"fd00:42::\"");
-    } else if (!prefix_possible(p.addr)) {
+    } else if (!addr6_is_global(p.addr)) {
         reader_wrong(r, at, "%s cannot be a network's prefix", text);
         reader_remedy(r, "write one of your own below fd00::/8, like \"fd00:42::\"");
     } else {

@@ -26,7 +26,7 @@ static bool subnet_ok(const struct hostside_network *net)
     return true;
 }
 
-/* Unicast, and not of links; without IPv6 all zero. */
+/* Without IPv6 all zero. */
 static bool prefix_ok(const struct hostside_network *net)
 {
     static const uint8_t zero[16];
@@ -34,8 +34,7 @@ static bool prefix_ok(const struct hostside_network *net)
 
     if (net->ipv6_len == 0)
         return memcmp(a, zero, sizeof zero) == 0;
-    return net->ipv6_len == 64 && memcmp(a + 8, zero, 8) == 0 && memcmp(a, zero, 8) != 0 &&
-           a[0] != 0xff && !(a[0] == 0xfe && (a[1] & 0x80));
+    return net->ipv6_len == 64 && memcmp(a + 8, zero, 8) == 0 && addr6_is_global(a);
 }
 
 static int check_join(const struct host_link at[static NETWORKS_MAX],

@@ -130,8 +130,7 @@ static bool prefix6_ok(const struct netd_network *net)
 {
     if (net->ipv6_len == 0)
         return netd_is_nothing(net->ipv6, sizeof net->ipv6);
-    bool global = (net->ipv6[0] & 0xe0) == 0x20, local = (net->ipv6[0] & 0xfe) == 0xfc;
-    return net->ipv6_len == 64 && (global || local) && netd_is_nothing(net->ipv6 + 8, 8);
+    return net->ipv6_len == 64 && addr6_is_global(net->ipv6) && netd_is_nothing(net->ipv6 + 8, 8);
 }
 
 static bool dns_servers_ok(const struct netd_network *net)
@@ -208,7 +207,7 @@ static bool listed_forward_ok(const void *body)
         return false;
     if (is_mapped4(f.target, &v4))
         return v4 != 0 && netd_is_unicast4(v4);
-    return (f.target[0] & 0xe0) == 0x20 || (f.target[0] & 0xfe) == 0xfc;
+    return addr6_is_global(f.target);
 }
 
 /* Whether anybody listens is not for a request to say. */

@@ -19,7 +19,42 @@ static struct mac mac_of(const struct netd_reservation *reservation)
     return mac;
 }
 
-/* Behind the line that no seed can have: which boot it is. */
+static void check_network(const struct journal_network *net)
+{
+    check_process(&net->dnsmasq);
+    MUST(!net->known || name_valid(net->network.name));
+    MUST(net->known || net->n_reservations == 0);
+    for (size_t k = 0; k < net->n_reservations; k++)
+        MUST(net->reservations[k].ipv4 && mac_is_unicast(mac_of(&net->reservations[k])));
+}
+
+static void check_state(const struct journal_state *state)
+{
+    check_process(&state->anchor);
+    for (unsigned slot = 0; slot < UPLINKS_MAX; slot++)
+        check_process(&state->engines[slot]);
+    check_process(&state->relay);
+    for (size_t i = 0; i < NETWORKS_MAX; i++)
+        check_network(&state->networks[i]);
+    for (size_t i = 0; i < state->n_taps; i++) {
+        MUST(state->taps[i].index < NETWORKS_MAX);
+        MUST(state->taps[i].interface.tap[0]);
+        MUST(name_valid(state->taps[i].interface.network));
+    }
+}
+
+static void read_and_check(const uint8_t *data, size_t size)
+{
+    struct journal_state *state = NULL;
+
+    fuzz_set_file(data, size);
+    MUST(journal_read(-1, &state) == 0);
+    check_state(state);
+    journal_state_free(state);
+}
+
+/* Behind the line that no seed can have: which boot it is. libFuzzer can, who listens when strings
+ * are compared; so that nothing is read of another boot is told by tests/unit/test_journal.c. */
 static char *after_boot(const uint8_t *data, size_t size, size_t *ret_size)
 {
     json_t *line = journal_line_boot();
@@ -40,36 +75,10 @@ static char *after_boot(const uint8_t *data, size_t size, size_t *ret_size)
 
 FUZZ(data, size)
 {
-    struct journal_state *state = NULL;
     size_t whole_size;
-    char *whole;
+    char *whole = after_boot(data, size, &whole_size);
 
-    fuzz_set_file(data, size);
-    MUST(journal_read(-1, &state) == 0);
-    MUST(state->anchor.pid == 0);
-    journal_state_free(state);
-
-    whole = after_boot(data, size, &whole_size);
-    fuzz_set_file((const uint8_t *)whole, whole_size);
-    MUST(journal_read(-1, &state) == 0);
-    check_process(&state->anchor);
-    for (unsigned slot = 0; slot < UPLINKS_MAX; slot++)
-        check_process(&state->engines[slot]);
-    check_process(&state->relay);
-    for (size_t i = 0; i < NETWORKS_MAX; i++) {
-        const struct journal_network *net = &state->networks[i];
-
-        check_process(&net->dnsmasq);
-        MUST(!net->known || name_valid(net->network.name));
-        MUST(net->known || net->n_reservations == 0);
-        for (size_t k = 0; k < net->n_reservations; k++)
-            MUST(net->reservations[k].ipv4 && mac_is_unicast(mac_of(&net->reservations[k])));
-    }
-    for (size_t i = 0; i < state->n_taps; i++) {
-        MUST(state->taps[i].index < NETWORKS_MAX);
-        MUST(state->taps[i].interface.tap[0]);
-        MUST(name_valid(state->taps[i].interface.network));
-    }
-    journal_state_free(state);
+    read_and_check(data, size);
+    read_and_check((const uint8_t *)whole, whole_size);
     free(whole);
 }

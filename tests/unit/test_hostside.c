@@ -92,6 +92,8 @@ static const struct wrong {
     CHANGED(ipv6, { 0xfe, 0x80 }),
     CHANGED(ipv6, { 0xff, 0x02 }),
     CHANGED(ipv6, { 0 }),
+    CHANGED(ipv6, { [7] = 1 }),    /* the loopback's and mapped IPv4's neighbours */
+    CHANGED(ipv6, { 0x40, 0x00 }), /* nobody's yet */
     CHANGED(ipv6, { 0xfd, [15] = 1 }),
 };
 
